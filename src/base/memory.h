@@ -1,0 +1,32 @@
+/* memory.h - the only door to the heap.
+ *
+ * Every block the library takes goes through the allocator set with
+ * zmlx_set_allocator (malloc by default), so a program can count, limit or fail them.
+ * Blocks are 64-byte aligned.  Nothing else in src/ calls malloc (tools/heap.sh checks). */
+#ifndef ZX_BASE_MEMORY_H
+#define ZX_BASE_MEMORY_H
+
+#include <stddef.h>
+
+#include "zmlx/runtime.h"
+
+/* Fails with ZMLX_ERROR_MEMORY naming 'what'; the block is zeroed.  bytes 0 gives a block. */
+ZMLX_MUST_CHECK zmlx_status zx_alloc(size_t bytes, const char *what, void **memory);
+
+/* Same for count * size, with the product checked. */
+ZMLX_MUST_CHECK zmlx_status zx_alloc_array(size_t count, size_t size, const char *what,
+                                           void **memory);
+
+/* Frees a block from zx_alloc; NULL does nothing. */
+void zx_free(void *memory);
+
+/* Grows *items to hold 'needed' items of 'size' bytes, doubling; new items are zeroed.
+ * On failure *items and *capacity are unchanged. */
+ZMLX_MUST_CHECK zmlx_status zx_grow(void *items, size_t *capacity, size_t needed, size_t size,
+                                    const char *what);
+
+/* How many blocks were taken since the process began (all threads).  Tests of
+ * 'zero allocations per token' read it twice. */
+size_t zx_allocation_count(void);
+
+#endif
