@@ -4,13 +4,16 @@ HEADERS  := $(wildcard include/*/*.h)
 INTERNAL := $(wildcard src/*/*.h src/*/*/*.h)
 FUZZERS  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 SECONDS  ?= 60
-AGAIN    := $(MAKE) --no-print-directory WARNINGS=
+# Sub-makes share the jobs of a parent 'make -jN', else take all cores.
+PARALLEL  = --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
+AGAIN     = $(PARALLEL) WARNINGS=
 
 style: $(BUILD)/libzmlx.a $(BUILD)/$(LINK)  ## check format, sizes, layers, symbol names and heap use
 	sh tools/format.sh $(SOURCES) $(HEADERS) $(INTERNAL) $(EXAMPLES) $(FUZZERS)
-	python3 tools/cstyle.py --gate file=600,func=80,nest=4,cycles=0,macros=60 \
-	    --layers tools/layers.txt --exclude 'src/kernels/*/*' .
-	python3 tools/cstyle.py --no-heading --gate file=600,func=120,nest=4,cycles=0 src/kernels
+	python3 tools/cstyle.py --exclude 'build*/*' --gate file=600,nest=4,cycles=0,macros=60 \
+	    --layers tools/layers.txt .
+	python3 tools/cstyle.py --no-heading --gate func=120 src
+	python3 tools/cstyle.py --no-heading --gate func=80 --exclude 'kernels/*/*' src
 	sh tools/symbols.sh $(BUILD)/libzmlx.a $(BUILD)/$(LINK)
 	sh tools/heap.sh $(BUILD)/libzmlx.a
 
@@ -19,7 +22,7 @@ format:  ## format every source file in place
 
 # Each header twice, so that a missing guard shows too.
 headers:  ## check that every header compiles alone, and the public ones as C++ too
-	@$(MAKE) --no-print-directory -k -j$(JOBS) $(addprefix alone-c/,$(HEADERS) $(INTERNAL)) $(addprefix alone-c++/,$(HEADERS))
+	@$(MAKE) $(PARALLEL) -k $(addprefix alone-c/,$(HEADERS) $(INTERNAL)) $(addprefix alone-c++/,$(HEADERS))
 	@echo "$(words $(HEADERS) $(INTERNAL)) headers compile alone"
 $(addprefix alone-c/,$(HEADERS) $(INTERNAL)): alone-c/%:
 	@printf '#include "$*"\n#include "$*"\nextern int none;\n' | \
@@ -31,20 +34,20 @@ $(addprefix alone-c++/,$(HEADERS)): alone-c++/%:
 # A file is looked at again only when it, a header it reads or .clang-tidy changed.
 TIDY     := $(patsubst %.c,$(BUILD)/tidy/%.ok,$(LIBRARY) $(CLI) $(EXAMPLES))
 tidy:  ## run clang-tidy over the sources that changed since its last run
-	@$(MAKE) --no-print-directory -k -j$(JOBS) $(TIDY)
+	@$(MAKE) $(PARALLEL) -k $(TIDY)
 $(BUILD)/tidy/%.ok: %.c $(BUILD)/obj/%.o .clang-tidy
 	@mkdir -p $(@D)
 	clang-tidy --quiet $< -- $(DEFINES) $(call isa,$<) 2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
 
 sanitize:  ## run the unit tests under the address and undefined-behaviour sanitizers
-	$(AGAIN) BUILD=$(BUILD)/sanitize CFLAGS="-O1 -g -fno-omit-frame-pointer" FAST=-O2 \
+	$(MAKE) $(AGAIN) BUILD=$(BUILD)/sanitize CFLAGS="-O1 -g -fno-omit-frame-pointer" FAST=-O2 \
 	    SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all" test
 
 # The tests with threads in them, by name.  The sanitizer dislikes some address layouts: setarch.
 THREADED := pool engine session
 tsan:  ## run the tests of pool, engine and session under the thread sanitizer
-	$(AGAIN) BUILD=$(BUILD)/tsan CFLAGS="-O1 -g" FAST=-O2 SANITIZE=-fsanitize=thread tsan-run
+	$(MAKE) $(AGAIN) BUILD=$(BUILD)/tsan CFLAGS="-O1 -g" FAST=-O2 SANITIZE=-fsanitize=thread tsan-run
 tsan-run: $(BUILD)/zmlx_test
 	@fixed=$$(setarch -R true 2>/dev/null && echo setarch -R); \
 	for word in $(THREADED); do \
@@ -53,9 +56,9 @@ tsan-run: $(BUILD)/zmlx_test
 	done
 
 fuzz:  ## run every fuzzer for SECONDS (60) over its corpus
-	$(AGAIN) CC=clang BUILD=$(BUILD)/fuzz CFLAGS="-O1 -g -fno-omit-frame-pointer" FAST=-O1 \
+	$(MAKE) $(AGAIN) CC=clang BUILD=$(BUILD)/fuzz CFLAGS="-O1 -g -fno-omit-frame-pointer" FAST=-O1 \
 	    SANITIZE="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all" \
-	    SECONDS=$(SECONDS) -k -j$(JOBS) $(patsubst tests/fuzz/%.c,run-%,$(FUZZERS))
+	    SECONDS=$(SECONDS) -k $(patsubst tests/fuzz/%.c,run-%,$(FUZZERS))
 $(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/libzmlx.a
 	$(CC) $(FLAGS) -fsanitize=fuzzer $^ -o $@ $(LIBS)
 # What a run finds stays in the build folder; tests/fuzz/corpus is only read.
