@@ -1,9 +1,6 @@
 /* generate.c - the whole way from a model file to text on the screen, through the public headers.
  *
- *     generate MODEL TEXT [TOKENS]
- *
- * MODEL is a .gguf file or a model folder.  The text is continued as it stands: no chat template.
- */
+ *     generate MODEL TEXT [TOKENS]      continues TEXT as it stands; MODEL: a .gguf or a folder */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +24,7 @@ static zmlx_status generate(const char *path, const char *prompt, size_t count)
     zmlx_generate_result result = {0};
 
     zmlx_status status = zmlx_tokenizer_open(path, &tokenizer);
-    if (status == ZMLX_OK) status = zmlx_model_open(path, NULL, &model);
+    if (status == ZMLX_OK) status = zmlx_model_open(path, &(zmlx_model_options){0}, &model);
     if (status == ZMLX_OK)
         status = zmlx_tokenizer_encode(tokenizer, prompt, strlen(prompt), true, &ids);
     if (status == ZMLX_OK)
