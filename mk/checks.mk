@@ -15,7 +15,7 @@ style: $(BUILD)/libzmlx.a $(BUILD)/$(LINK)  ## check format, sizes, layers, symb
 	python3 tools/cstyle.py --no-heading --gate func=120 src
 	python3 tools/cstyle.py --no-heading --gate func=80 --exclude 'kernels/*/*' src
 	sh tools/symbols.sh $(BUILD)/libzmlx.a $(BUILD)/$(LINK)
-	sh tools/heap.sh $(BUILD)/libzmlx.a
+	sh tools/heap.sh
 
 format:  ## format every source file in place
 	sh tools/format.sh -i $(SOURCES) $(HEADERS) $(INTERNAL) $(EXAMPLES) $(FUZZERS)

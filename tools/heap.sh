@@ -1,16 +1,30 @@
 #!/bin/sh
-# heap.sh ARCHIVE - the library takes memory through base/memory.h alone, so that the host's
-# allocator sees every byte and tests can count and fail each call.  Asks the linker's view (nm),
-# which no macro or comment can fool: only memory.o may want malloc and its kin.
+# heap.sh - the library's memory comes from base/memory.h alone.
+#
+#     tools/heap.sh [FOLDER]      (src)
+#
+# Names every line that calls the C library's heap elsewhere and exits 1.  Exempt are the two
+# doors themselves.  Comments do not count, neither do members and longer names such as
+# 'backend->free(' or 'zx_free('.
 set -eu
-stray=$(nm -A -u "$1" 2>/dev/null | awk '
-    { symbol = $NF; sub(/@.*/, "", symbol); sub(/^_/, "", symbol) }
-    symbol ~ /^(malloc|calloc|realloc|reallocarray|free|strdup|strndup|aligned_alloc|posix_memalign|valloc|memalign|asprintf|vasprintf|getline|getdelim|open_memstream)$/ {
-        count = split($1, part, ":")
-        object = part[2]
-        if (object != "memory.o") print "  " object ": " symbol
-    }' | sort -u)
-[ -z "$stray" ] && exit 0
-echo "memory must come from base/memory.h or base/arena.h; these ask the system:" >&2
-printf '%s\n' "$stray" >&2
+folder=${1:-src}
+found=$(find "$folder" -name '*.[ch]' ! -path '*/base/memory.c' ! -path '*/backend/cpu/*' |
+    sort | xargs awk '
+        FNR == 1 { inside = 0 }
+        {
+            line = $0
+            gsub(/"([^"\\]|\\.)*"/, "\"\"", line)
+            if (inside) {
+                if (!sub(/^.*\*\//, "", line)) next
+                inside = 0
+            }
+            gsub(/\/\*([^*]|\*[^\/])*\*\//, " ", line)
+            sub(/\/\/.*/, "", line)
+            if (sub(/\/\*.*/, "", line)) inside = 1
+            if (line ~ /(^|[^A-Za-z0-9_.>])(malloc|calloc|realloc|reallocarray|free|strdup|strndup|asprintf|vasprintf|aligned_alloc|posix_memalign|memalign|getline|getdelim|open_memstream)[ \t]*\(/)
+                print FILENAME ":" FNR ": " $0
+        }')
+[ -z "$found" ] && exit 0
+printf '%s\n' "$found" >&2
+echo "heap.sh: memory is taken through base/memory.h or base/arena.h only" >&2
 exit 1

@@ -8,7 +8,7 @@
 # skipped, the last line of the log says why.  SECONDS=60 is the time of each fuzzer, BUILD where
 # things are built, ZX_MODEL the checkpoint that whole runs use.
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 
 fuzz_seconds=$(printenv SECONDS || echo 60) # bash itself counts in a variable of this name
 export BUILD=${BUILD:-build}
