@@ -1,7 +1,9 @@
 # checks.mk - what guards the source: style, headers, tidy, sanitizers, fuzzers, size.
 # Each is one target that ends with a clear failure; tools/test_all.sh runs them all.
 HEADERS  := $(wildcard include/*/*.h)
-INTERNAL := $(wildcard src/*/*.h src/*/*/*.h)
+# A *_body.h is the text of a kernel that each instruction set includes for itself: no header.
+INTERNAL := $(filter-out %_body.h,$(wildcard src/*/*.h src/*/*/*.h))
+BODIES   := $(wildcard src/*/*/*_body.h)
 FUZZERS  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 SECONDS  ?= 60
 # Sub-makes share the jobs of a parent 'make -jN', else take all cores.
@@ -9,7 +11,7 @@ PARALLEL  = --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(
 AGAIN     = $(PARALLEL) WARNINGS=
 
 style: $(BUILD)/libzmlx.a $(BUILD)/$(LINK)  ## check format, sizes, layers, symbol names and heap use
-	sh tools/format.sh $(SOURCES) $(HEADERS) $(INTERNAL) $(EXAMPLES) $(FUZZERS)
+	sh tools/format.sh $(SOURCES) $(HEADERS) $(INTERNAL) $(BODIES) $(EXAMPLES) $(FUZZERS)
 	python3 tools/cstyle.py --exclude 'build*/*' --gate file=600,nest=4,cycles=0,macros=60 \
 	    --layers tools/layers.txt .
 	python3 tools/cstyle.py --no-heading --gate func=120 src
@@ -18,7 +20,7 @@ style: $(BUILD)/libzmlx.a $(BUILD)/$(LINK)  ## check format, sizes, layers, symb
 	sh tools/heap.sh
 
 format:  ## format every source file in place
-	sh tools/format.sh -i $(SOURCES) $(HEADERS) $(INTERNAL) $(EXAMPLES) $(FUZZERS)
+	sh tools/format.sh -i $(SOURCES) $(HEADERS) $(INTERNAL) $(BODIES) $(EXAMPLES) $(FUZZERS)
 
 # Each header twice, so that a missing guard shows too.
 headers:  ## check that every header compiles alone, and the public ones as C++ too
@@ -40,18 +42,24 @@ $(BUILD)/tidy/%.ok: %.c $(BUILD)/obj/%.o .clang-tidy
 	clang-tidy --quiet $< -- $(DEFINES) $(call isa,$<) 2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
 
+SANITIZED = BUILD=$(BUILD)/sanitize CFLAGS="-O1 -g -fno-omit-frame-pointer" FAST=-O2 \
+            SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all"
 sanitize:  ## run the unit tests under the address and undefined-behaviour sanitizers
-	$(MAKE) $(AGAIN) BUILD=$(BUILD)/sanitize CFLAGS="-O1 -g -fno-omit-frame-pointer" FAST=-O2 \
-	    SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all" test
+	$(MAKE) $(AGAIN) $(SANITIZED) test
 
-# The tests with threads in them, by name.  The sanitizer dislikes some address layouts: setarch.
+faults:  ## run the unit tests again and again under the sanitizers, failing each allocation in turn
+	$(MAKE) $(AGAIN) $(SANITIZED) faults-run
+faults-run: $(BUILD)/zmlx_test
+	ZX_SKIP_MARKS=slow $(BUILD)/zmlx_test --faults $(T)
+
+# The tests with threads in them, by file or name.  The sanitizer dislikes some address layouts: setarch.
 THREADED := pool engine session
 tsan:  ## run the tests of pool, engine and session under the thread sanitizer
 	$(MAKE) $(AGAIN) BUILD=$(BUILD)/tsan CFLAGS="-O1 -g" FAST=-O2 SANITIZE=-fsanitize=thread tsan-run
 tsan-run: $(BUILD)/zmlx_test
 	@fixed=$$(setarch -R true 2>/dev/null && echo setarch -R); \
 	for word in $(THREADED); do \
-	    grep -qE "^TEST\([a-z0-9_]*$$word" $(TESTS) || { echo "no test is named $$word"; continue; }; \
+	    [ -n "$$($(BUILD)/zmlx_test --list $$word)" ] || { echo "no test of $$word"; continue; }; \
 	    $$fixed $(BUILD)/zmlx_test $$word || exit 1; \
 	done
 
@@ -75,4 +83,4 @@ size: $(BUILD)/zmlx  ## check that the stripped program stays within 8 MiB
 	@strip -o $(BUILD)/zmlx.stripped $< && bytes=$$(wc -c < $(BUILD)/zmlx.stripped) && \
 	    echo "stripped program: $$bytes bytes (limit 8388608)" && [ $$bytes -le 8388608 ]
 
-.PHONY: style format headers tidy sanitize tsan tsan-run fuzz size
+.PHONY: style format headers tidy sanitize faults faults-run tsan tsan-run fuzz size
