@@ -22,6 +22,8 @@ objects   = $(patsubst src/%.c,$(BUILD)/%.o,$(1))
 
 all: $(BUILD)/zmlx  ## build the library and the program
 
+# gcc 12 vectorizes loops of any length from -O3 on
+$(BUILD)/kernels/%.o: CFLAGS += -O3
 $(BUILD)/%_avx2.o: CFLAGS += -mavx2 -mfma -mf16c
 $(BUILD)/%_avx512.o: CFLAGS += -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd
 $(BUILD)/%_avx512vnni.o: CFLAGS += -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd -mavx512vnni -mavx512vbmi
