@@ -52,8 +52,8 @@ void zx_affine_codes(const zx_weight *weight, size_t row, size_t group, uint8_t 
     const size_t at = row * weight->scales_stride;
     unpack(weight->codes + row * weight->codes_stride, weight->bits, group * weight->group,
            weight->group, codes);
-    *scale = zx_load_unaligned(weight->dtype, weight->scales + at, group);
-    *bias = zx_load_unaligned(weight->dtype, weight->biases + at, group);
+    *scale = zx_load(weight->dtype, weight->scales + at, group);
+    *bias = zx_load(weight->dtype, weight->biases + at, group);
 }
 
 void zx_affine_decode(const zx_weight *weight, size_t row, size_t first, size_t count,
@@ -111,7 +111,7 @@ void zx_affine_encode(const zx_weight *weight, size_t row, const float *values)
         float scale, bias;
         encode_group(values + group * size, size, weight->bits, codes, &scale, &bias);
         pack(codes, weight->bits, group * size, size, packed);
-        zx_store_unaligned(weight->dtype, scales, group, scale);
-        zx_store_unaligned(weight->dtype, biases, group, bias);
+        zx_store(weight->dtype, scales, group, scale);
+        zx_store(weight->dtype, biases, group, bias);
     }
 }

@@ -19,13 +19,11 @@ void zx_dense_decode(const zx_weight *weight, size_t row, size_t first, size_t c
         memcpy(values, bytes + first * sizeof *values, count * sizeof *values);
         return;
     }
-    for (size_t i = 0; i < count; i++)
-        values[i] = zx_load_unaligned(weight->dtype, bytes, first + i);
+    for (size_t i = 0; i < count; i++) values[i] = zx_load(weight->dtype, bytes, first + i);
 }
 
 void zx_dense_encode(const zx_weight *weight, size_t row, const float *values)
 {
     uint8_t *bytes = zx_writable(weight->codes + row * weight->codes_stride);
-    for (size_t i = 0; i < weight->columns; i++)
-        zx_store_unaligned(weight->dtype, bytes, i, values[i]);
+    for (size_t i = 0; i < weight->columns; i++) zx_store(weight->dtype, bytes, i, values[i]);
 }

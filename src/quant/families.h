@@ -1,5 +1,5 @@
-/* families.h - what the files of this folder share: the functions that formats.def names, and
- * loads and stores of bytes that need not be aligned.  Only src/quant includes it. */
+/* families.h - what the files of this folder share: the functions that formats.def names and a
+ * few helpers.  Only src/quant includes it. */
 #ifndef ZX_QUANT_FAMILIES_H
 #define ZX_QUANT_FAMILIES_H
 
@@ -45,28 +45,6 @@ static inline uint16_t zx_load_u16(const uint8_t *bytes)
     uint16_t value;
     memcpy(&value, bytes, sizeof value);
     return value;
-}
-
-/* Element 'index' of an array of f32, f16 or bf16 that need not be aligned. */
-static inline float zx_load_unaligned(zx_dtype dtype, const uint8_t *array, size_t index)
-{
-    if (dtype == ZX_F32) {
-        float value;
-        memcpy(&value, array + index * sizeof value, sizeof value);
-        return value;
-    }
-    const uint16_t half = zx_load_u16(array + index * sizeof half);
-    return dtype == ZX_F16 ? zx_f16_to_f32(half) : zx_bf16_to_f32(half);
-}
-
-/* Stores RN_T(value) the same way. */
-static inline void zx_store_unaligned(zx_dtype dtype, uint8_t *array, size_t index, float value)
-{
-    const uint16_t half = dtype == ZX_F16 ? zx_f32_to_f16(value) : zx_f32_to_bf16(value);
-    if (dtype == ZX_F32)
-        memcpy(array + index * sizeof value, &value, sizeof value);
-    else
-        memcpy(array + index * sizeof half, &half, sizeof half);
 }
 
 #endif
