@@ -33,8 +33,8 @@ typedef struct zx_gguf_vocabulary {
     size_t token_count, merge_count;
     const zx_string_view *tokens;
     const zx_string_view *merges;
-    const int32_t *types;  /* tokenizer.ggml.token_type, or NULL */
-    const float *scores;   /* tokenizer.ggml.scores, or NULL */
+    const int32_t *types;      /* tokenizer.ggml.token_type, or NULL */
+    const float *scores;       /* tokenizer.ggml.scores, or NULL */
     int32_t bos, eos, unknown; /* -1 where the file has none */
     bool add_bos, add_eos, add_space_prefix;
 } zx_gguf_vocabulary;
@@ -49,8 +49,8 @@ size_t zx_tokenizer_size(const zx_tokenizer *tokenizer); /* one more than the la
 /* The id of a token by its written form ("<|im_end|>"), or -1. */
 int32_t zx_tokenizer_find(const zx_tokenizer *tokenizer, const char *token);
 
-/* Appends the ids of 'text'.  With 'add_special' the post-processor runs (BOS, EOS, templates); added
- * tokens inside the text are recognized either way. */
+/* Appends the ids of 'text'.  With 'add_special' the post-processor runs (BOS, EOS, templates);
+ * added tokens inside the text are recognized either way. */
 ZMLX_MUST_CHECK zmlx_status zx_tokenizer_encode(const zx_tokenizer *tokenizer, const char *text,
                                                 size_t length, bool add_special, zx_ids *ids);
 
