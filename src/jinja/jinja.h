@@ -1,5 +1,5 @@
-/* jinja.h - chat templates: the part of Jinja2 that published templates use, rendered byte for byte as
- * Python's jinja2 does with the settings of Hugging Face's transformers (trim_blocks,
+/* jinja.h - chat templates: the part of Jinja2 that published templates use, rendered byte for byte
+ * as Python's jinja2 does with the settings of Hugging Face's transformers (trim_blocks,
  * lstrip_blocks, loop controls, generation tags, an immutable sandbox). */
 #ifndef ZX_JINJA_JINJA_H
 #define ZX_JINJA_JINJA_H

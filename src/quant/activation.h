@@ -25,7 +25,8 @@ typedef enum zx_precision {
 
 typedef enum zx_order {
     ZX_ORDER_NATURAL,
-    ZX_ORDER_EVEN_ODD, /* of each 8 columns: 0 2 4 6 1 3 5 7 (4-bit codes, low nibble first) */
+    ZX_ORDER_EVEN_ODD, /* of each 32 columns (16 where the group is 16) the even ones, then the odd
+                          ones: what the low and the high nibbles of 16 bytes hold */
 } zx_order;
 
 typedef struct zx_activation_layout { /* {0}: not quantized */

@@ -15,8 +15,12 @@
  *   the others:    RN_T(RN_f32(v * s)), v the signed value of the code
  *
  * The integer form of a group (what the integer matmuls use): unsigned codes q_i of at most 8 bits
- * and AFFINE     value_i = q_i * scale + bias CENTERED   value_i = (q_i - zero) * scale where scale
- * and bias are f32 (exact conversions of what the file holds). */
+ *   AFFINE     value_i = q_i * scale + bias
+ *   CENTERED   value_i = (q_i - zero) * scale
+ * where scale and bias are f32: exact conversions of what the file holds, halved for E2M1 codes
+ * (whose values are halves: 2 v + 12 is their integer).
+ *
+ * Nothing here needs its memory aligned: files do not promise it. */
 #ifndef ZX_QUANT_FORMAT_H
 #define ZX_QUANT_FORMAT_H
 
@@ -24,13 +28,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "quant/activation.h"
 #include "tensor/dtype.h"
 #include "zmlx/status.h"
 
 enum { ZX_MAX_GROUP = 128 };
 
 typedef enum zx_format {
-#define FORMAT(id, name, group, bits, integer, zero) ZX_FORMAT_##id,
+#define FORMAT(id, ...) ZX_FORMAT_##id,
 #include "quant/formats.def"
 #undef FORMAT
     ZX_FORMAT_COUNT
@@ -78,6 +83,13 @@ typedef struct zx_format_traits {
 } zx_format_traits;
 
 extern const zx_format_traits zx_formats[ZX_FORMAT_COUNT];
+
+/* The traits' check; also for a weight whose format is unknown. */
+ZMLX_MUST_CHECK zmlx_status zx_weight_check(const zx_weight *weight);
+
+/* How the activations that meet this weight are to be quantized; planes 0 where they are not: the
+ * precision is f32 or the format has no integer form. */
+zx_activation_layout zx_weight_layout(const zx_weight *weight, zx_precision precision);
 
 /* Bytes of one packed row. */
 size_t zx_weight_row_bytes(const zx_weight *weight);

@@ -101,23 +101,27 @@ static inline float zx_round_to(zx_dtype dtype, float value)
     return value;
 }
 
-/* Element 'index' of an array of f32, f16 or bf16, as f32. */
+/* Element 'index' of an array of f32, f16 or bf16, as f32.  The array need not be aligned. */
 static inline float zx_load(zx_dtype dtype, const void *array, size_t index)
 {
-    if (dtype == ZX_F16) return zx_f16_to_f32(((const uint16_t *)array)[index]);
-    if (dtype == ZX_BF16) return zx_bf16_to_f32(((const uint16_t *)array)[index]);
-    return ((const float *)array)[index];
+    float value;
+    uint16_t half;
+    if (dtype == ZX_F32) {
+        memcpy(&value, (const char *)array + index * sizeof value, sizeof value);
+        return value;
+    }
+    memcpy(&half, (const char *)array + index * sizeof half, sizeof half);
+    return dtype == ZX_F16 ? zx_f16_to_f32(half) : zx_bf16_to_f32(half);
 }
 
-/* Stores RN_T(value). */
+/* Stores RN_T(value); the array need not be aligned either. */
 static inline void zx_store(zx_dtype dtype, void *array, size_t index, float value)
 {
-    if (dtype == ZX_F16)
-        ((uint16_t *)array)[index] = zx_f32_to_f16(value);
-    else if (dtype == ZX_BF16)
-        ((uint16_t *)array)[index] = zx_f32_to_bf16(value);
+    const uint16_t half = dtype == ZX_F16 ? zx_f32_to_f16(value) : zx_f32_to_bf16(value);
+    if (dtype == ZX_F32)
+        memcpy((char *)array + index * sizeof value, &value, sizeof value);
     else
-        ((float *)array)[index] = value;
+        memcpy((char *)array + index * sizeof half, &half, sizeof half);
 }
 
 #endif
