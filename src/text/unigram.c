@@ -18,7 +18,7 @@ enum { UNKNOWN_PENALTY = 10 };
 static zmlx_status prepare(zx_model *model, const char *source)
 {
     const zx_vocabulary *const vocabulary = &model->vocabulary;
-    double lowest = INFINITY;
+    double lowest = (double)INFINITY;
     for (size_t id = 0; id < vocabulary->size; id++) {
         const zx_string_view *const token = &vocabulary->tokens[id];
         if (token->bytes == NULL) continue;
