@@ -129,6 +129,7 @@ typedef struct step {
     size_t row, end;  /* the rows that see something of it */
     zx_dtype keys_dtype, values_dtype;
     const void *keys, *values;
+    const void *next_keys, *next_values; /* of the next page; the same where there is none */
     size_t values_stride;
 } step;
 
@@ -147,9 +148,12 @@ static void find_slots(const attention_job *job, const block *b, const workspace
     }
 }
 
-static void to_floats(zx_dtype dtype, const void *from, size_t count, float *to)
+static void to_floats(zx_dtype dtype, const void *from, size_t count, const void *next, float *to)
 {
-    for (size_t i = 0; i < count; i += LANES) vec_store(to + i, load_as(dtype, from, i));
+    for (size_t i = 0; i < count; i += LANES) {
+        fetch_ahead((const char *)next + i * zx_dtypes[dtype].bytes, LANES);
+        vec_store(to + i, load_as(dtype, from, i));
+    }
 }
 
 /* Values with rows that are no whole number of vectors: zeros behind each. */
@@ -172,10 +176,15 @@ static void stage_page(const attention_job *job, const block *b, const workspace
     s->keys = zx_page_keys(launch, layer, page, b->kv_head);
     s->values = zx_page_values(launch, layer, page, b->kv_head);
     s->keys_dtype = s->values_dtype = dtype;
+    const size_t next_key = s->first_key + ZX_PAGE_TOKENS;
+    uint8_t *const next =
+        next_key < b->position + b->tokens ? zx_page_of(launch, b->sequence, next_key) : page;
+    s->next_keys = zx_page_keys(launch, layer, next, b->kv_head);
+    s->next_values = zx_page_values(launch, layer, next, b->kv_head);
     s->values_stride = layer->value_size;
     if (!direct) {
-        to_floats(dtype, s->keys, ZX_PAGE_TOKENS * layer->key_size, w->keys);
-        s->keys = w->keys;
+        to_floats(dtype, s->keys, ZX_PAGE_TOKENS * layer->key_size, s->next_keys, w->keys);
+        s->keys = s->next_keys = w->keys;
         s->keys_dtype = ZX_F32;
     }
     if (layer->value_size != job->padded) {
@@ -184,9 +193,9 @@ static void stage_page(const attention_job *job, const block *b, const workspace
     } else if (direct) {
         return;
     } else {
-        to_floats(dtype, s->values, ZX_PAGE_TOKENS * layer->value_size, w->values);
+        to_floats(dtype, s->values, ZX_PAGE_TOKENS * layer->value_size, s->next_values, w->values);
     }
-    s->values = w->values;
+    s->values = s->next_values = w->values;
     s->values_dtype = ZX_F32;
 }
 
@@ -207,6 +216,8 @@ static void score_rows(const attention_job *job, const workspace *w, const step 
                         .a_stride = stride,
                         .b = (const char *)s->keys + first * zx_dtypes[s->keys_dtype].bytes,
                         .b_stride = ZX_PAGE_TOKENS,
+                        .ahead =
+                            (const char *)s->next_keys + first * zx_dtypes[s->keys_dtype].bytes,
                         .depth = job->layer->key_size,
                         .c = w->weights + row * ZX_PAGE_TOKENS + first,
                         .c_stride = ZX_PAGE_TOKENS};
@@ -273,6 +284,7 @@ static void add_slots(const workspace *w, const step *s, size_t row, size_t rows
     const size_t columns = t.c_stride;
     t.a = w->weights + row * ZX_PAGE_TOKENS + slots.first;
     t.b = (const char *)s->values + slots.first * t.b_stride * bytes;
+    t.ahead = (const char *)s->next_values + slots.first * t.b_stride * bytes;
     t.depth = slots.end - slots.first;
     t.c += row * t.c_stride;
     t.correction = correction;
