@@ -134,6 +134,9 @@ cuda_sources() {
 began=$(date +%s)
 suite build make -s -j"$jobs" all shared examples "$BUILD/zmlx_test"
 suite unit make -s test
+if [ "$(uname -m)" = x86_64 ]; then
+    for isa in baseline avx2; do suite "unit-$isa" env ZMLX_ISA=$isa ZX_SKIP_MARKS=slow make -s test; done
+fi
 suite style make -s style
 suite headers make -s headers
 suite tidy make -s tidy

@@ -32,6 +32,21 @@ TEST(cpu_text_names_each_feature)
     CHECK((strstr(text, "neon") != NULL) == ((all & ZX_CPU_NEON) != 0));
 }
 
+TEST(cpu_levels_rest_on_each_other)
+{
+    static const char *const names[] = {"baseline", "avx2", "avx512", "avx512vnni"};
+    uint32_t below = 0, allowed = 1;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        CHECK_ON(names[i], zx_cpu_level(names[i], &allowed));
+        CHECK_ON(names[i], (allowed & below) == below && (i == 0 || allowed != below));
+        below = allowed;
+    }
+    CHECK(!zx_cpu_level("avx", &allowed) && !zx_cpu_level("", &allowed));
+    const char *const wanted = getenv("ZMLX_ISA");
+    if (wanted != NULL && zx_cpu_level(wanted, &allowed))
+        CHECK((zx_cpu_features() & ~allowed) == 0);
+}
+
 #if defined(__x86_64__)
 TEST(cpu_features_agree_with_the_compiler)
 {

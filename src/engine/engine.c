@@ -24,7 +24,7 @@ zmlx_status zx_engine_graph(const zx_graph *traced, zx_precision precision, bool
                             zx_graph *graph)
 {
     zmlx_status status = zx_graph_copy(traced, graph);
-    if (status == ZMLX_OK) status = zx_lower(graph, precision);
+    if (status == ZMLX_OK) status = zx_lower_to_precision(graph, precision);
     if (status == ZMLX_OK && !no_fuse) status = zx_fuse(graph, NULL);
     if (status != ZMLX_OK) zx_graph_fini(graph);
     return status;

@@ -1,9 +1,9 @@
 #include "engine/lower.h"
 
 #include "base/fail.h"
-#include "quant/layout.h"
+#include "quant/format.h"
 
-zmlx_status zx_lower(zx_graph *graph, zx_precision precision)
+zmlx_status zx_lower_to_precision(zx_graph *graph, zx_precision precision)
 {
     zx_node *const last = graph->last;
     for (zx_node *node = graph->first; node != NULL; node = node->next) {

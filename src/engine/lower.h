@@ -6,6 +6,6 @@
 
 /* Puts a 'quantize' before every matmul whose weight has an integer form, unless the precision is
  * f32. Each matmul gets its own; the fusion rules share them. */
-ZMLX_MUST_CHECK zmlx_status zx_lower(zx_graph *graph, zx_precision precision);
+ZMLX_MUST_CHECK zmlx_status zx_lower_to_precision(zx_graph *graph, zx_precision precision);
 
 #endif
