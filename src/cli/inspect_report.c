@@ -1,5 +1,5 @@
-/* inspect_report.c - prints whatever members the report has: scalars as "name: value", objects as an
- * indented block, lists of objects as one line each.  Nothing is printed by name except the list
+/* inspect_report.c - prints whatever members the report has: scalars as "name: value", objects as
+ * an indented block, lists of objects as one line each.  Nothing is printed by name except the list
  * of tensors, which is long and waits to be asked for. */
 #include "cli/inspect_report.h"
 

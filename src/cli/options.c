@@ -32,7 +32,7 @@ const zx_cli_option zx_cli_common_rows[] = {
      .help = "threads to compute with; default: the cores this process may use",
      .offset = offsetof(zx_cli_common, threads),
      .minimum = 1,
-     .maximum = 1024},
+     .maximum = 256},
     {.name = "device",
      .kind = ZX_CLI_STRING,
      .argument = "NAME",
@@ -143,7 +143,7 @@ static bool parse_flag(const zx_cli_option *row, const char *text, void *target,
 
 static bool parse_size(const zx_cli_option *row, const char *text, void *target, char *message)
 {
-    uint64_t value;
+    uint64_t value = 0;
     if (!parse_whole(row, text, &value, message)) return false;
     if (value > SIZE_MAX / 2) return refuse_number(message, row, text, "is too large");
     if (outside(row, (double)value)) return refuse_number(message, row, text, "is out of range");
@@ -332,7 +332,7 @@ static bool take_option(const parser *state, int argc, char **argv, int *index)
 {
     const char *word = argv[*index];
     const char *value = NULL;
-    found option;
+    found option = {0};
     if (word[1] == '-') {
         const char *equals = strchr(word, '=');
         const size_t length = equals != NULL ? (size_t)(equals - word) - 2 : strlen(word + 2);
@@ -383,8 +383,7 @@ static bool check_required(const zx_cli_table *table, void *user)
         assert(row->kind == ZX_CLI_STRING);
         const char *const *value = (const void *)(state->options + table->offset + row->offset);
         if (*value != NULL) continue;
-        (void)refuse(state->message, "--%s %s is missing: %s", row->name, row->argument,
-                     row->help);
+        (void)refuse(state->message, "--%s %s is missing: %s", row->name, row->argument, row->help);
         return false;
     }
     return true;
