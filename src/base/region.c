@@ -77,6 +77,7 @@ size_t zx_memory_available(void)
     const long page_bytes = sysconf(_SC_PAGESIZE);
     if (available == SIZE_MAX && pages > 0 && page_bytes > 0)
         available = (size_t)pages * (size_t)page_bytes;
+    available = smaller(available, left_of_address_space());
     available =
         smaller(available, left_of("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"));
     return smaller(available, left_of("/sys/fs/cgroup/memory/memory.limit_in_bytes",
