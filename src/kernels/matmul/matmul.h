@@ -72,4 +72,15 @@ static inline float zx_matmul_gate(zx_dtype dtype, float gate, float up)
     return zx_round_to(dtype, zx_round_to(dtype, zx_silu(gate)) * up);
 }
 
+/* Of kernels.def's 'applies': the launch fits the blocked kernels, which take activations quantized
+ * the way every weight wants, or not quantized at all. */
+bool zx_applies_matmul_integers(const zx_launch *launch);
+bool zx_applies_matmul_add_integers(const zx_launch *launch);
+bool zx_applies_matmul_qkv_integers(const zx_launch *launch);
+bool zx_applies_matmul_swiglu_integers(const zx_launch *launch);
+bool zx_applies_matmul_floats(const zx_launch *launch);
+bool zx_applies_matmul_add_floats(const zx_launch *launch);
+bool zx_applies_matmul_qkv_floats(const zx_launch *launch);
+bool zx_applies_matmul_swiglu_floats(const zx_launch *launch);
+
 #endif
