@@ -59,7 +59,7 @@ static zmlx_status add_normalized(zx_added *added, const zx_part *normalizer, zx
     zx_added_token *const token = &added->items[index];
     const zx_string_view content = token->content;
     work->normal.bytes = content.bytes;
-    work->normal.length = work->normal.origin = content.length;
+    work->normal.length = content.length;
     ZX_TRY(zx_normalize(normalizer, work));
     void *memory;
     ZX_TRY(zx_arena_alloc(arena, work->normal.length + 1, &memory));
@@ -104,40 +104,54 @@ static bool stands_alone(const char *bytes, size_t length, size_t start, size_t 
     return !zx_is_word(point);
 }
 
-const zx_added_token *zx_added_next(const zx_added *added, const zx_trie *trie, const char *bytes,
-                                    size_t length, size_t done, size_t *at, size_t *start,
-                                    size_t *end)
+/* Where the space before 'at' begins. */
+static size_t space_before(const zx_added_search *search, size_t at)
 {
-    if (trie->node_count == 0) return NULL;
     uint32_t point;
-    while (*at < length) {
+    while (at > search->done) {
+        const size_t before = zx_utf8_before(search->bytes, at);
+        zx_utf8_next(search->bytes + before, &point);
+        if (!zx_is_space(point)) break;
+        at = before;
+    }
+    return at > search->done ? at : search->done;
+}
+
+/* Where the space behind 'at' ends.  It is walked once, however many tokens ask. */
+static size_t space_behind(zx_added_search *search, size_t at)
+{
+    uint32_t point;
+    if (at < search->spaces) return search->spaces;
+    while (at < search->length) {
+        const size_t step = zx_utf8_next(search->bytes + at, &point);
+        if (!zx_is_space(point)) break;
+        at += step;
+    }
+    return search->spaces = at;
+}
+
+const zx_added_token *zx_added_next(zx_added_search *search, size_t *start, size_t *end)
+{
+    const zx_trie *const trie = search->trie;
+    const char *const bytes = search->bytes;
+    if (trie->node_count == 0) return NULL;
+    while (search->at < search->length) {
+        const size_t here = search->at;
         size_t matched = 0;
-        const size_t here = *at;
-        if (trie->root[(unsigned char)bytes[here]] == 0) {
-            ++*at;
-            continue;
-        }
-        const int32_t index = zx_trie_longest(trie, bytes + here, length - here, &matched);
-        if (index < 0) {
-            ++*at;
-            continue;
-        }
-        *at = here + matched;
-        const zx_added_token *const token = &added->items[index];
-        if (token->single_word && !stands_alone(bytes, length, here, *at)) continue;
+        const int32_t index =
+            trie->root[(unsigned char)bytes[here]] == 0
+                ? -1
+                : zx_trie_longest(trie, bytes + here, search->length - here, &matched);
+        search->at += index < 0 ? 1 : matched;
+        if (index < 0) continue;
+        const zx_added_token *const token = &search->added->items[index];
         *start = here;
-        *end = *at;
-        while (token->left && *start > done) {
-            const size_t before = zx_utf8_before(bytes, *start);
-            zx_utf8_next(bytes + before, &point);
-            if (!zx_is_space(point)) break;
-            *start = before;
-        }
-        while (token->right && *end < length) {
-            const size_t step = zx_utf8_next(bytes + *end, &point);
-            if (!zx_is_space(point)) break;
-            *end += step;
-        }
+        *end = search->at;
+        if (token->single_word && !stands_alone(bytes, search->length, here, *end)) continue;
+        if (token->left) *start = space_before(search, here);
+        if (token->right) *end = space_behind(search, *end);
+        if (*start >= *end) continue; /* the last one swallowed it */
+        search->done = *end;
         return token;
     }
     return NULL;

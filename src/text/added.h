@@ -33,10 +33,19 @@ ZMLX_MUST_CHECK zmlx_status zx_added_add(zx_added *added, const zx_vocabulary *v
 ZMLX_MUST_CHECK zmlx_status zx_added_finish(zx_added *added, const zx_part *normalizer,
                                             zx_arena *arena);
 
-/* The next token at or behind *at: where it stands, with the space that it swallows; NULL where
- * there is none.  'done' is where the last one ended; *at moves on. */
-const zx_added_token *zx_added_next(const zx_added *added, const zx_trie *trie, const char *bytes,
-                                    size_t length, size_t done, size_t *at, size_t *start,
-                                    size_t *end);
+/* A walk over the added tokens in a text. */
+typedef struct zx_added_search {
+    const zx_added *added;
+    const zx_trie *trie; /* one of the two above */
+    const char *bytes;
+    size_t length;
+    size_t at;     /* where the next one may begin */
+    size_t done;   /* where the last one ended, the space that it swallowed included */
+    size_t spaces; /* up to here there is known to be only space behind 'at' */
+} zx_added_search;
+
+/* The next token and where it stands, swallowed space included; NULL where there is none.  What
+ * lies between search->done (before the call) and *start is text. */
+const zx_added_token *zx_added_next(zx_added_search *search, size_t *start, size_t *end);
 
 #endif

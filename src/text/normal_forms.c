@@ -35,11 +35,12 @@ static bool is_plain(const zx_normal *normal, uint32_t below)
     return true;
 }
 
-static zmlx_status decompose(const zx_normal *normal, bool compatible, points *out)
+static zmlx_status decompose(const zx_normal *normal, bool compatible, points *out, size_t *origin)
 {
     const int options = UTF8PROC_DECOMPOSE | (compatible ? UTF8PROC_COMPAT : 0);
     for (size_t at = 0; at < normal->length;) {
         uint32_t point;
+        if (at < normal->origin) *origin = out->count + 1;
         at += zx_utf8_next(normal->bytes + at, &point);
         if (out->capacity - out->count < LONGEST_DECOMPOSITION)
             ZX_TRY(zx_grow(&out->items, &out->capacity, out->count + LONGEST_DECOMPOSITION,
@@ -54,6 +55,7 @@ static zmlx_status decompose(const zx_normal *normal, bool compatible, points *o
                                     LONGEST_DECOMPOSITION, (utf8proc_option_t)options, &boundary);
         if (written < 0 || written > LONGEST_DECOMPOSITION)
             return ZX_FAIL(ZMLX_ERROR_ARGUMENT, "U+%04X has no normal form", point);
+        if (out->count + 1 == *origin) *origin = out->count + (size_t)written;
         out->count += (size_t)written;
     }
     return ZMLX_OK;
@@ -107,16 +109,27 @@ static zmlx_status sort_marks(points *list)
     return ZMLX_OK;
 }
 
-static zmlx_status write(zx_normal *normal, const points *list)
+/* How many of the points stand for what the text's first character was: 'first' of them, or what
+ * these compose to. */
+static size_t origin_points(const points *list, size_t first, bool compose)
+{
+    utf8proc_int32_t copy[LONGEST_DECOMPOSITION];
+    if (!compose || first == 0 || first > LONGEST_DECOMPOSITION || first > list->count)
+        return first;
+    memcpy(copy, list->items, first * sizeof *copy);
+    const utf8proc_ssize_t left = utf8proc_normalize_utf32(
+        copy, (utf8proc_ssize_t)first, (utf8proc_option_t)(UTF8PROC_COMPOSE | UTF8PROC_STABLE));
+    return left < 0 ? first : (size_t)left;
+}
+
+static zmlx_status write(zx_normal *normal, const points *list, size_t origin)
 {
     zx_text *out;
     ZX_TRY(zx_normal_begin(normal, list->count * 4, &out));
-    for (size_t i = 0; i < list->count; i++)
+    for (size_t i = 0; i < list->count; i++) {
         out->length += zx_utf8_encode((uint32_t)list->items[i], out->bytes + out->length);
-    if (normal->origin >= normal->length)
-        normal->out_origin = out->length;
-    else
-        normal->out_origin = normal->origin < out->length ? normal->origin : out->length;
+        if (i < origin) normal->out_origin = out->length;
+    }
     zx_normal_commit(normal);
     return ZMLX_OK;
 }
@@ -147,10 +160,12 @@ zmlx_status zx_normal_form(zx_normal *normal, bool compatible, bool compose)
 {
     if (is_plain(normal, compatible ? 0xA0 : compose ? 0x300 : 0xC0)) return ZMLX_OK;
     points list = {0};
-    zmlx_status status = decompose(normal, compatible, &list);
+    size_t origin = 0;
+    zmlx_status status = decompose(normal, compatible, &list, &origin);
     if (status == ZMLX_OK) status = sort_marks(&list);
+    if (status == ZMLX_OK) origin = origin_points(&list, origin, compose);
     if (status == ZMLX_OK && compose) status = compose_all(&list);
-    if (status == ZMLX_OK) status = write(normal, &list);
+    if (status == ZMLX_OK) status = write(normal, &list, origin);
     zx_free(list.items);
     zx_free(list.sorted);
     return status;

@@ -16,6 +16,8 @@ enum { MAX_GROUPS = 100, MAX_NESTING = 16, MAX_PATTERN = 1 << 16, MAX_NAME = 40 
 #define SPACES \
     "\\t-\\r " \
     "\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
+/* A lone \\w, and \\b, take some Latin-1 numbers for letters; a class that holds \\w does not. */
+#define ALONE "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}"
 #define WORDS "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
 
 typedef struct translation {
@@ -61,14 +63,16 @@ static bool starts(const translation *t, const char *string)
 static const struct {
     const char *name, *inside;
 } properties[] = {
-    {"alnum", "\\p{Alphabetic}\\p{M}\\p{Nd}"},
-    {"alpha", "\\p{Alphabetic}\\p{M}"},
+    {"alnum", "\\p{Alphabetic}\\p{Nd}"},
+    {"alpha", "\\p{Alphabetic}"},
     {"blank", "\\p{Zs}\\t"},
     {"cntrl", "\\p{Cc}"},
     {"digit", "\\p{Nd}"},
     {"lower", "\\p{Lowercase}"},
     {"upper", "\\p{Uppercase}"},
-    {"punct", "\\p{P}$+<=>\\^`|~"},
+    {"punct", "\\p{P}"},
+    {"graph", "\\p{L}\\p{M}\\p{N}\\p{P}\\p{S}\\p{Cf}\\p{Co}"},
+    {"print", "\\p{L}\\p{M}\\p{N}\\p{P}\\p{S}\\p{Cf}\\p{Co}\\p{Zs}"},
     {"space", SPACES},
     {"whitespace", SPACES},
     {"xdigit", "0-9a-fA-F"},
@@ -242,7 +246,11 @@ static zmlx_status copy_escape(translation *t, zx_text *out)
         return ZMLX_OK;
     }
     uint32_t point;
-    const size_t length = zx_utf8_next(t->at, &point);
+    size_t length = zx_utf8_next(t->at, &point);
+    if (starts(t, "x{")) {
+        const char *const close = memchr(t->at, '}', (size_t)(t->end - t->at));
+        if (close != NULL) length = (size_t)(close - t->at) + 1;
+    }
     ZX_TRY(add(out, "\\"));
     ZX_TRY(zx_text_add(out, t->at, length));
     t->at += length;
@@ -309,6 +317,7 @@ static zmlx_status read_item(translation *t, int nesting, operand *side, zx_text
             if (negated) name++;
             if (close - name > MAX_NAME) return refuse(t, "a class name that is too long");
             ZX_TRY(property_set(name, (size_t)(close - name), scratch));
+            if (memcmp(name, "punct", (size_t)(close - name)) == 0) ZX_TRY(add(scratch, "\\p{S}"));
             t->at = close + 2;
             return add_set(side, (set){scratch->bytes, negated});
         }
@@ -390,8 +399,8 @@ static zmlx_status read_escape(translation *t, zx_text *out)
     if (letter == 'b' || letter == 'B') {
         t->at++;
         return add(out, letter == 'b'
-                            ? "(?:(?<=[" WORDS "])(?![" WORDS "])|(?<![" WORDS "])(?=[" WORDS "]))"
-                            : "(?:(?<=[" WORDS "])(?=[" WORDS "])|(?<![" WORDS "])(?![" WORDS
+                            ? "(?:(?<=[" ALONE "])(?![" ALONE "])|(?<![" ALONE "])(?=[" ALONE "]))"
+                            : "(?:(?<=[" ALONE "])(?=[" ALONE "])|(?<![" ALONE "])(?![" ALONE
                               "]))");
     }
     if (letter == 'O') {
@@ -403,6 +412,8 @@ static zmlx_status read_escape(translation *t, zx_text *out)
     set what;
     zmlx_status status = read_set_escape(t, &scratch, &what);
     if (status == ZMLX_OK && what.inside == NULL) status = copy_escape(t, out);
+    if (status == ZMLX_OK && what.inside != NULL && strcmp(what.inside, WORDS) == 0)
+        what.inside = ALONE;
     if (status == ZMLX_OK && what.inside != NULL)
         status = zx_text_format(out, what.negated ? "[^%s]" : "[%s]", what.inside);
     zx_text_fini(&scratch);

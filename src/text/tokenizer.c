@@ -72,6 +72,22 @@ zmlx_status zx_tokenizer_sequence(zx_tokenizer *tokenizer, const zx_part_table *
     return ZMLX_OK;
 }
 
+/* Special is a token whose written form is the content of one that was declared special: one that
+ * its normalization changed is not. */
+static void mark_special(zx_tokenizer *tokenizer)
+{
+    const zx_added *const added = &tokenizer->added;
+    for (size_t i = 0; i < added->count; i++)
+        if (added->items[i].special) tokenizer->special[added->items[i].id] = true;
+    for (size_t i = 0; i < added->count; i++) {
+        const zx_added_token *const token = &added->items[i];
+        if (!token->normalized) continue;
+        const int32_t id =
+            zx_vocabulary_find(&added->names, token->written.bytes, token->written.length);
+        tokenizer->special[token->id] = id >= 0 && tokenizer->special[id];
+    }
+}
+
 zmlx_status zx_tokenizer_finish(zx_tokenizer *tokenizer, const char *source)
 {
     zx_model *const model = &tokenizer->model;
@@ -88,8 +104,8 @@ zmlx_status zx_tokenizer_finish(zx_tokenizer *tokenizer, const char *source)
     if (own > 0) memcpy(tokenizer->written, model->vocabulary.tokens, own * sizeof(zx_string_view));
     for (size_t i = 0; i < added->count; i++) {
         tokenizer->written[added->items[i].id] = added->items[i].written;
-        tokenizer->special[added->items[i].id] |= added->items[i].special;
     }
+    mark_special(tokenizer);
     return ZMLX_OK;
 }
 
@@ -120,29 +136,32 @@ static zmlx_status encode_pieces(const zx_tokenizer *tokenizer, zx_work *work, z
     return ZMLX_OK;
 }
 
-/* A run of text between exact added tokens; 'origin' as in zx_normal. */
+/* A run of text, not empty, between exact added tokens. */
 static zmlx_status encode_run(const zx_tokenizer *tokenizer, zx_work *work, const char *bytes,
                               size_t length, bool at_start, zx_ids *ids)
 {
     zx_normal *const normal = &work->normal;
     normal->bytes = bytes;
     normal->length = length;
-    normal->origin = at_start ? length : 0;
+    uint32_t point;
+    normal->origin = at_start ? zx_utf8_next(bytes, &point) : 0;
     ZX_TRY(zx_normalize(tokenizer->normalizer, work));
     const zx_piece whole = {0, normal->length, normal->origin, -1};
     work->bytes = normal->bytes;
-    size_t at = 0, done = 0, start, end;
+    zx_added_search search = {.added = &tokenizer->added,
+                              .trie = &tokenizer->added.normalized,
+                              .bytes = normal->bytes,
+                              .length = normal->length};
+    size_t start, end;
     for (;;) {
-        const zx_added_token *const token =
-            zx_added_next(&tokenizer->added, &tokenizer->added.normalized, normal->bytes,
-                          normal->length, done, &at, &start, &end);
+        const size_t done = search.done;
+        const zx_added_token *const token = zx_added_next(&search, &start, &end);
         if (token == NULL) break;
         if (start > done) ZX_TRY(zx_work_cut(work, zx_piece_part(&whole, done, start - done)));
         ZX_TRY(zx_work_cut(work, (zx_piece){start, end - start, 0, token->id}));
-        done = end;
     }
-    if (done < normal->length)
-        ZX_TRY(zx_work_cut(work, zx_piece_part(&whole, done, normal->length - done)));
+    if (search.done < normal->length)
+        ZX_TRY(zx_work_cut(work, zx_piece_part(&whole, search.done, normal->length - search.done)));
     zx_work_commit(work, false);
     return encode_pieces(tokenizer, work, ids);
 }
@@ -150,16 +169,20 @@ static zmlx_status encode_run(const zx_tokenizer *tokenizer, zx_work *work, cons
 static zmlx_status encode_text(const zx_tokenizer *tokenizer, zx_work *work, const char *text,
                                size_t length, zx_ids *ids)
 {
-    size_t at = 0, done = 0, start, end;
+    zx_added_search search = {.added = &tokenizer->added,
+                              .trie = &tokenizer->added.exact,
+                              .bytes = text,
+                              .length = length};
+    size_t start, end;
     for (;;) {
-        const zx_added_token *const token = zx_added_next(
-            &tokenizer->added, &tokenizer->added.exact, text, length, done, &at, &start, &end);
+        const size_t done = search.done;
+        const zx_added_token *const token = zx_added_next(&search, &start, &end);
         if (token == NULL) break;
         if (start > done)
             ZX_TRY(encode_run(tokenizer, work, text + done, start - done, done == 0, ids));
         ZX_TRY(zx_ids_add(ids, token->id));
-        done = end;
     }
+    const size_t done = search.done;
     if (done == length) return ZMLX_OK;
     return encode_run(tokenizer, work, text + done, length - done, done == 0, ids);
 }

@@ -9,8 +9,8 @@
 #include "text/regex.h"
 #include "text/tokenizer.h"
 
-/* Text as a normalizer sees it.  'origin' is how many of its first bytes came from the very
- * start of the whole text: Metaspace's scheme "first" asks whether any did. */
+/* Text as a normalizer sees it.  'origin' is how many of its first bytes stand for the first
+ * character of the whole text: Metaspace's scheme "first" asks whether any do. */
 typedef struct zx_normal {
     const char *bytes;
     size_t length, origin;
