@@ -23,8 +23,8 @@ pass() { passed=$((passed + 1)) && echo "ok: $*"; }
 fail() {
     failed=$((failed + 1))
     echo "FAILED: $* (exit $status)"
-    head -c 400 "$out" | sed 's/^/    stdout: /'
-    head -c 400 "$err" | sed 's/^/    stderr: /'
+    sed 's/^/    stdout: /' <(head -c 400 "$out") && echo
+    sed 's/^/    stderr: /' <(head -c 800 "$err") && echo
 }
 skip() { skipped=$((skipped + 1)) && echo "skipped: $*"; }
 
@@ -35,9 +35,9 @@ run() {
 }
 # check NAME CONDITION... - the condition is a command.
 check() {
-    local name=$1
+    local check_title=$1 # conditions see the names of the script
     shift
-    if "$@"; then pass "$name"; else fail "$name"; fi
+    if "$@"; then pass "$check_title"; else fail "$check_title"; fi
 }
 exits() { [ "$status" = "$1" ]; }
 says() { grep -qF -- "$1" "$err"; }
