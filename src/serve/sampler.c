@@ -83,7 +83,8 @@ static size_t filter(zx_sampler *sampler, const float *logits, double total, flo
 {
     zx_candidate *heap = sampler->candidates;
     size_t left = sampler->vocabulary;
-    for (size_t i = 0; i < left; i++) heap[i] = (zx_candidate){logits[i], (int32_t)i};
+    for (size_t i = 0; i < left; i++)
+        heap[i] = (zx_candidate){isnan(logits[i]) ? -INFINITY : logits[i], (int32_t)i};
     for (size_t i = left / 2; i-- > 0;) sink(heap, left, i);
     const size_t limit = sampler->top_k > 0 && sampler->top_k < left ? sampler->top_k : left;
     const double top_p = sampler->top_p > 0 ? (double)sampler->top_p : 1.0;

@@ -13,8 +13,10 @@
 
 enum { MAX_GROUPS = 100, MAX_NESTING = 16, MAX_PATTERN = 1 << 16, MAX_NAME = 40 };
 
-#define SPACES "\\t-\\r \\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
-#define WORDS  "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
+#define SPACES \
+    "\\t-\\r " \
+    "\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
+#define WORDS "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
 
 typedef struct translation {
     const char *source, *at, *end;
@@ -118,15 +120,42 @@ static const struct {
 
 /* Properties that are neither categories nor scripts; PCRE2 takes their names as they are. */
 static const char *const binary_names[] = {
-    "alphabetic",      "uppercase",          "lowercase",         "ideographic",
-    "emoji",           "emojipresentation",  "emojimodifier",     "emojimodifierbase",
-    "emojicomponent",  "extendedpictographic", "math",            "hexdigit",
-    "asciihexdigit",   "dash",               "diacritic",         "defaultignorablecodepoint",
-    "joincontrol",     "graphemebase",       "graphemeextend",    "patternwhitespace",
-    "patternsyntax",   "quotationmark",      "radical",           "regionalindicator",
-    "softdotted",      "terminalpunctuation", "unifiedideograph", "variationselector",
-    "xidstart",        "xidcontinue",        "idstart",           "idcontinue",
-    "cased",           "caseignorable",      "extender",          "logicalorderexception",
+    "alphabetic",
+    "uppercase",
+    "lowercase",
+    "ideographic",
+    "emoji",
+    "emojipresentation",
+    "emojimodifier",
+    "emojimodifierbase",
+    "emojicomponent",
+    "extendedpictographic",
+    "math",
+    "hexdigit",
+    "asciihexdigit",
+    "dash",
+    "diacritic",
+    "defaultignorablecodepoint",
+    "joincontrol",
+    "graphemebase",
+    "graphemeextend",
+    "patternwhitespace",
+    "patternsyntax",
+    "quotationmark",
+    "radical",
+    "regionalindicator",
+    "softdotted",
+    "terminalpunctuation",
+    "unifiedideograph",
+    "variationselector",
+    "xidstart",
+    "xidcontinue",
+    "idstart",
+    "idcontinue",
+    "cased",
+    "caseignorable",
+    "extender",
+    "logicalorderexception",
 };
 
 static bool is_category(const char *name, size_t length)
@@ -164,9 +193,8 @@ static zmlx_status property_set(const char *name, size_t length, zx_text *inside
 /* Reads "{Name}" or "{^Name}" behind \p or \P. */
 static zmlx_status read_property(translation *t, bool negated, zx_text *inside, set *out)
 {
-    const char *const close = t->at < t->end && *t->at == '{'
-                                  ? memchr(t->at, '}', (size_t)(t->end - t->at))
-                                  : NULL;
+    const char *const close =
+        t->at < t->end && *t->at == '{' ? memchr(t->at, '}', (size_t)(t->end - t->at)) : NULL;
     if (close == NULL) return refuse(t, "\\p without a name in braces");
     const char *name = t->at + 1;
     if (name < close && *name == '^') {
@@ -187,8 +215,8 @@ static zmlx_status read_set_escape(translation *t, zx_text *inside, set *out)
         char letter;
         set is;
     } letters[] = {
-        {'s', {SPACES, false}},       {'S', {SPACES, true}}, {'w', {WORDS, false}},
-        {'W', {WORDS, true}},         {'d', {"\\p{Nd}", false}}, {'D', {"\\p{Nd}", true}},
+        {'s', {SPACES, false}},      {'S', {SPACES, true}},      {'w', {WORDS, false}},
+        {'W', {WORDS, true}},        {'d', {"\\p{Nd}", false}},  {'D', {"\\p{Nd}", true}},
         {'h', {"0-9a-fA-F", false}}, {'H', {"0-9a-fA-F", true}},
     };
     *out = (set){NULL, false};
@@ -232,8 +260,7 @@ static void operand_fini(operand *side)
     zx_text_fini(&side->others);
 }
 
-static zmlx_status add_other(operand *side, const char *before, const char *text,
-                             const char *after)
+static zmlx_status add_other(operand *side, const char *before, const char *text, const char *after)
 {
     if (side->others.length > 0) ZX_TRY(add(&side->others, "|"));
     ZX_TRY(add(&side->others, before));
@@ -345,8 +372,7 @@ static zmlx_status read_class(translation *t, int nesting, zx_text *out)
         goto done;
     }
     status = write_operand(t, &side, &whole);
-    if (status == ZMLX_OK && (joined || negated))
-        status = add(out, negated ? "(?:(?!" : "(?:");
+    if (status == ZMLX_OK && (joined || negated)) status = add(out, negated ? "(?:(?!" : "(?:");
     if (status == ZMLX_OK) status = zx_text_add(out, whole.bytes, whole.length);
     if (status == ZMLX_OK && (joined || negated)) status = add(out, negated ? ")(?s:.))" : ")");
 done:
@@ -363,10 +389,10 @@ static zmlx_status read_escape(translation *t, zx_text *out)
     const char letter = *t->at;
     if (letter == 'b' || letter == 'B') {
         t->at++;
-        return add(out, letter == 'b' ? "(?:(?<=[" WORDS "])(?![" WORDS "])|(?<![" WORDS
-                                        "])(?=[" WORDS "]))"
-                                      : "(?:(?<=[" WORDS "])(?=[" WORDS "])|(?<![" WORDS
-                                        "])(?![" WORDS "]))");
+        return add(out, letter == 'b'
+                            ? "(?:(?<=[" WORDS "])(?![" WORDS "])|(?<![" WORDS "])(?=[" WORDS "]))"
+                            : "(?:(?<=[" WORDS "])(?=[" WORDS "])|(?<![" WORDS "])(?![" WORDS
+                              "]))");
     }
     if (letter == 'O') {
         t->at++;

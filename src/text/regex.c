@@ -206,9 +206,8 @@ zmlx_status zx_matches_next(zx_matches *matches, bool *found, size_t *start, siz
             return ZMLX_OK;
         }
         uint32_t point;
-        matches->at += matches->at < matches->length
-                           ? zx_utf8_next(matches->bytes + matches->at, &point)
-                           : 1;
+        matches->at +=
+            matches->at < matches->length ? zx_utf8_next(matches->bytes + matches->at, &point) : 1;
     }
     return ZMLX_OK;
 }

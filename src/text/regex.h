@@ -19,8 +19,8 @@ typedef struct zx_regex {
 } zx_regex;
 
 /* Compiles a pattern, or text that stands for itself.  'source' is for messages. */
-ZMLX_MUST_CHECK zmlx_status zx_regex_compile(const char *source, const char *pattern,
-                                             size_t length, bool literal, zx_regex **regex);
+ZMLX_MUST_CHECK zmlx_status zx_regex_compile(const char *source, const char *pattern, size_t length,
+                                             bool literal, zx_regex **regex);
 void zx_regex_free(zx_regex *regex);
 
 /* Rewrites a pattern of Oniguruma's syntax into PCRE2's. */

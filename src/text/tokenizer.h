@@ -41,6 +41,9 @@ typedef struct zx_gguf_vocabulary {
 
 /* Reads a tokenizer.json.  An unknown part of the format is ZMLX_ERROR_UNSUPPORTED and named. */
 ZMLX_MUST_CHECK zmlx_status zx_tokenizer_open_json(const char *path, zx_tokenizer **tokenizer);
+/* The same from memory, which is copied; 'source' stands in messages for the path. */
+ZMLX_MUST_CHECK zmlx_status zx_tokenizer_open_json_bytes(const char *source, const void *bytes,
+                                                         size_t count, zx_tokenizer **tokenizer);
 ZMLX_MUST_CHECK zmlx_status zx_tokenizer_open_gguf(const zx_gguf_vocabulary *vocabulary,
                                                    zx_tokenizer **tokenizer);
 void zx_tokenizer_close(zx_tokenizer *tokenizer);

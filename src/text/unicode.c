@@ -64,7 +64,8 @@ bool zx_is_word(uint32_t point)
         return (point >= 'a' && point <= 'z') || (point >= 'A' && point <= 'Z') ||
                (point >= '0' && point <= '9') || point == '_';
     const utf8proc_category_t kind = category(point);
-    if (kind >= UTF8PROC_CATEGORY_LU && kind <= UTF8PROC_CATEGORY_NL) return true; /* L, M, Nd, Nl */
+    if (kind >= UTF8PROC_CATEGORY_LU && kind <= UTF8PROC_CATEGORY_NL)
+        return true; /* L, M, Nd, Nl */
     if (kind == UTF8PROC_CATEGORY_PC) return true;
     return point == 0x200C || point == 0x200D || (point >= 0x24B6 && point <= 0x24E9) ||
            (point >= 0x1F130 && point <= 0x1F149) || (point >= 0x1F150 && point <= 0x1F169) ||
@@ -169,8 +170,7 @@ zmlx_status zx_text_add_lossy(zx_text *text, const char *bytes, size_t count, bo
         at = good;
         if (at == count) break;
         bool open;
-        const size_t damaged =
-            damaged_length((const unsigned char *)bytes + at, count - at, &open);
+        const size_t damaged = damaged_length((const unsigned char *)bytes + at, count - at, &open);
         if (open && !final) break;
         ZX_TRY(zx_text_add(text, "\xEF\xBF\xBD", 3));
         at += damaged;

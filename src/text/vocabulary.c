@@ -110,13 +110,12 @@ zmlx_status zx_vocabulary_add(zx_vocabulary *vocabulary, const char *bytes, size
     const uint32_t hash = hash_of(vocabulary, bytes, length);
     const size_t at = slot_of(vocabulary, hash, bytes, length);
     *added = vocabulary->slots[at] == 0;
-    if (!*added) return ZMLX_OK;
     if (id >= vocabulary->capacity)
         ZX_TRY(zx_grow(&vocabulary->tokens, &vocabulary->capacity, (size_t)id + 1,
                        sizeof(zx_string_view), "vocabulary"));
-    vocabulary->slots[at] = (uint64_t)hash << 32 | (id + 1);
+    if (*added) vocabulary->slots[at] = (uint64_t)hash << 32 | (id + 1);
+    vocabulary->count += *added;
     vocabulary->tokens[id] = (zx_string_view){bytes, length};
-    vocabulary->count++;
     if (id >= vocabulary->size) vocabulary->size = (size_t)id + 1;
     return ZMLX_OK;
 }

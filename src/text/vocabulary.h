@@ -19,8 +19,8 @@ void zx_vocabulary_fini(zx_vocabulary *vocabulary);
 
 /* Makes room for 'count' tokens at once. */
 ZMLX_MUST_CHECK zmlx_status zx_vocabulary_reserve(zx_vocabulary *vocabulary, size_t count);
-/* Adds a token.  *added is false, and nothing changes, where the text was there already.  Ids so
- * large that the table by id would be mostly holes are refused. */
+/* Adds a token.  *added is false where the text was there already: then it still is found under its
+ * first id.  Ids so large that the table by id would be mostly holes are refused. */
 ZMLX_MUST_CHECK zmlx_status zx_vocabulary_add(zx_vocabulary *vocabulary, const char *bytes,
                                               size_t length, uint32_t id, bool *added);
 /* The id of a text, or -1. */
