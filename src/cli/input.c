@@ -145,10 +145,10 @@ int zx_cli_read_ids(const zx_cli_common *common, const char *option, const char 
     *ids = (zx_cli_ids){0};
     if (*text == '@') {
         code = zx_cli_read_file(common, option, text + 1, &file);
-        if (code == ZX_CLI_OK && strlen(file.bytes) != file.length)
+        if (file.bytes != NULL && code == ZX_CLI_OK && strlen(file.bytes) != file.length)
             code = zx_cli_fail(common, ZMLX_ERROR_FORMAT, "%s: '%s' holds a NUL byte", option,
                                text + 1);
-        text = file.bytes;
+        text = file.bytes != NULL ? file.bytes : "";
     }
     if (code == ZX_CLI_OK) code = parse_ids(common, option, text, ids);
     zx_cli_buffer_free(&file);

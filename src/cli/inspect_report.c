@@ -23,12 +23,12 @@ static void print_scalar(const json_t *value)
 }
 
 /* "name: value" pairs on one line. */
-static void print_flat(const json_t *object)
+static void print_flat(json_t *object)
 {
     const char *key;
     json_t *value;
     const char *comma = "";
-    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    json_object_foreach(object, key, value)
     {
         if (json_is_object(value) || (json_is_array(value) && json_array_size(value) == 0))
             continue;
@@ -52,7 +52,7 @@ static void print_list(const json_t *array, int indent)
 {
     zx_cli_print("\n");
     for (size_t i = 0; i < json_array_size(array); i++) {
-        const json_t *item = json_array_get(array, i);
+        json_t *item = json_array_get(array, i);
         zx_cli_print("%*s", indent, "");
         if (json_is_object(item)) {
             print_flat(item);
@@ -63,12 +63,12 @@ static void print_list(const json_t *array, int indent)
     }
 }
 
-static void print_members(const json_t *object, int depth, bool tensors)
+static void print_members(json_t *object, int depth, bool tensors)
 {
     const char *key;
     json_t *value;
     const int indent = depth * INDENT;
-    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    json_object_foreach(object, key, value)
     {
         if (json_is_array(value) && json_array_size(value) == 0) continue;
         zx_cli_print("%*s%s:%*s", indent, "", key,
@@ -92,7 +92,7 @@ static void print_members(const json_t *object, int depth, bool tensors)
     }
 }
 
-void zx_cli_print_inspection(const json_t *object, bool tensors)
+void zx_cli_print_inspection(json_t *object, bool tensors)
 {
     print_members(object, 0, tensors);
 }
