@@ -5,7 +5,7 @@
  * queries, 'group' rows per token, so that a page is read once for all of them.  Rows are in
  * the order of tokens, so the slots that a row sees move upwards from row to row.
  *
- *   for every span: for every page:      scores = rows x keys      (attention_tile.h)
+ *   for every span: for every page:      scores = rows x keys      (attention_tile_body.h)
  *                                        weights = exp(scores - largest)
  *                                        outputs = correction * outputs + weights x values
  *   spans are merged in order as they come.
@@ -16,7 +16,7 @@
 #include <assert.h>
 
 #include "kernels/attention/attention_rows.h"
-#include "kernels/attention/attention_tile.h"
+#include "kernels/attention/attention_tile_body.h"
 #include "kernels/pages.h"
 #include "kernels/rows.h"
 #include "kernels/vmath.h"

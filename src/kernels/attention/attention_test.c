@@ -96,7 +96,7 @@ static double head_error(const fixture *f, size_t sequence, size_t token, size_t
             dot += (double)zx_load(x->dtype, q, head * shape->key_size + d) *
                    (double)testing_cached(&f->cache, false, sequence, kv_head, j, d);
         weights[j] = dot * (double)f->attributes.scale;
-        if (shape->window > 0 && j + shape->window <= position) weights[j] = -INFINITY;
+        if (shape->window > 0 && j + shape->window <= position) weights[j] = -HUGE_VAL;
         largest = fmax(largest, weights[j]);
     }
     memset(wanted, 0, sizeof wanted);

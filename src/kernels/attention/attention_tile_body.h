@@ -1,12 +1,12 @@
-/* attention_tile.h - C = c * C + A B in registers, the inner loop of scores and of values.
+/* attention_tile_body.h - C = c * C + A B in registers, the inner loop of scores and of values.
  *
  *   scores   A: queries [rows][key_size]      B: keys [key_size][64]      C: scores [rows][64]
  *   outputs  A: weights [rows][64]            B: values [64][value_size]  C: outputs
  *
  * Elements of A are broadcast, the lanes run along C's columns, so each element of C is one chain
  * of FMA over the depth, ascending.  Needs the vec functions of the including file. */
-#ifndef ZX_KERNELS_ATTENTION_ATTENTION_TILE_H
-#define ZX_KERNELS_ATTENTION_ATTENTION_TILE_H
+#ifndef ZX_KERNELS_ATTENTION_ATTENTION_TILE_BODY_H
+#define ZX_KERNELS_ATTENTION_ATTENTION_TILE_BODY_H
 
 #include "kernels/kernels.h"
 
