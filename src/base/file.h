@@ -22,8 +22,7 @@ void zx_file_close(zx_file *file);
 
 /* Reads a whole file of at most 'limit' bytes into a block for zx_free; a NUL follows the
  * last byte and is not counted.  The path "-" reads standard input. */
-ZMLX_MUST_CHECK zmlx_status zx_file_read(const char *path, size_t limit, char **text,
-                                         size_t *size);
+ZMLX_MUST_CHECK zmlx_status zx_file_read(const char *path, size_t limit, char **text, size_t *size);
 
 bool zx_path_is_directory(const char *path);
 bool zx_path_exists(const char *path);

@@ -11,6 +11,9 @@
 /* Equal on every machine; 'seed' chains (the hash of what came before). */
 uint64_t zx_hash(const void *bytes, size_t count, uint64_t seed);
 
+/* A seed that nobody outside can guess, for tables whose keys come from outside. */
+uint64_t zx_hash_seed(void);
+
 /* Open addressing; keys are borrowed and must outlive the table.  {0} is empty. */
 typedef struct zx_table_slot {
     const char *key;
@@ -21,7 +24,7 @@ typedef struct zx_table_slot {
 typedef struct zx_table {
     zx_table_slot *slots;
     size_t capacity, count;
-    uint64_t seed; /* random per table where keys come from outside, so none can be made to collide */
+    uint64_t seed; /* zx_hash_seed() where keys come from outside; fixed once a key is in */
 } zx_table;
 
 /* Makes room for 'count' keys, so that that many insertions do not grow the table. */

@@ -3,8 +3,8 @@
  * else is read with jansson.
  *
  * It reads UTF-8 text in place, keeps no tree, allocates one scratch buffer for strings
- * with escapes, and refuses: depth over ZX_JSON_MAX_DEPTH, malformed UTF-8, lone surrogates, trailing bytes
- * after the value.  Messages name the file ('source') and the byte offset. */
+ * with escapes, and refuses: depth over ZX_JSON_MAX_DEPTH, malformed UTF-8, lone surrogates,
+ * trailing bytes after the value.  Messages name the file ('source') and the byte offset. */
 #ifndef ZX_BASE_JSON_H
 #define ZX_BASE_JSON_H
 
@@ -42,8 +42,8 @@ typedef struct zx_json {
     zx_json_kind kind;
     const char *string; /* KEY and STRING: decoded bytes, valid until the next call; may hold NUL */
     size_t length;
-    bool in_place;  /* 'string' points into the document and stays valid as long as it does */
-    double number;  /* NUMBER */
+    bool in_place;   /* 'string' points into the document and stays valid as long as it does */
+    double number;   /* NUMBER */
     bool is_integer; /* NUMBER without fraction or exponent that fits: */
     int64_t integer;
 } zx_json;
@@ -53,7 +53,7 @@ void zx_json_fini(zx_json *json);
 
 ZMLX_MUST_CHECK zmlx_status zx_json_next(zx_json *json);
 /* Skips the value whose first event was just read (an OBJECT or ARRAY to its end; a scalar is
- * already past). */
+ * already past; after a KEY, the whole value of that key). */
 ZMLX_MUST_CHECK zmlx_status zx_json_skip(zx_json *json);
 /* Reads the next event and fails unless it is of this kind. */
 ZMLX_MUST_CHECK zmlx_status zx_json_expect(zx_json *json, zx_json_kind kind);

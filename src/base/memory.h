@@ -25,6 +25,9 @@ void zx_free(void *memory);
 ZMLX_MUST_CHECK zmlx_status zx_grow(void *items, size_t *capacity, size_t needed, size_t size,
                                     const char *what);
 
+/* What is used unless zmlx_set_allocator said otherwise; for allocators that wrap it. */
+extern const zmlx_allocator zx_default_allocator;
+
 /* How many blocks were taken since the process began (all threads).  Tests of
  * 'zero allocations per token' read it twice. */
 size_t zx_allocation_count(void);

@@ -23,7 +23,7 @@ void zx_text_fini(zx_text *text);
 /* Decodes one code point of well-formed UTF-8 (no surrogates, no overlong forms, at most
  * U+10FFFF); returns its length in bytes, or 0 where the bytes are not such. */
 size_t zx_utf8_decode(const char *bytes, size_t count, uint32_t *point);
-/* Encodes a code point into at most 4 bytes; returns how many. */
+/* Encodes a code point into at most 4 bytes; returns how many, 0 for what is no code point. */
 size_t zx_utf8_encode(uint32_t point, char bytes[4]);
 bool zx_utf8_valid(const char *bytes, size_t count);
 /* How many bytes at the end could be the start of a longer, well-formed sequence (0 to 3). */

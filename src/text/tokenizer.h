@@ -33,14 +33,17 @@ typedef struct zx_gguf_vocabulary {
     size_t token_count, merge_count;
     const zx_string_view *tokens;
     const zx_string_view *merges;
-    const int32_t *types;  /* tokenizer.ggml.token_type, or NULL */
-    const float *scores;   /* tokenizer.ggml.scores, or NULL */
+    const int32_t *types;      /* tokenizer.ggml.token_type, or NULL */
+    const float *scores;       /* tokenizer.ggml.scores, or NULL */
     int32_t bos, eos, unknown; /* -1 where the file has none */
     bool add_bos, add_eos, add_space_prefix;
 } zx_gguf_vocabulary;
 
 /* Reads a tokenizer.json.  An unknown part of the format is ZMLX_ERROR_UNSUPPORTED and named. */
 ZMLX_MUST_CHECK zmlx_status zx_tokenizer_open_json(const char *path, zx_tokenizer **tokenizer);
+/* The same from memory, which is copied; 'source' stands in messages for the path. */
+ZMLX_MUST_CHECK zmlx_status zx_tokenizer_open_json_bytes(const char *source, const void *bytes,
+                                                         size_t count, zx_tokenizer **tokenizer);
 ZMLX_MUST_CHECK zmlx_status zx_tokenizer_open_gguf(const zx_gguf_vocabulary *vocabulary,
                                                    zx_tokenizer **tokenizer);
 void zx_tokenizer_close(zx_tokenizer *tokenizer);
@@ -49,8 +52,8 @@ size_t zx_tokenizer_size(const zx_tokenizer *tokenizer); /* one more than the la
 /* The id of a token by its written form ("<|im_end|>"), or -1. */
 int32_t zx_tokenizer_find(const zx_tokenizer *tokenizer, const char *token);
 
-/* Appends the ids of 'text'.  With 'add_special' the post-processor runs (BOS, EOS, templates); added
- * tokens inside the text are recognized either way. */
+/* Appends the ids of 'text'.  With 'add_special' the post-processor runs (BOS, EOS, templates);
+ * added tokens inside the text are recognized either way. */
 ZMLX_MUST_CHECK zmlx_status zx_tokenizer_encode(const zx_tokenizer *tokenizer, const char *text,
                                                 size_t length, bool add_special, zx_ids *ids);
 

@@ -1,0 +1,143 @@
+#include "graph/shapes.h"
+
+#include "base/fail.h"
+
+static const zx_type *input(const zx_node *node, int index)
+{
+    return zx_value_type(node->inputs[index]);
+}
+
+static zmlx_status misfit(const zx_node *node, const char *what, size_t got, size_t expected)
+{
+    return ZX_FAIL(ZMLX_ERROR_SHAPE, "%s in %s: %s is %zu, expected %zu", zx_ops[node->op].text,
+                   node->path != NULL ? node->path : "graph", what, got, expected);
+}
+
+zmlx_status zx_shape_given(zx_node *node)
+{
+    (void)node;
+    return ZMLX_OK;
+}
+
+zmlx_status zx_shape_embed(zx_node *node)
+{
+    node->types[0] =
+        (zx_type){ZX_ROWS_TOKENS, input(node, 1)->columns, node->attributes.dtype, {0}};
+    return ZMLX_OK;
+}
+
+zmlx_status zx_shape_select(zx_node *node)
+{
+    node->types[0] = *input(node, 0);
+    node->types[0].rows = ZX_ROWS_SAMPLED;
+    return ZMLX_OK;
+}
+
+zmlx_status zx_shape_same(zx_node *node)
+{
+    node->types[0] = *input(node, 0);
+    for (int i = 1; i < zx_ops[node->op].inputs; i++)
+        if (input(node, i)->columns != input(node, 0)->columns)
+            return misfit(node, "the width of the other operand", input(node, i)->columns,
+                          input(node, 0)->columns);
+    return ZMLX_OK;
+}
+
+static zmlx_status check_norm_weight(const zx_node *node, int index)
+{
+    const zx_weight *weight = node->inputs[index].node->weight;
+    if (weight == NULL || weight->rows * weight->columns != input(node, 0)->columns)
+        return misfit(node, "the weight's length",
+                      weight == NULL ? 0 : weight->rows * weight->columns, input(node, 0)->columns);
+    return ZMLX_OK;
+}
+
+zmlx_status zx_shape_norm(zx_node *node)
+{
+    node->types[0] = *input(node, 0);
+    return check_norm_weight(node, 1);
+}
+
+static void set_quantized(zx_node *node, int output)
+{
+    node->types[output].dtype = ZX_QUANTIZED;
+    node->types[output].layout = node->attributes.layout;
+}
+
+zmlx_status zx_shape_add_norm(zx_node *node)
+{
+    node->types[0] = node->types[1] = *input(node, 0);
+    if (node->attributes.layout.planes != 0) set_quantized(node, 0);
+    if (input(node, 1)->columns != input(node, 0)->columns)
+        return misfit(node, "the residual's width", input(node, 1)->columns,
+                      input(node, 0)->columns);
+    return check_norm_weight(node, 2);
+}
+
+zmlx_status zx_shape_quantize(zx_node *node)
+{
+    const zx_activation_layout layout = node->attributes.layout;
+    node->types[0] = *input(node, 0);
+    set_quantized(node, 0);
+    if (layout.group == 0 || node->types[0].columns % layout.group != 0)
+        return misfit(node, "the remainder of the width by the group",
+                      layout.group == 0 ? 0 : node->types[0].columns % layout.group, 0);
+    return ZMLX_OK;
+}
+
+/* The dtype of a matmul's results is an attribute of the graph's dtype: x's own, or, where x is
+ * quantized, the one it was quantized from. */
+static zx_dtype matmul_dtype(const zx_node *node)
+{
+    const zx_node *maker = node->inputs[0].node;
+    if (input(node, 0)->dtype != ZX_QUANTIZED) return input(node, 0)->dtype;
+    return zx_value_type(maker->inputs[0])->dtype;
+}
+
+zmlx_status zx_shape_matmul(zx_node *node)
+{
+    const zx_type *x = input(node, 0);
+    int output = 0;
+    for (int i = 1; i < zx_ops[node->op].inputs; i++) {
+        const zx_weight *weight = node->inputs[i].node->weight;
+        if (weight == NULL) { /* the residual of matmul_add */
+            if (input(node, i)->columns != node->types[0].columns)
+                return misfit(node, "the residual's width", input(node, i)->columns,
+                              node->types[0].columns);
+            continue;
+        }
+        if (weight->columns != x->columns)
+            return misfit(node, "the weight's width", weight->columns, x->columns);
+        if (output < zx_ops[node->op].outputs)
+            node->types[output++] = (zx_type){x->rows, weight->rows, matmul_dtype(node), {0}};
+    }
+    return ZMLX_OK;
+}
+
+zmlx_status zx_shape_heads(zx_node *node)
+{
+    const size_t head_size = node->attributes.head_size;
+    node->types[0] = *input(node, 0);
+    if (head_size == 0 || node->types[0].columns % head_size != 0)
+        return misfit(node, "the remainder of the width by the head size",
+                      head_size == 0 ? 0 : node->types[0].columns % head_size, 0);
+    return ZMLX_OK;
+}
+
+zmlx_status zx_shape_cache(zx_node *node)
+{
+    node->types[0] = (zx_type){ZX_ROWS_NONE, 0, input(node, 0)->dtype, {0}};
+    return ZMLX_OK;
+}
+
+zmlx_status zx_shape_attention(zx_node *node)
+{
+    return zx_shape_heads(node);
+}
+
+zmlx_status zx_shape_rope_append(zx_node *node)
+{
+    ZX_TRY(zx_shape_heads(node));
+    node->types[1] = (zx_type){ZX_ROWS_NONE, 0, input(node, 0)->dtype, {0}};
+    return ZMLX_OK;
+}

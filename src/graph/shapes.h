@@ -1,0 +1,22 @@
+/* shapes.h - the shape rules that ops.def names: each types a node's outputs from its inputs, or
+ * fails naming the op, the module and what does not fit. */
+#ifndef ZX_GRAPH_SHAPES_H
+#define ZX_GRAPH_SHAPES_H
+
+#include "graph/graph.h"
+
+zmlx_status zx_shape_given(zx_node *node);  /* inputs and weights are typed when they are made */
+zmlx_status zx_shape_embed(zx_node *node);  /* ids [T], table [V, C] -> [T, C] */
+zmlx_status zx_shape_select(zx_node *node); /* [T, C] -> [R, C] */
+zmlx_status zx_shape_same(zx_node *node);   /* all inputs and the output alike */
+zmlx_status zx_shape_norm(zx_node *node);   /* x [., C], weight [C] -> [., C] */
+zmlx_status
+zx_shape_add_norm(zx_node *node); /* x, residual, weight -> normed (or quantized), sum */
+zmlx_status zx_shape_quantize(zx_node *node);    /* [., C] (and more inputs) -> quantized [., C] */
+zmlx_status zx_shape_matmul(zx_node *node);      /* x [., K], weights [N, K] -> [., N] each */
+zmlx_status zx_shape_heads(zx_node *node);       /* [., heads * head_size], kept */
+zmlx_status zx_shape_cache(zx_node *node);       /* keys, values -> the cache */
+zmlx_status zx_shape_attention(zx_node *node);   /* queries, cache -> as the queries */
+zmlx_status zx_shape_rope_append(zx_node *node); /* queries, keys, values -> queries, cache */
+
+#endif

@@ -1,0 +1,145 @@
+#include "kv/cache.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "base/memory.h"
+#include "base/region.h"
+
+/* A layer's part of a page begins at a multiple of this, so that vector loads are aligned. */
+enum { ALIGNMENT = 64 };
+
+static size_t aligned(size_t bytes)
+{
+    return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+static size_t part_bytes(const zx_kv_layer *layer, size_t head_size, zx_dtype dtype)
+{
+    return aligned(layer->kv_heads * head_size * ZX_PAGE_TOKENS * zx_dtypes[dtype].bytes);
+}
+
+size_t zx_cache_page_bytes(const zx_kv_layer layers[], size_t layer_count, zx_dtype dtype)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < layer_count; i++)
+        bytes += part_bytes(&layers[i], layers[i].key_size, dtype) +
+                 part_bytes(&layers[i], layers[i].value_size, dtype);
+    return bytes;
+}
+
+zmlx_status zx_cache_create(const zx_kv_layer layers[], size_t layer_count, zx_dtype dtype,
+                            size_t pages, zx_cache *cache)
+{
+    *cache = (zx_cache){0};
+    void *memory = NULL;
+    ZX_TRY(zx_alloc_array(layer_count + 1, sizeof *layers, "cache layers", &memory));
+    cache->layers = memory;
+    size_t offset = 0;
+    for (size_t i = 0; i < layer_count; i++) {
+        zx_kv_layer *layer = &cache->layers[i];
+        *layer = layers[i];
+        layer->keys_offset = offset;
+        offset += part_bytes(layer, layer->key_size, dtype);
+        layer->values_offset = offset;
+        offset += part_bytes(layer, layer->value_size, dtype);
+    }
+    cache->pages = (zx_kv_pages){NULL, offset, pages, dtype, layer_count, cache->layers};
+    zmlx_status status = zx_blocks_create(pages, &cache->blocks);
+    if (status == ZMLX_OK) status = zx_region_map(offset * pages, "keys and values", &memory);
+    if (status == ZMLX_OK)
+        cache->pages.memory = memory;
+    else
+        zx_cache_destroy(cache);
+    return status;
+}
+
+void zx_cache_destroy(zx_cache *cache)
+{
+    zx_blocks_destroy(cache->blocks);
+    zx_region_unmap(cache->pages.memory, cache->pages.page_bytes * cache->pages.page_count);
+    zx_free(cache->layers);
+    *cache = (zx_cache){0};
+}
+
+static size_t pages_for(size_t tokens)
+{
+    return (tokens + ZX_PAGE_TOKENS - 1) / ZX_PAGE_TOKENS;
+}
+
+zmlx_status zx_sequence_open(size_t capacity, uint64_t salt, zx_sequence *sequence)
+{
+    *sequence = (zx_sequence){.capacity = capacity, .salt = salt};
+    void *memory = NULL;
+    ZX_TRY(zx_alloc_array(capacity + 1, sizeof(int32_t), "a sequence's tokens", &memory));
+    sequence->tokens = memory;
+    const zmlx_status status =
+        zx_alloc_array(pages_for(capacity) + 1, sizeof(int32_t), "a block table", &memory);
+    if (status == ZMLX_OK)
+        sequence->table = memory;
+    else
+        zx_free(sequence->tokens);
+    return status;
+}
+
+void zx_sequence_close(zx_cache *cache, zx_sequence *sequence)
+{
+    while (sequence->page_count > 0)
+        zx_blocks_release(cache->blocks, sequence->table[--sequence->page_count]);
+    zx_free(sequence->tokens);
+    zx_free(sequence->table);
+    *sequence = (zx_sequence){0};
+}
+
+void zx_sequence_reuse(zx_cache *cache, zx_sequence *sequence, const int32_t *ids, size_t count)
+{
+    assert(sequence->length == 0 && sequence->page_count == 0 && count <= sequence->capacity);
+    while (count > 0 && sequence->length + ZX_PAGE_TOKENS <= count - 1) {
+        const int32_t *tokens = ids + sequence->length;
+        const zx_prefix longer =
+            zx_blocks_find(cache->blocks, sequence->prefix, sequence->salt, tokens);
+        if (longer.page == 0) break;
+        zx_blocks_share(cache->blocks, longer.page);
+        sequence->table[sequence->page_count++] = longer.page;
+        sequence->prefix = longer;
+        memcpy(sequence->tokens + sequence->length, tokens, ZX_PAGE_TOKENS * sizeof *tokens);
+        sequence->length += ZX_PAGE_TOKENS;
+        sequence->published++;
+    }
+}
+
+zmlx_status zx_sequence_reserve(zx_cache *cache, zx_sequence *sequence, size_t count)
+{
+    if (count > sequence->capacity - sequence->length)
+        return ZX_FAIL(ZMLX_ERROR_ARGUMENT, "%zu tokens after %zu do not fit a sequence of %zu",
+                       count, sequence->length, sequence->capacity);
+    const size_t needed = pages_for(sequence->length + count);
+    if (needed > sequence->page_count &&
+        needed - sequence->page_count > zx_blocks_free_count(cache->blocks))
+        return ZX_FAIL(ZMLX_ERROR_MEMORY,
+                       "%zu more pages of keys and values needed, %zu free; use a larger context",
+                       needed - sequence->page_count, zx_blocks_free_count(cache->blocks));
+    while (sequence->page_count < needed)
+        sequence->table[sequence->page_count++] = zx_blocks_take(cache->blocks);
+    return ZMLX_OK;
+}
+
+void zx_sequence_trim(zx_cache *cache, zx_sequence *sequence)
+{
+    while (sequence->page_count > pages_for(sequence->length))
+        zx_blocks_release(cache->blocks, sequence->table[--sequence->page_count]);
+}
+
+void zx_sequence_commit(zx_cache *cache, zx_sequence *sequence, const int32_t *ids, size_t count)
+{
+    assert(sequence->length + count <= sequence->page_count * ZX_PAGE_TOKENS);
+    memcpy(sequence->tokens + sequence->length, ids, count * sizeof *ids);
+    sequence->length += count;
+    while ((sequence->published + 1) * ZX_PAGE_TOKENS <= sequence->length) {
+        const size_t page = sequence->published++;
+        sequence->prefix =
+            zx_blocks_publish(cache->blocks, sequence->table[page], sequence->prefix,
+                              sequence->salt, sequence->tokens + page * ZX_PAGE_TOKENS);
+    }
+}

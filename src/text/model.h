@@ -1,0 +1,63 @@
+/* model.h - turns a piece of text into ids: BPE, Unigram, WordPiece, WordLevel.
+ *
+ * A reader (from_json.c and its sisters) fills the options and the vocabulary, then calls the
+ * row's 'prepare'. */
+#ifndef ZX_TEXT_MODEL_H
+#define ZX_TEXT_MODEL_H
+
+#include "text/trie.h"
+#include "text/vocabulary.h"
+#include "text/work.h"
+
+typedef struct zx_model zx_model;
+
+typedef struct zx_model_row {
+    const char *type;
+    zmlx_status (*prepare)(zx_model *model, const char *source);
+    zmlx_status (*encode)(const zx_model *model, zx_work *work, const char *bytes, size_t length,
+                          zx_ids *ids);
+} zx_model_row;
+
+typedef struct zx_pair { /* a merge: what two neighbours become, and how soon */
+    uint64_t key;        /* left id << 32 | right id, plus 1; 0 is a free slot */
+    uint32_t rank;
+    int32_t merged;
+} zx_pair;
+
+struct zx_model {
+    const zx_model_row *row;
+    zx_vocabulary vocabulary;
+    /* Options; a text with bytes NULL is absent. */
+    zx_string_view unknown_token, prefix, suffix;
+    bool fuse_unknown, byte_fallback, ignore_merges;
+    bool by_score; /* BPE as SentencePiece does it: the best score merges first */
+    size_t max_word_characters;
+    int32_t unknown; /* its id, or -1 */
+    double *scores;  /* by id */
+    size_t score_capacity;
+    /* Made from these: */
+    int32_t bytes[256];   /* the ids of <0x00> to <0xFF>, or -1 */
+    int32_t points[1024]; /* the ids of the first code points as whole tokens, or -1 */
+    bool points_ready;
+    zx_pair *pairs;
+    size_t pair_slots, pair_count;
+    uint64_t pair_seed;
+    uint32_t ranks; /* of the merges so far */
+    zx_trie trie;
+    uint32_t prefix_node; /* WordPiece: where the trie stands behind the prefix; 0 for nowhere */
+    double unknown_score;
+};
+
+extern const zx_model_row zx_model_bpe, zx_model_unigram, zx_model_wordpiece, zx_model_wordlevel;
+
+void zx_model_fini(zx_model *model);
+
+/* Adds merges in the order of their ranks; the vocabulary is complete.  A merge whose texts are not
+ * in it is an error, or nothing where 'lenient'. */
+typedef struct zx_merge {
+    zx_string_view left, right;
+} zx_merge;
+ZMLX_MUST_CHECK zmlx_status zx_bpe_add_merges(zx_model *model, const char *source,
+                                              const zx_merge *merges, size_t count, bool lenient);
+
+#endif
