@@ -432,6 +432,36 @@ with open(work + "/interrupt", "w") as f:
 PY
     check "Ctrl-C: text stays, speed line, exit 130, also with --json" \
         [ "$(cat "$work/interrupt")" = "True 130 True 130 cancelled" ]
+    python3 - "$zmlx" "$ZX_MODEL" >"$out" 2>"$err" <<'PY'
+import os, pty, select, sys, time
+pid, terminal = pty.fork()
+if pid == 0:
+    os.environ["TERM"] = "xterm"
+    os.execv(sys.argv[1], [sys.argv[1], "chat", sys.argv[2], "--ignore-eos"])
+said = b""
+def until(word, count=1, seconds=60):
+    global said
+    end = time.time() + seconds
+    while said.count(word) < count and time.time() < end:
+        if not select.select([terminal], [], [], 0.1)[0]: continue
+        try: said += os.read(terminal, 4096)
+        except OSError: break
+    print(word, said.count(word) >= count)
+until(b"> ")
+os.write(terminal, b"Tell a long story.\n")
+until(b"story.\r\n")
+time.sleep(1)
+os.write(terminal, b"\x03")                # ends the answer
+until(b"(cancelled)")
+until(b"> ", 2)
+os.write(terminal, b"unfinished\x03")      # drops the line
+until(b"> ", 3)
+os.write(terminal, b"\x04")                # ends the chat
+print("exit", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+print(said, file=sys.stderr)
+PY
+    check "chat at a terminal: Ctrl-C ends an answer, drops a line; Ctrl-D ends" \
+        eval '! prints False && prints "exit 0"'
     run template "$ZX_MODEL" --messages <(echo '{"messages": [{"role": "user", "content": "Hi"}]}')
     check "template of the model" eval 'exits 0 && prints "<|im_start|>user" && prints "<|im_start|>assistant"'
     run tokenize "$ZX_MODEL" "Hello world 123"
