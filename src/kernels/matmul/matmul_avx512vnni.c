@@ -14,6 +14,7 @@
 #include "kernels/matmul/codes_avx512vnni.h"
 #include "kernels/matmul/few_avx512vnni.h"
 #include "kernels/matmul/lanes_avx512.h"
+#include "kernels/matmul/one_avx512vnni.h"
 
 enum {
     BLOCK_PLANES = 12,
@@ -317,6 +318,10 @@ static zmlx_status run(const zx_matmul *matmul)
     const zx_operand *x = matmul->x;
     const bool few = x->rows * x->layout.planes <= ZX_FEW_PLANES;
     if (x->rows == 0) return ZMLX_OK;
+    if (zx_one_applies(matmul)) {
+        zx_pool_run(matmul->launch->pool, zx_strip_parts(matmul, 1), zx_run_one, matmul);
+        return ZMLX_OK;
+    }
     zx_pool_run(matmul->launch->pool, zx_strip_parts(matmul, few ? 1 : HALVES),
                 few ? zx_run_few : run_panels, matmul);
     return ZMLX_OK;
