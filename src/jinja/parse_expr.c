@@ -189,6 +189,21 @@ zmlx_status zx_jparse_expression(zx_jparser *parser, zx_jnode **node)
 
 /* --- unary, filters, tests --- */
 
+/* The name of a filter or test; one with dots in it is nobody's. */
+static zmlx_status parse_row_name(zx_jparser *parser, zx_jvalue *name)
+{
+    ZX_TRY(zx_jparser_expect_name(parser, name));
+    while (zx_jparser_is(parser, ZX_JT_DOT)) {
+        const zx_jstring dot = {.bytes = ".", .length = 1};
+        zx_jvalue part;
+        zx_jparser_next(parser);
+        ZX_TRY(zx_jparser_expect_name(parser, &part));
+        ZX_TRY(zx_jstring_concat(parser->run, name->as.string, &dot, name));
+        ZX_TRY(zx_jstring_concat(parser->run, name->as.string, part.as.string, name));
+    }
+    return ZMLX_OK;
+}
+
 zmlx_status zx_jparse_filters(zx_jparser *parser, zx_jnode *left, bool started, zx_jnode **node)
 {
     *node = left;
@@ -197,8 +212,7 @@ zmlx_status zx_jparse_filters(zx_jparser *parser, zx_jnode *left, bool started, 
         if (!started) zx_jparser_next(parser);
         started = false;
         ZX_TRY(zx_jnode_make(parser, ZX_JN_FILTER, parser->at->line, &filter));
-        ZX_TRY(zx_jparser_expect_name(parser, &filter->value));
-        while (zx_jparser_skip(parser, ZX_JT_DOT)) ZX_TRY(zx_jparser_expect(parser, ZX_JT_NAME));
+        ZX_TRY(parse_row_name(parser, &filter->value));
         if (zx_jparser_is(parser, ZX_JT_LPAREN)) ZX_TRY(parse_args(parser, &filter->items));
         filter->left = *node;
         filter->row = zx_jfilter_find(filter->value.as.string);
@@ -210,8 +224,8 @@ zmlx_status zx_jparse_filters(zx_jparser *parser, zx_jnode *left, bool started, 
 /* Whether a test's argument may begin here without brackets. */
 static bool begins_argument(const zx_jparser *parser)
 {
-    static const zx_jtoken_kind kinds[] = {ZX_JT_NAME,   ZX_JT_STRING,   ZX_JT_INTEGER,
-                                           ZX_JT_FLOAT,  ZX_JT_LBRACKET, ZX_JT_LBRACE};
+    static const zx_jtoken_kind kinds[] = {ZX_JT_NAME,  ZX_JT_STRING,   ZX_JT_INTEGER,
+                                           ZX_JT_FLOAT, ZX_JT_LBRACKET, ZX_JT_LBRACE};
     if (zx_jparser_is_word(parser, "else") || zx_jparser_is_word(parser, "or") ||
         zx_jparser_is_word(parser, "and"))
         return false;
@@ -227,8 +241,7 @@ static zmlx_status parse_test(zx_jparser *parser, zx_jnode **node)
     zx_jparser_next(parser);
     const bool negated = zx_jparser_skip_word(parser, "not");
     test->left = *node;
-    ZX_TRY(zx_jparser_expect_name(parser, &test->value));
-    while (zx_jparser_skip(parser, ZX_JT_DOT)) ZX_TRY(zx_jparser_expect(parser, ZX_JT_NAME));
+    ZX_TRY(parse_row_name(parser, &test->value));
     test->row = zx_jtest_find(test->value.as.string);
     if (zx_jparser_is(parser, ZX_JT_LPAREN)) {
         ZX_TRY(parse_args(parser, &test->items));
@@ -467,8 +480,8 @@ static zmlx_status parse_literal(zx_jparser *parser, zx_jnode **node)
     const bool is_string = zx_jparser_is(parser, ZX_JT_STRING);
     zx_jparser_next(parser);
     while (is_string && zx_jparser_is(parser, ZX_JT_STRING)) {
-        ZX_TRY(zx_jstring_concat(parser->run, (*node)->value.as.string,
-                                 parser->at->value.as.string, &(*node)->value));
+        ZX_TRY(zx_jstring_concat(parser->run, (*node)->value.as.string, parser->at->value.as.string,
+                                 &(*node)->value));
         zx_jparser_next(parser);
     }
     return ZMLX_OK;
@@ -561,8 +574,7 @@ zmlx_status zx_jparse_tuple(zx_jparser *parser, const zx_jtuple_rules *rules, zx
     parser->depth--;
     *node = items.first;
     if (!is_tuple && items.count > 0) return ZMLX_OK;
-    if (!is_tuple && !rules->parentheses)
-        return zx_jparser_fail(parser, "expected an expression");
+    if (!is_tuple && !rules->parentheses) return zx_jparser_fail(parser, "expected an expression");
     ZX_TRY(zx_jnode_make(parser, ZX_JN_TUPLE, line, node));
     (*node)->items = items.first;
     return ZMLX_OK;
