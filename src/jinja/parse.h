@@ -56,6 +56,10 @@ typedef struct zx_jtuple_rules {
 ZMLX_MUST_CHECK zmlx_status zx_jparse_expression(zx_jparser *parser, zx_jnode **node);
 ZMLX_MUST_CHECK zmlx_status zx_jparse_tuple(zx_jparser *parser, const zx_jtuple_rules *rules,
                                             zx_jnode **node);
+/* A name, a literal or what stands in brackets; 'members': "ns.x" too. */
+ZMLX_MUST_CHECK zmlx_status zx_jparse_primary(zx_jparser *parser, bool members, zx_jnode **node);
+/* An expression without "a if b else c". */
+ZMLX_MUST_CHECK zmlx_status zx_jparse_or(zx_jparser *parser, zx_jnode **node);
 /* Filters behind 'left' (NULL: in a filter or set block); 'started': the "|" is behind us. */
 ZMLX_MUST_CHECK zmlx_status zx_jparse_filters(zx_jparser *parser, zx_jnode *left, bool started,
                                               zx_jnode **node);
