@@ -136,6 +136,15 @@ static zmlx_status add_batch(zx_model *model, const char *source, const zx_merge
     return ZMLX_OK;
 }
 
+zmlx_status zx_bpe_put_merge(zx_model *model, int32_t left, int32_t right, uint32_t rank,
+                             int32_t merged)
+{
+    if (model->pair_count + 1 > model->pair_slots / 3 * 2)
+        ZX_TRY(grow_pairs(model, model->pair_count * 2 + 1));
+    put_pair(model, left, right, rank, merged);
+    return ZMLX_OK;
+}
+
 zmlx_status zx_bpe_expect_merges(zx_model *model, size_t count)
 {
     return grow_pairs(model, count);

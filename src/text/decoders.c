@@ -179,6 +179,26 @@ static zmlx_status flush_bytes(zx_decoding *decoding, size_t stage)
     return ZMLX_OK;
 }
 
+/* SentencePiece's way with a run of byte tokens: its characters as they come, one U+FFFD for each
+ * byte that is in none. */
+static zmlx_status give_characters(zx_decoding *decoding, size_t stage, bool final)
+{
+    zx_text *const held = &decoding->stages[stage].held;
+    size_t at = 0;
+    while (at < held->length) {
+        uint32_t point;
+        const size_t left = held->length - at;
+        const size_t length = zx_utf8_decode(held->bytes + at, left, &point);
+        if (length == 0 && !final && zx_utf8_incomplete_tail(held->bytes + at, left) == left) break;
+        ZX_TRY(length == 0 ? give(decoding, stage, "\xEF\xBF\xBD", 3, true)
+                           : give(decoding, stage, held->bytes + at, length, true));
+        at += length == 0 ? 1 : length;
+    }
+    if (at > 0) memmove(held->bytes, held->bytes + at, held->length - at);
+    held->length -= at;
+    return ZMLX_OK;
+}
+
 /* ByteFallback: a run of byte tokens is a text if it is UTF-8, else one U+FFFD for each; so nothing
  * of it is certain before it ends. */
 static zmlx_status decode_byte_fallback(zx_decoding *decoding, size_t stage, const char *bytes,
@@ -186,11 +206,13 @@ static zmlx_status decode_byte_fallback(zx_decoding *decoding, size_t stage, con
 {
     (void)end;
     const int byte = bytes == NULL ? -1 : fallback_byte(bytes, count);
+    const bool by_character = decoding->stages[stage].part->individual;
     if (byte >= 0) {
         const char one = (char)byte;
-        return zx_text_add(&decoding->stages[stage].held, &one, 1);
+        ZX_TRY(zx_text_add(&decoding->stages[stage].held, &one, 1));
+        return by_character ? give_characters(decoding, stage, false) : ZMLX_OK;
     }
-    ZX_TRY(flush_bytes(decoding, stage));
+    ZX_TRY(by_character ? give_characters(decoding, stage, true) : flush_bytes(decoding, stage));
     return bytes == NULL ? ZMLX_OK : give(decoding, stage, bytes, count, true);
 }
 

@@ -474,3 +474,35 @@ TEST(tokenizer_gguf_byte_level)
 {
     check_gguf("ggml-vocab-gpt-2");
 }
+
+TEST(tokenizer_gguf_sentencepiece)
+{
+    check_gguf("ggml-vocab-llama-spm");
+}
+
+static void check_model(const char *folder, bool add_bos)
+{
+    char path[1024], name[128];
+    const char *const shared = getenv("ZX_SHARED");
+    zx_text there = {0};
+    (void)snprintf(name, sizeof name, "%s/tokenizer.model", folder);
+    const bool exists = zx_testdata_read(name, &there);
+    zx_text_fini(&there);
+    if (!exists) return;
+    (void)snprintf(path, sizeof path, "%s/data/%s", shared != NULL ? shared : "../shared", name);
+    zx_tokenizer *tokenizer = NULL;
+    const zmlx_status status =
+        zx_tokenizer_open_model(path, &(zx_tokenizer_options){.add_bos = add_bos}, &tokenizer);
+    CHECK_ON(status == ZMLX_OK ? folder : zmlx_error_message(), status == ZMLX_OK);
+    (void)snprintf(name, sizeof name, "%s/expect.jsonl", folder);
+    const bool good = check_lines(tokenizer, name);
+    zx_tokenizer_close(tokenizer);
+    CHECK_ON(folder, good);
+}
+
+TEST(tokenizer_model_files)
+{
+    check_model("sentencepiece/unigram", true);
+    check_model("sentencepiece/bpe", true);
+    check_model("tiktoken/small", false);
+}
