@@ -162,16 +162,37 @@ zmlx_status zx_bpe_add_merges(zx_model *model, const char *source, const zx_merg
     return ZMLX_OK;
 }
 
-static zmlx_status prepare(zx_model *model, const char *source)
+void zx_model_find_bytes(zx_model *model)
 {
-    (void)source;
-    zx_text_fini(&model->joined);
-    ZX_TRY(grow_pairs(model, 1));
     for (int i = 0; i < 256; i++) {
         char text[8];
         const int length = snprintf(text, sizeof text, "<0x%02X>", (unsigned)i);
         model->bytes[i] = zx_vocabulary_find(&model->vocabulary, text, (size_t)length);
     }
+}
+
+static bool has_bytes(const zx_model *model, const char *bytes, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (model->bytes[(unsigned char)bytes[i]] < 0) return false;
+    return true;
+}
+
+zmlx_status zx_model_add_bytes(const zx_model *model, const char *bytes, size_t length, zx_ids *ids,
+                               bool *added)
+{
+    *added = model->byte_fallback && has_bytes(model, bytes, length);
+    for (size_t i = 0; i < length && *added; i++)
+        ZX_TRY(zx_ids_add(ids, model->bytes[(unsigned char)bytes[i]]));
+    return ZMLX_OK;
+}
+
+static zmlx_status prepare(zx_model *model, const char *source)
+{
+    (void)source;
+    zx_text_fini(&model->joined);
+    ZX_TRY(grow_pairs(model, 1));
+    zx_model_find_bytes(model);
     for (uint32_t i = 0; i < sizeof model->points / sizeof *model->points; i++) {
         char text[4];
         const size_t length = zx_utf8_encode(i, text);
@@ -206,13 +227,6 @@ static zmlx_status close_unknown(symbols *list)
     if (!list->unknown_open) return ZMLX_OK;
     list->unknown_open = false;
     return add_symbol(list, list->model->unknown);
-}
-
-static bool has_bytes(const zx_model *model, const char *bytes, size_t length)
-{
-    for (size_t i = 0; i < length; i++)
-        if (model->bytes[(unsigned char)bytes[i]] < 0) return false;
-    return true;
 }
 
 /* A character that is no token: its bytes, or the unknown token, or nothing. */

@@ -44,9 +44,10 @@ ZMLX_MUST_CHECK zmlx_status zx_tokenizer_sequence(zx_tokenizer *tokenizer,
 struct zx_gguf_split;
 ZMLX_MUST_CHECK zmlx_status zx_tokenizer_byte_level(zx_tokenizer *tokenizer, const zx_build *build,
                                                     const struct zx_gguf_split *split);
-/* Sets SentencePiece's decoder; 'strip' drops the space at the start. */
+/* Sets SentencePiece's decoder; 'strip' drops the space at the start, 'all' also those of further
+ * tokens. */
 ZMLX_MUST_CHECK zmlx_status zx_spm_decoder(zx_tokenizer *tokenizer, const zx_build *build,
-                                           bool strip);
+                                           bool strip, bool all);
 
 /* Reads a "post_processor" into the template: 'json' gives its value next. */
 ZMLX_MUST_CHECK zmlx_status zx_template_read(const char *source, zx_json *json, zx_ids *template);

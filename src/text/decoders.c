@@ -337,6 +337,27 @@ static zmlx_status decode_ctc(zx_decoding *decoding, size_t stage, const char *b
     return status;
 }
 
+/* The space that SentencePiece's normalizer put before the text: 'left' says that it did, 'right'
+ * that it takes away spaces at the start.  flag is set once something was written. */
+static zmlx_status decode_spm_start(zx_decoding *decoding, size_t stage, const char *bytes,
+                                    size_t count, bool end)
+{
+    (void)end;
+    if (bytes == NULL) return ZMLX_OK;
+    zx_stage *const own = &decoding->stages[stage];
+    const bool space =
+        own->part->left && !own->flag && count >= 3 && memcmp(bytes, "\xE2\x96\x81", 3) == 0;
+    if (space) {
+        bytes += 3;
+        count -= 3;
+    }
+    own->flag |= count > 0 || (space && !own->part->right);
+    return give(decoding, stage, bytes, count, true);
+}
+
+const zx_part_row zx_spm_start = {
+    .type = "SentencePieceStart", .decode = decode_spm_start, .whole = true};
+
 static zmlx_status prepare_point(const zx_build *build, zx_part *part)
 {
     void *memory;

@@ -154,7 +154,7 @@ static zmlx_status make_llama(const making *m)
     model->row = &zx_model_bpe;
     ZX_TRY(zx_bpe_add_scored_merges(model, m->given->source));
     ZX_TRY(make_escaping(m, m->given->add_space_prefix));
-    return zx_spm_decoder(m->tokenizer, &m->build, m->given->add_space_prefix);
+    return zx_spm_decoder(m->tokenizer, &m->build, m->given->add_space_prefix, false);
 }
 
 static zmlx_status make_t5(const making *m)
@@ -187,7 +187,8 @@ static zmlx_status make_t5(const making *m)
     tokenizer->normalizer = memory;
     tokenizer->normalizer->row = &zx_spm_normalizer;
     tokenizer->normalizer->data = &tokenizer->spm;
-    return zx_spm_decoder(tokenizer, &m->build, given->add_space_prefix);
+    return zx_spm_decoder(tokenizer, &m->build, given->add_space_prefix,
+                          given->remove_extra_whitespaces);
 }
 
 /* WordPiece, whose words begin with U+2581 here, and whose other pieces have no prefix. */
@@ -216,7 +217,7 @@ static zmlx_status make_bert(const making *m)
         if (i == 1) ZX_TRY(zx_ids_add(&tokenizer->template, ZX_SEQUENCE));
         if (id >= 0) ZX_TRY(zx_ids_add(&tokenizer->template, id));
     }
-    return zx_spm_decoder(tokenizer, &m->build, true);
+    return zx_spm_decoder(tokenizer, &m->build, true, false);
 }
 
 /* BPE over characters with merges, as Gemma 4 has it. */
@@ -233,7 +234,7 @@ static zmlx_status make_plain(const making *m, const zx_gguf_split *split)
     ZX_TRY(zx_build_regex(&m->build, split->patterns[0], strlen(split->patterns[0]), false,
                           &part->regex));
     tokenizer->pre_tokenizer = part;
-    return zx_spm_decoder(tokenizer, &m->build, m->given->add_space_prefix);
+    return zx_spm_decoder(tokenizer, &m->build, m->given->add_space_prefix, false);
 }
 
 static zmlx_status make_gpt2(const making *m)

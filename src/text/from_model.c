@@ -10,6 +10,7 @@
 #include "text/build.h"
 #include "text/bytemap.h"
 #include "text/charsmap.h"
+#include "text/decode.h"
 #include "text/gguf_splits.h"
 #include "text/spm_normalizer.h"
 
@@ -174,27 +175,24 @@ static zmlx_status settle_pieces(reading *r, zx_spm_options *spm)
             token.normalized = token.as_is = true;
         }
         if (type == UNKNOWN || type == CONTROL ||
-            (type == USER_DEFINED && r->model_type != UNIGRAM))
+            (type == USER_DEFINED && (r->model_type == BPE || r->model_type == CHARACTER)))
             ZX_TRY(zx_added_add(&tokenizer->added, &model->vocabulary, token));
     }
     return ZMLX_OK;
 }
 
-zmlx_status zx_spm_decoder(zx_tokenizer *tokenizer, const zx_build *build, bool strip)
+zmlx_status zx_spm_decoder(zx_tokenizer *tokenizer, const zx_build *build, bool strip, bool all)
 {
     zx_part *sequence, *part;
-    ZX_TRY(zx_tokenizer_sequence(tokenizer, &zx_decoders, 4, &sequence));
+    ZX_TRY(zx_tokenizer_sequence(tokenizer, &zx_decoders, 3, &sequence));
+    sequence->children[sequence->child_count++] =
+        (zx_part){.row = &zx_spm_start, .left = strip, .right = all};
     ZX_TRY(zx_tokenizer_part(tokenizer, &zx_decoders, "Replace", &part));
     ZX_TRY(zx_build_regex(build, "\xE2\x96\x81", 3, true, &part->regex));
     part->text = (zx_string_view){" ", 1};
     sequence->children[sequence->child_count++] = *part;
     ZX_TRY(zx_tokenizer_part(tokenizer, &zx_decoders, "ByteFallback", &part));
     part->individual = true;
-    sequence->children[sequence->child_count++] = *part;
-    ZX_TRY(zx_tokenizer_part(tokenizer, &zx_decoders, "Fuse", &part));
-    sequence->children[sequence->child_count++] = *part;
-    ZX_TRY(zx_tokenizer_part(tokenizer, &zx_decoders, "Strip", &part));
-    part->start = strip ? 1 : 0;
     sequence->children[sequence->child_count++] = *part;
     tokenizer->decoder = sequence;
     return ZMLX_OK;
@@ -261,6 +259,7 @@ static zmlx_status make_model(reading *r)
     case WORD: {
         zx_part *part;
         model->row = &zx_model_wordlevel;
+        model->sentencepiece = true;
         ZX_TRY(zx_tokenizer_part(tokenizer, &zx_pre_tokenizers, "Metaspace", &part));
         part->scheme = ZX_PREPEND_NEVER;
         part->text = (zx_string_view){"\xE2\x96\x81", 3};
@@ -280,7 +279,7 @@ static zmlx_status read_sentencepiece(reading *r)
     ZX_TRY(make_normalizer(r));
     ZX_TRY(settle_pieces(r, &tokenizer->spm));
     ZX_TRY(make_model(r));
-    ZX_TRY(zx_spm_decoder(tokenizer, &r->build, r->add_prefix || r->merge_spaces));
+    ZX_TRY(zx_spm_decoder(tokenizer, &r->build, r->add_prefix || r->merge_spaces, r->merge_spaces));
     ZX_TRY(zx_tokenizer_finish(tokenizer, r->source));
     tokenizer->written[tokenizer->model.unknown] = r->unknown_surface;
     return set_template(r);

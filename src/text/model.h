@@ -32,8 +32,8 @@ struct zx_model {
     /* Options; a text with bytes NULL is absent. */
     zx_string_view unknown_token, prefix, suffix;
     bool fuse_unknown, byte_fallback, ignore_merges;
-    bool sentencepiece; /* Unigram as SentencePiece does it: sums of 32 bits, runs of unknown
-                         * characters are not looked up */
+    bool sentencepiece; /* Unigram with sums of 32 bits, runs of unknown characters not looked
+                         * up; WordLevel with one id for neighbouring unknown words */
     size_t max_word_characters;
     int32_t unknown; /* its id, or -1 */
     double *scores;  /* by id */
@@ -57,6 +57,12 @@ struct zx_model {
 extern const zx_model_row zx_model_bpe, zx_model_unigram, zx_model_wordpiece, zx_model_wordlevel;
 
 void zx_model_fini(zx_model *model);
+
+/* Looks up <0x00> to <0xFF>; and adds those of a text, where the model falls back to bytes and
+ * has them all. */
+void zx_model_find_bytes(zx_model *model);
+ZMLX_MUST_CHECK zmlx_status zx_model_add_bytes(const zx_model *model, const char *bytes,
+                                               size_t length, zx_ids *ids, bool *added);
 
 static inline bool zx_model_reserves(const zx_model *model, int32_t id)
 {

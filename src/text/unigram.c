@@ -5,7 +5,6 @@
  * unknown characters become one, and then perhaps bytes. */
 #include <float.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/fail.h"
@@ -28,11 +27,7 @@ static zmlx_status prepare(zx_model *model, const char *source)
     if (model->unknown >= (int32_t)vocabulary->size)
         return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: \"unk_id\" %d is not in the vocabulary", source,
                        (int)model->unknown);
-    for (int i = 0; i < 256; i++) {
-        char text[8];
-        const int length = snprintf(text, sizeof text, "<0x%02X>", (unsigned)i);
-        model->bytes[i] = zx_vocabulary_find(vocabulary, text, (size_t)length);
-    }
+    zx_model_find_bytes(model);
     return ZMLX_OK;
 }
 
@@ -74,12 +69,9 @@ static zmlx_status add_unknown(const zx_model *model, const char *bytes, size_t 
     const int32_t id =
         model->sentencepiece ? -1 : zx_vocabulary_find(&model->vocabulary, bytes, length);
     if (id >= 0) return zx_ids_add(ids, id);
-    bool all = model->byte_fallback;
-    for (size_t i = 0; i < length && all; i++) all = model->bytes[(unsigned char)bytes[i]] >= 0;
-    if (!all) return zx_ids_add(ids, model->unknown);
-    for (size_t i = 0; i < length; i++)
-        ZX_TRY(zx_ids_add(ids, model->bytes[(unsigned char)bytes[i]]));
-    return ZMLX_OK;
+    bool added;
+    ZX_TRY(zx_model_add_bytes(model, bytes, length, ids, &added));
+    return added ? ZMLX_OK : zx_ids_add(ids, model->unknown);
 }
 
 static zmlx_status encode(const zx_model *model, zx_work *work, const char *bytes, size_t length,
