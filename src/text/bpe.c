@@ -114,7 +114,7 @@ static zmlx_status find_joined(zx_model *model, const zx_merge *merge, int32_t *
 static zmlx_status add_batch(zx_model *model, const char *source, const zx_merge *merges,
                              size_t count, bool lenient)
 {
-    zx_string_view texts[2 * MERGE_BATCH];
+    zx_string_view texts[2 * MERGE_BATCH] = {{0}};
     int32_t ids[2 * MERGE_BATCH], joined[MERGE_BATCH];
     for (size_t i = 0; i < count; i++) {
         texts[2 * i] = merges[i].left;

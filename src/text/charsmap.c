@@ -101,8 +101,9 @@ static bool look_up(const zx_charsmap *map, const char *bytes, size_t count, boo
         if ((unit >> 8 & 1) == 0) continue;
         const size_t text = map->units[place] & ~(1u << 31);
         if (text > map->text_bytes) break;
-        *replacement =
-            (zx_string_view){map->texts + text, strnlen(map->texts + text, map->text_bytes - text)};
+        const size_t length = strnlen(map->texts + text, map->text_bytes - text);
+        if (!zx_utf8_valid(map->texts + text, length)) break;
+        *replacement = (zx_string_view){map->texts + text, length};
         *used = i + 1;
         found = true;
         if (shortest) break;

@@ -124,7 +124,8 @@ static zmlx_status read_trainer(reading *r, zx_string_view bytes)
         if (m.field == 42) r->eos = (int32_t)m.number;
         if (m.field == 44) r->unknown_surface = m.bytes;
     }
-    return ZMLX_OK;
+    const zx_string_view surface = r->unknown_surface;
+    return zx_utf8_valid(surface.bytes, surface.length) ? ZMLX_OK : damaged(r);
 }
 
 static zmlx_status read_normalizer(reading *r, zx_string_view bytes)
