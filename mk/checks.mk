@@ -37,7 +37,7 @@ $(addprefix alone-c++/,$(HEADERS)): alone-c++/%:
 TIDY     := $(patsubst %.c,$(BUILD)/tidy/%.ok,$(LIBRARY) $(CLI) $(EXAMPLES))
 tidy:  ## run clang-tidy over the sources that changed since its last run
 	@$(MAKE) $(PARALLEL) -k $(TIDY)
-$(BUILD)/tidy/%.ok: %.c $(BUILD)/obj/%.o .clang-tidy
+$(BUILD)/tidy/%.ok: %.c $(BUILD)/obj/%.o $(wildcard .clang-tidy src/*/.clang-tidy)
 	@mkdir -p $(@D)
 	clang-tidy --quiet $< -- $(DEFINES) $(call isa,$<) 2>$@.log || { cat $@.log; exit 1; }
 	@touch $@

@@ -5,6 +5,7 @@
 #include "base/cpu.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,11 +107,11 @@ const char *zx_cpu_text(void)
 {
     static _Thread_local char text[64];
     const uint32_t features = zx_cpu_features();
+    size_t length = 0;
     text[0] = 0;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if ((features & names[i].feature) == 0) continue;
-        if (*text != 0) strcat(text, "+");
-        strcat(text, names[i].name);
-    }
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if ((features & names[i].feature) != 0)
+            length += (size_t)snprintf(text + length, sizeof text - length, "%s%s",
+                                       length > 0 ? "+" : "", names[i].name);
     return *text != 0 ? text : "baseline";
 }

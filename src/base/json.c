@@ -423,7 +423,7 @@ static zmlx_status read_after(zx_json *json)
         return ZMLX_OK;
     }
     const bool object = json->stack[json->depth - 1] == ZX_JSON_OBJECT;
-    const char found = json->at < json->end ? *json->at : 0;
+    const int found = json->at < json->end ? *json->at : 0;
     if (found == (object ? '}' : ']')) return close_container(json);
     if (found != ',') return unexpected(json, object ? "',' or '}'" : "',' or ']'");
     json->at++;

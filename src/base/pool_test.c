@@ -157,7 +157,7 @@ static void *run_with(void *pool)
     atomic_size_t arrived = 100;
     atomic_size_t *const context = &arrived;
     for (int i = 0; i < 100; i++) zx_pool_run(pool, 3, meet, &context);
-    return NULL;
+    return atomic_load(&arrived) == 400 ? pool : NULL;
 }
 
 TEST(pool_may_be_run_by_one_thread_after_another)
@@ -166,8 +166,9 @@ TEST(pool_may_be_run_by_one_thread_after_another)
     CHECK(zx_pool_create(3, &pool) == ZMLX_OK);
     for (int i = 0; i < 3; i++) {
         pthread_t thread;
+        void *result = NULL;
         CHECK(pthread_create(&thread, NULL, run_with, pool) == 0);
-        CHECK(pthread_join(thread, NULL) == 0);
+        CHECK(pthread_join(thread, &result) == 0 && result == pool);
     }
     zx_pool_destroy(pool);
 }

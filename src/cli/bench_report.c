@@ -52,9 +52,8 @@ int zx_cli_bench_json(const zx_cli_bench *bench)
     json_t *tests = json_array();
     for (size_t i = 0; i < bench->report.tests; i++)
         (void)json_array_append_new(tests, test_object(bench, &bench->report.test[i]));
-    return zx_cli_print_json(bench->common,
-                             json_pack("{s:o, s:I}", "tests", tests, "peak_memory",
-                                       (json_int_t)bench->report.peak_memory));
+    return zx_cli_print_json(bench->common, json_pack("{s:o, s:I}", "tests", tests, "peak_memory",
+                                                      (json_int_t)bench->report.peak_memory));
 }
 
 int zx_cli_bench_jsonl(const zx_cli_bench *bench)
@@ -84,8 +83,8 @@ int zx_cli_bench_csv(const zx_cli_bench *bench)
     for (size_t i = 0; i < bench->report.tests; i++) {
         const zmlx_bench_test *test = &bench->report.test[i];
         print_quoted(bench->model.path);
-        zx_cli_print(",\"%s\",%zu,%zu,\"%s\"", bench->model.architecture,
-                     bench->model.weight_bytes, bench->model.parameters, bench->common->device);
+        zx_cli_print(",\"%s\",%zu,%zu,\"%s\"", bench->model.architecture, bench->model.weight_bytes,
+                     bench->model.parameters, bench->common->device);
         zx_cli_print(",%zu,%zu,%zu,%zu,\"%s\",%d,%.6g,%.6g,%zu,%.6g,%.6g,%.6g,%zu\n",
                      test->n_prompt, test->n_gen, test->n_depth, bench->report.threads,
                      precision_name(bench), (int)test->fused, test->avg_ts, test->stddev_ts,

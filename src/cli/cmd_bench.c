@@ -100,14 +100,9 @@ static int run_bench(const void *raw)
         return zx_cli_fail(run.common, ZMLX_ERROR_ARGUMENT,
                            "-p 0 and -n 0 leave nothing to measure");
     if (options->no_fuse && compare)
-        return zx_cli_fail(run.common, ZMLX_ERROR_ARGUMENT,
-                           "--no-fuse and --%s exclude each other",
+        return zx_cli_fail(run.common, ZMLX_ERROR_ARGUMENT, "--no-fuse and --%s exclude each other",
                            options->summary ? "summary" : "compare");
     int code = zx_cli_open_model(&run, options->model);
-    const size_t longest =
-        options->prompt > options->generate ? options->prompt : options->generate;
-    if (code == ZX_CLI_OK)
-        code = zx_cli_check_context(&run, "-d and -p or -n", options->depth + longest);
     if (code == ZX_CLI_OK) {
         const zx_cli_needs needs = {.no_fuse = options->no_fuse};
         const zmlx_bench_options how = {

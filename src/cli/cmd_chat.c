@@ -1,5 +1,5 @@
-/* cmd_chat.c - a conversation: the messages grow, and the session starts each answer from the pages of
- * the one before. */
+/* cmd_chat.c - a conversation: the messages grow, and the session starts each answer from the pages
+ * of the one before. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,8 +50,7 @@ typedef struct chat {
     json_t *messages;
     zx_cli_buffer answer;
     size_t context;
-    bool memory;  /* ran out */
-    bool failed;  /* something was said on stderr that the exit code must tell */
+    bool memory; /* ran out */
 } chat;
 
 static bool on_token(int32_t id, const char *text, size_t length, void *user)
@@ -72,8 +71,7 @@ static bool begin(chat *this)
     json_decref(this->messages);
     this->messages = json_array();
     return this->messages != NULL &&
-           (system == NULL ||
-            zx_cli_add_message(this->messages, "system", system, strlen(system)));
+           (system == NULL || zx_cli_add_message(this->messages, "system", system, strlen(system)));
 }
 
 /* The user's message stands at the end of the messages; adds the answer. */
@@ -125,11 +123,14 @@ static int answer(chat *this, const zx_cli_buffer *line)
  * conversation goes on; from a pipe nobody would read it, so the failure is the exit code. */
 static int converse(chat *this, zx_cli_lines *lines)
 {
-    const bool terminal = isatty(STDIN_FILENO) == 1;
+    const bool terminal = isatty(STDIN_FILENO) == 1 && !this->run.common->json;
     zx_cli_buffer line = {0};
     int code = ZX_CLI_OK;
-    while (zx_cli_writable() && zx_cli_lines_next(lines, &line)) {
+    while (zx_cli_writable()) {
+        const zx_cli_line got = zx_cli_lines_next(lines, &line);
+        if (got == ZX_CLI_LINE_END) break;
         code = ZX_CLI_OK;
+        if (got == ZX_CLI_LINE_NONE) continue;
         if (strcmp(line.bytes, "/quit") == 0) break;
         if (strcmp(line.bytes, "/reset") == 0) {
             if (begin(this)) continue;
@@ -180,8 +181,7 @@ static int run_chat(const void *raw)
                     stderr);
     code = converse(&this, lines);
     if (code == ZX_CLI_OK && options->common.json)
-        code = zx_cli_print_json(&options->common,
-                                 json_pack("{s:O}", "messages", this.messages));
+        code = zx_cli_print_json(&options->common, json_pack("{s:O}", "messages", this.messages));
 done:
     zx_cli_lines_destroy(lines);
     zx_cli_buffer_free(&this.answer);
@@ -193,9 +193,10 @@ done:
 const zx_command zx_command_chat = {
     .name = "chat",
     .summary = "talk with the model",
-    .details = "Each line is a message; lines may come from a pipe too.  /reset begins anew, Ctrl-C ends\n"
-               "an answer, /quit or Ctrl-D the chat.  With --json the whole conversation comes at the\n"
-               "end as {\"messages\": [...]}.",
+    .details =
+        "Each line is a message; lines may come from a pipe too.  /reset begins anew, Ctrl-C ends\n"
+        "an answer, /quit or Ctrl-D the chat.  With --json the whole conversation comes at the\n"
+        "end as {\"messages\": [...]}.",
     .operands = operands,
     .tables = {{rows, 0}, {zx_cli_sampling_rows, offsetof(chat_options, sampling)}},
     .runs_model = true,

@@ -1,4 +1,5 @@
-/* cmd_generate.c - one prompt, one answer.  Each piece of text is written as soon as it is known. */
+/* cmd_generate.c - one prompt, one answer.  Each piece of text is written as soon as it is known.
+ */
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -107,8 +108,8 @@ static int encode_prompt(const zx_cli_run *run, const generate_options *options,
         json_t *messages = json_array();
         bool made = messages != NULL;
         if (made && sampling->system != NULL)
-            made = zx_cli_add_message(messages, "system", sampling->system,
-                                      strlen(sampling->system));
+            made =
+                zx_cli_add_message(messages, "system", sampling->system, strlen(sampling->system));
         made = made && zx_cli_add_message(messages, "user", prompt->bytes, prompt->length);
         code = made ? zx_cli_encode_conversation(run, messages, ids)
                     : zx_cli_fail(run->common, ZMLX_ERROR_MEMORY, "the prompt does not fit");
@@ -148,19 +149,18 @@ static void end_text(const zx_cli_common *common)
 static int print_result(const zx_cli_common *common, const sink *from,
                         const zmlx_generate_result *result)
 {
-    static const char *const reasons[] = {"stop", "length", "cancelled"};
     if (from->memory)
         return zx_cli_fail(common, ZMLX_ERROR_MEMORY, "the answer does not fit in memory");
     return zx_cli_print_json(
         common,
-        json_pack("{s:o, s:O, s:I, s:I, s:I, s:f, s:f, s:s}", "text",
-                  zx_cli_json_text(from->text.bytes != NULL ? from->text.bytes : "",
-                                   from->text.length),
-                  "tokens", from->tokens, "prompt_tokens", (json_int_t)result->prompt_tokens,
-                  "generated_tokens", (json_int_t)result->generated_tokens, "cached_tokens",
-                  (json_int_t)result->cached_tokens, "prefill_seconds", result->prefill_seconds,
-                  "decode_seconds", result->decode_seconds, "finish_reason",
-                  reasons[result->finish]));
+        json_pack(
+            "{s:o, s:O, s:I, s:I, s:I, s:f, s:f, s:s}", "text",
+            zx_cli_json_text(from->text.bytes != NULL ? from->text.bytes : "", from->text.length),
+            "tokens", from->tokens, "prompt_tokens", (json_int_t)result->prompt_tokens,
+            "generated_tokens", (json_int_t)result->generated_tokens, "cached_tokens",
+            (json_int_t)result->cached_tokens, "prefill_seconds", result->prefill_seconds,
+            "decode_seconds", result->decode_seconds, "finish_reason",
+            zx_cli_finish_reason(result->finish)));
 }
 
 static int generate(const zx_cli_run *run, const generate_options *options, const zmlx_ids *ids)
@@ -222,8 +222,10 @@ done:
 const zx_command zx_command_generate = {
     .name = "generate",
     .summary = "continue a prompt, streaming the text",
-    .details = "The prompt is sent as one user message through the model's chat template, unless --raw is\n"
-               "given or the model has none.  Ctrl-C ends the answer and keeps what came (exit 130).",
+    .details =
+        "The prompt is sent as one user message through the model's chat template, unless --raw "
+        "is\n"
+        "given or the model has none.  Ctrl-C ends the answer and keeps what came (exit 130).",
     .operands = operands,
     .tables = {{rows, 0}, {zx_cli_sampling_rows, offsetof(generate_options, sampling)}},
     .runs_model = true,

@@ -66,8 +66,8 @@ static int compute(const zx_cli_run *run, const logits_options *options, const z
 {
     int code = zx_cli_tensor_file_header(&to->file, "logits", ids->count, to->columns);
     if (code != ZX_CLI_OK) return code;
-    const zmlx_status status = zmlx_session_logits(run->session, ids->items, ids->count,
-                                                   options->chunk, on_logits, to);
+    const zmlx_status status =
+        zmlx_session_logits(run->session, ids->items, ids->count, options->chunk, on_logits, to);
     if (to->code != ZX_CLI_OK) return to->code; /* said already */
     return status == ZMLX_OK ? ZX_CLI_OK : zx_cli_fail_library(run->common, status);
 }
@@ -75,10 +75,9 @@ static int compute(const zx_cli_run *run, const logits_options *options, const z
 static int print_result(const zx_cli_common *common, const char *out, size_t count, size_t columns)
 {
     if (common->json)
-        return zx_cli_print_json(common,
-                                 json_pack("{s:o, s:I, s:I}", "out",
-                                           zx_cli_json_text(out, strlen(out)), "tokens",
-                                           (json_int_t)count, "vocabulary", (json_int_t)columns));
+        return zx_cli_print_json(
+            common, json_pack("{s:o, s:I, s:I}", "out", zx_cli_json_text(out, strlen(out)),
+                              "tokens", (json_int_t)count, "vocabulary", (json_int_t)columns));
     zx_cli_print("%s: logits f32 [%zu, %zu]\n", out, count, columns);
     return ZX_CLI_OK;
 }

@@ -66,8 +66,8 @@ static int run_template(const void *raw)
     int code = zx_cli_read_file(run.common, "--messages", options->messages, &messages);
     if (code == ZX_CLI_OK) code = zx_cli_open_tokenizer(&run, options->model);
     if (code == ZX_CLI_OK && !zmlx_tokenizer_has_template(run.tokenizer))
-        code = zx_cli_fail(run.common, ZMLX_ERROR_FORMAT, "'%s' has no chat template",
-                           options->model);
+        code =
+            zx_cli_fail(run.common, ZMLX_ERROR_FORMAT, "'%s' has no chat template", options->model);
     if (code == ZX_CLI_OK) code = render(&run, options, &messages);
     zx_cli_close(&run);
     zx_cli_buffer_free(&messages);

@@ -37,11 +37,10 @@ static int print_verdict(const zx_cli_common *common, const zmlx_validation *res
     const int code = result->equal ? ZX_CLI_OK : ZX_CLI_CHECK;
     if (common->json) {
         const int printed = zx_cli_print_json(
-            common,
-            json_pack("{s:b, s:I, s:I, s:o}", "equal", (int)result->equal, "checked_tokens",
-                      (json_int_t)result->checked_tokens, "checked_logits",
-                      (json_int_t)result->checked_logits, "first_difference",
-                      first_difference(result)));
+            common, json_pack("{s:b, s:I, s:I, s:o}", "equal", (int)result->equal, "checked_tokens",
+                              (json_int_t)result->checked_tokens, "checked_logits",
+                              (json_int_t)result->checked_logits, "first_difference",
+                              first_difference(result)));
         return printed != ZX_CLI_OK ? printed : code;
     }
     if (result->equal)

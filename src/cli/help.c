@@ -82,6 +82,6 @@ void zx_cli_print_help(const zx_command *command)
     }
     zx_cli_print("\nOptions:\n");
     zx_cli_each_table(command, print_table, NULL);
-    zx_cli_print("\nExit status: 0 ok, 1 the check failed, 2 bad usage or input, 3 too little "
-                 "memory or a device that failed.\n");
+    zx_cli_print("\nExit status: 0 ok, 1 the check failed, 2 bad usage or input, 3 memory "
+                 "or device.\n");
 }

@@ -1,5 +1,5 @@
-/* input.c - files, standard input and lists of ids, each with bounds and a message that names what is
- * wrong. */
+/* input.c - files, standard input and lists of ids, each with bounds and a message that names what
+ * is wrong. */
 #include "cli/input.h"
 
 #include <errno.h>
@@ -75,8 +75,7 @@ int zx_cli_read_file(const zx_cli_common *common, const char *option, const char
 
 int zx_cli_read_stdin(const zx_cli_common *common, const char *missing, zx_cli_buffer *content)
 {
-    if (isatty(STDIN_FILENO) == 1)
-        return zx_cli_fail(common, ZMLX_ERROR_ARGUMENT, "%s", missing);
+    if (isatty(STDIN_FILENO) == 1) return zx_cli_fail(common, ZMLX_ERROR_ARGUMENT, "%s", missing);
     return read_all(common, "text", "standard input", STDIN_FILENO, content);
 }
 
@@ -146,10 +145,10 @@ int zx_cli_read_ids(const zx_cli_common *common, const char *option, const char 
     *ids = (zx_cli_ids){0};
     if (*text == '@') {
         code = zx_cli_read_file(common, option, text + 1, &file);
-        if (code == ZX_CLI_OK && strlen(file.bytes) != file.length)
+        if (file.bytes != NULL && code == ZX_CLI_OK && strlen(file.bytes) != file.length)
             code = zx_cli_fail(common, ZMLX_ERROR_FORMAT, "%s: '%s' holds a NUL byte", option,
                                text + 1);
-        text = file.bytes;
+        text = file.bytes != NULL ? file.bytes : "";
     }
     if (code == ZX_CLI_OK) code = parse_ids(common, option, text, ids);
     zx_cli_buffer_free(&file);

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/run.h"
+
 #ifdef ZX_HAVE_LIBEDIT
 #include <histedit.h>
 #endif
@@ -101,18 +103,30 @@ static bool plain_line(const zx_cli_lines *lines, zx_cli_buffer *line)
     return got;
 }
 
-bool zx_cli_lines_next(zx_cli_lines *lines, zx_cli_buffer *line)
+static bool read_line(const zx_cli_lines *lines, zx_cli_buffer *line)
+{
+#ifdef ZX_HAVE_LIBEDIT
+    if (lines->terminal && lines->editor != NULL && lines->history != NULL)
+        return edit_line(lines, line);
+#endif
+    return plain_line(lines, line);
+}
+
+zx_cli_line zx_cli_lines_next(zx_cli_lines *lines, zx_cli_buffer *line)
 {
     line->length = 0;
-#ifdef ZX_HAVE_LIBEDIT
-    const bool editing = lines->terminal && lines->editor != NULL && lines->history != NULL;
-    const bool got = editing ? edit_line(lines, line) : plain_line(lines, line);
-#else
-    const bool got = plain_line(lines, line);
-#endif
-    if (!got) return false;
+    if (lines->terminal) zx_cli_catch_interrupt();
+    const bool got = read_line(lines, line);
+    const bool dropped = lines->terminal && zx_cli_interrupted();
+    if (lines->terminal) zx_cli_release_interrupt();
+    if (dropped) {
+        (void)fputs("\n", stderr);
+        clearerr(stdin);
+        return ZX_CLI_LINE_NONE;
+    }
+    if (!got) return ZX_CLI_LINE_END;
     while (line->length > 0 && strchr("\r\n", line->bytes[line->length - 1]) != NULL)
         line->length--;
     line->bytes[line->length] = '\0';
-    return true;
+    return ZX_CLI_LINE;
 }

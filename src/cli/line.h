@@ -11,7 +11,13 @@ typedef struct zx_cli_lines zx_cli_lines;
 zx_cli_lines *zx_cli_lines_create(const char *prompt);
 void zx_cli_lines_destroy(zx_cli_lines *lines);
 
-/* The next line without its newline; false at the end of the input. */
-bool zx_cli_lines_next(zx_cli_lines *lines, zx_cli_buffer *line);
+typedef enum zx_cli_line {
+    ZX_CLI_LINE,      /* there is one, without its newline */
+    ZX_CLI_LINE_NONE, /* Ctrl-C dropped it */
+    ZX_CLI_LINE_END,  /* the input ended */
+} zx_cli_line;
+
+/* Ctrl-C drops the line at a terminal and ends the program elsewhere. */
+zx_cli_line zx_cli_lines_next(zx_cli_lines *lines, zx_cli_buffer *line);
 
 #endif

@@ -32,7 +32,7 @@ const zx_cli_option zx_cli_common_rows[] = {
      .help = "threads to compute with; default: the cores this process may use",
      .offset = offsetof(zx_cli_common, threads),
      .minimum = 1,
-     .maximum = 1024},
+     .maximum = 256},
     {.name = "device",
      .kind = ZX_CLI_STRING,
      .argument = "NAME",
@@ -97,25 +97,26 @@ typedef struct found {
     char *target;
 } found;
 
-__attribute__((format(printf, 2, 3))) static bool refuse(char *message, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static bool refuse(const parser *state, const char *format,
+                                                         ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(message, ZX_CLI_MESSAGE_BYTES, format, arguments);
+    (void)vsnprintf(state->message, ZX_CLI_MESSAGE_BYTES, format, arguments);
     va_end(arguments);
     return false;
 }
 
 /* "a value of at least 0", "a whole number from 1 to 64", ... */
-static bool refuse_number(char *message, const zx_cli_option *row, const char *text,
+static bool refuse_number(const parser *state, const zx_cli_option *row, const char *text,
                           const char *what)
 {
     const char *noun = row->kind == ZX_CLI_REAL ? "a value" : "a whole number";
     const int letters = 60; /* of a value that may be a whole book */
     if (row->maximum > 0)
-        return refuse(message, "--%s: '%.*s' %s; expected %s from %g to %.10g", row->name, letters,
+        return refuse(state, "--%s: '%.*s' %s; expected %s from %g to %.10g", row->name, letters,
                       text, what, noun, row->minimum, row->maximum);
-    return refuse(message, "--%s: '%.*s' %s; expected %s of at least %g", row->name, letters, text,
+    return refuse(state, "--%s: '%.*s' %s; expected %s of at least %g", row->name, letters, text,
                   what, noun, row->minimum);
 }
 
@@ -124,68 +125,76 @@ static bool outside(const zx_cli_option *row, double value)
     return value < row->minimum || (row->maximum > 0 && value > row->maximum);
 }
 
-static bool parse_whole(const zx_cli_option *row, const char *text, uint64_t *value, char *message)
+static bool parse_whole(const zx_cli_option *row, const char *text, uint64_t *value,
+                        const parser *state)
 {
     if (*text == '\0' || text[strspn(text, "0123456789")] != '\0')
-        return refuse_number(message, row, text, "is not a whole number");
+        return refuse_number(state, row, text, "is not a whole number");
     errno = 0;
     *value = strtoull(text, NULL, 10);
-    if (errno != 0) return refuse_number(message, row, text, "is too large");
+    if (errno != 0) return refuse_number(state, row, text, "is too large");
     return true;
 }
 
-static bool parse_flag(const zx_cli_option *row, const char *text, void *target, char *message)
+static bool parse_flag(const zx_cli_option *row, const char *text, void *target,
+                       const parser *state)
 {
-    (void)row, (void)text, (void)message;
+    (void)row, (void)text, (void)state;
     *(bool *)target = true;
     return true;
 }
 
-static bool parse_size(const zx_cli_option *row, const char *text, void *target, char *message)
+static bool parse_size(const zx_cli_option *row, const char *text, void *target,
+                       const parser *state)
 {
-    uint64_t value;
-    if (!parse_whole(row, text, &value, message)) return false;
-    if (value > SIZE_MAX / 2) return refuse_number(message, row, text, "is too large");
-    if (outside(row, (double)value)) return refuse_number(message, row, text, "is out of range");
+    uint64_t value = 0;
+    if (!parse_whole(row, text, &value, state)) return false;
+    if (value > SIZE_MAX / 2) return refuse_number(state, row, text, "is too large");
+    if (outside(row, (double)value)) return refuse_number(state, row, text, "is out of range");
     *(size_t *)target = (size_t)value;
     return true;
 }
 
-static bool parse_seed(const zx_cli_option *row, const char *text, void *target, char *message)
+static bool parse_seed(const zx_cli_option *row, const char *text, void *target,
+                       const parser *state)
 {
-    return parse_whole(row, text, target, message);
+    return parse_whole(row, text, target, state);
 }
 
-static bool parse_real(const zx_cli_option *row, const char *text, void *target, char *message)
+static bool parse_real(const zx_cli_option *row, const char *text, void *target,
+                       const parser *state)
 {
     char *end;
     const double value = strtod(text, &end);
     if (end == text || *end != '\0' || strspn(text, "0123456789.+-eE") != strlen(text))
-        return refuse_number(message, row, text, "is not a number");
+        return refuse_number(state, row, text, "is not a number");
     if (outside(row, value) || !isfinite((float)value))
-        return refuse_number(message, row, text, "is out of range");
+        return refuse_number(state, row, text, "is out of range");
     *(float *)target = (float)value;
     return true;
 }
 
-static bool parse_string(const zx_cli_option *row, const char *text, void *target, char *message)
+static bool parse_string(const zx_cli_option *row, const char *text, void *target,
+                         const parser *state)
 {
-    (void)row, (void)message;
+    (void)row, (void)state;
     *(const char **)target = text;
     return true;
 }
 
-static bool parse_list(const zx_cli_option *row, const char *text, void *target, char *message)
+static bool parse_list(const zx_cli_option *row, const char *text, void *target,
+                       const parser *state)
 {
     zx_cli_list *list = target;
-    if (*text == '\0') return refuse(message, "--%s: the text is empty", row->name);
+    if (*text == '\0') return refuse(state, "--%s: the text is empty", row->name);
     if (list->count == ZX_CLI_LIST_ITEMS)
-        return refuse(message, "--%s: given more than %d times", row->name, ZX_CLI_LIST_ITEMS);
+        return refuse(state, "--%s: given more than %d times", row->name, ZX_CLI_LIST_ITEMS);
     list->items[list->count++] = text;
     return true;
 }
 
-static bool parse_choice(const zx_cli_option *row, const char *text, void *target, char *message)
+static bool parse_choice(const zx_cli_option *row, const char *text, void *target,
+                         const parser *state)
 {
     char known[128] = "";
     for (int i = 0; row->choices[i] != NULL; i++) {
@@ -197,12 +206,12 @@ static bool parse_choice(const zx_cli_option *row, const char *text, void *targe
         (void)snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "",
                        row->choices[i]);
     }
-    return refuse(message, "--%s: '%.60s' is not one of %s", row->name, text, known);
+    return refuse(state, "--%s: '%.60s' is not one of %s", row->name, text, known);
 }
 
 /* In the order of zx_cli_kind. */
 static bool (*const parse_value[])(const zx_cli_option *row, const char *text, void *target,
-                                   char *message) = {
+                                   const parser *state) = {
     parse_flag, parse_size, parse_seed, parse_real, parse_string, parse_list, parse_choice,
 };
 
@@ -301,30 +310,28 @@ static bool refuse_unknown(const parser *state, const char *name, size_t length)
     names all = {.count = 0};
     zx_cli_each_table(state->command, collect_names, &all);
     const char *close = zx_cli_closest(word, all.items, all.count);
-    if (close != NULL)
-        return refuse(state->message, "unknown option --%s; did you mean --%s?", word, close);
-    return refuse(state->message, "unknown option --%s; 'zmlx %s --help' lists the options", word,
+    if (close != NULL) return refuse(state, "unknown option --%s; did you mean --%s?", word, close);
+    return refuse(state, "unknown option --%s; 'zmlx %s --help' lists the options", word,
                   state->command->name);
 }
 
-static bool find_long(const parser *state, const char *name, size_t length, found *option)
+/* Without a row where there is none; the message says so. */
+static found find_long(const parser *state, const char *name, size_t length)
 {
     search wanted = {.name = name, .length = length};
     zx_cli_each_table(state->command, search_table, &wanted);
-    if (wanted.row == NULL) return refuse_unknown(state, name, length);
-    *option = (found){wanted.row, state->options + wanted.offset};
-    return true;
+    if (wanted.row == NULL) (void)refuse_unknown(state, name, length);
+    return (found){wanted.row, state->options + wanted.offset};
 }
 
-static bool find_short(const parser *state, char letter, found *option)
+static found find_short(const parser *state, char letter)
 {
     search wanted = {.letter = letter};
     zx_cli_each_table(state->command, search_table, &wanted);
     if (wanted.row == NULL)
-        return refuse(state->message, "unknown option -%c; 'zmlx %s --help' lists the options",
-                      letter, state->command->name);
-    *option = (found){wanted.row, state->options + wanted.offset};
-    return true;
+        (void)refuse(state, "unknown option -%c; 'zmlx %s --help' lists the options", letter,
+                     state->command->name);
+    return (found){wanted.row, state->options + wanted.offset};
 }
 
 /* One option at argv[*index]; leaves *index at its last word. */
@@ -332,31 +339,30 @@ static bool take_option(const parser *state, int argc, char **argv, int *index)
 {
     const char *word = argv[*index];
     const char *value = NULL;
-    found option;
-    if (word[1] == '-') {
-        const char *equals = strchr(word, '=');
-        const size_t length = equals != NULL ? (size_t)(equals - word) - 2 : strlen(word + 2);
-        if (!find_long(state, word + 2, length, &option)) return false;
-        if (equals != NULL) value = equals + 1;
-    } else {
-        if (!find_short(state, word[1], &option)) return false;
-        if (word[2] != '\0') value = word + 2;
-    }
+    const bool is_long = word[1] == '-';
+    const char *equals = is_long ? strchr(word, '=') : NULL;
+    const size_t length = equals != NULL ? (size_t)(equals - word) - 2 : strlen(word) - 2;
+    const found option = is_long ? find_long(state, word + 2, length) : find_short(state, word[1]);
+    if (option.row == NULL) return false;
+    if (equals != NULL)
+        value = equals + 1;
+    else if (!is_long && word[2] != '\0')
+        value = word + 2;
     const zx_cli_option *row = option.row;
     if (row->kind == ZX_CLI_FLAG && value != NULL)
-        return refuse(state->message, "--%s takes no value", row->name);
+        return refuse(state, "--%s takes no value", row->name);
     if (row->kind != ZX_CLI_FLAG && value == NULL) {
         if (*index + 1 == argc)
-            return refuse(state->message, "--%s: no value; expected %s", row->name, row->argument);
+            return refuse(state, "--%s: no value; expected %s", row->name, row->argument);
         value = argv[++*index];
     }
-    return parse_value[row->kind](row, value, option.target, state->message);
+    return parse_value[row->kind](row, value, option.target, state);
 }
 
 static bool take_operand(const parser *state, const char *word, const zx_cli_operand **next)
 {
     if (*next == NULL || (*next)->name == NULL)
-        return refuse(state->message, "'%.60s' is one operand too many", word);
+        return refuse(state, "'%.60s' is one operand too many", word);
     *(const char **)(void *)(state->options + (*next)->offset) = word;
     (*next)++;
     return true;
@@ -368,7 +374,7 @@ static bool apply_default(const zx_cli_table *table, void *user)
     for (const zx_cli_option *row = table->rows; row->name != NULL; row++) {
         if (row->value == NULL) continue;
         const bool valid = parse_value[row->kind](
-            row, row->value, state->options + table->offset + row->offset, state->message);
+            row, row->value, state->options + table->offset + row->offset, state);
         assert(valid);
         (void)valid;
     }
@@ -383,8 +389,7 @@ static bool check_required(const zx_cli_table *table, void *user)
         assert(row->kind == ZX_CLI_STRING);
         const char *const *value = (const void *)(state->options + table->offset + row->offset);
         if (*value != NULL) continue;
-        (void)refuse(state->message, "--%s %s is missing: %s", row->name, row->argument,
-                     row->help);
+        (void)refuse(state, "--%s %s is missing: %s", row->name, row->argument, row->help);
         return false;
     }
     return true;
@@ -400,7 +405,7 @@ static bool check_device(const parser *state)
     if (strncmp(device, "cuda:", strlen("cuda:")) == 0 && *index != '\0' && strlen(index) < 4 &&
         index[strspn(index, "0123456789")] == '\0')
         return true;
-    return refuse(state->message,
+    return refuse(state,
                   "--device: '%.60s' is no device; expected cpu, cuda, cuda:INDEX, metal or sim",
                   device);
 }
@@ -425,7 +430,7 @@ bool zx_cli_parse(const zx_command *command, int argc, char **argv, void *option
         if (common->help) return true;
     }
     if (operand != NULL && operand->name != NULL && !operand->optional)
-        return refuse(message, "%s is missing: %s", operand->name, operand->help);
+        return refuse(&state, "%s is missing: %s", operand->name, operand->help);
     zx_cli_each_table(command, check_required, &state);
     return message[0] == '\0' && check_device(&state);
 }

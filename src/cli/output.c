@@ -163,7 +163,7 @@ json_t *zx_cli_json_text(const char *bytes, size_t length)
     char *ascii = malloc(length + 1);
     if (ascii == NULL) return NULL;
     for (size_t i = 0; i < length; i++)
-        ascii[i] = (unsigned char)bytes[i] < 0x80 ? bytes[i] : '?';
+        ascii[i] = (char)((unsigned char)bytes[i] < 0x80 ? bytes[i] : '?');
     text = json_stringn(ascii, length);
     free(ascii);
     return text;

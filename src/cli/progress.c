@@ -10,15 +10,17 @@
 
 enum { BAR_CELLS = 24, TENTHS = 10 };
 static const double redraw_seconds = 0.1;
+static const double plain_seconds = 1; /* work that is done sooner is worth no lines */
 
 /* stderr belongs to the process, and so does this; any thread may log. */
 static struct {
     pthread_mutex_t lock;
     bool terminal, colour, quiet, verbose;
-    bool drawn;      /* a progress line stands on the terminal */
-    double last;     /* when it was drawn */
-    char what[64];   /* of the work reported last */
-    size_t tenth;    /* the last one printed where there is no terminal */
+    bool drawn;    /* a progress line stands on the terminal */
+    double last;   /* when it was drawn */
+    char what[64]; /* of the work reported last */
+    double began;  /* when it was first reported */
+    size_t tenth;  /* the last one printed where there is no terminal */
 } state = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 double zx_cli_seconds(void)
@@ -31,7 +33,7 @@ double zx_cli_seconds(void)
 static void clear_line(void)
 {
     if (!state.drawn) return;
-    (void)fprintf(stderr, "\r%*s\r", 79, "");
+    (void)fputs("\r\033[K", stderr);
     (void)fflush(stderr);
     state.drawn = false;
 }
@@ -47,8 +49,8 @@ static void draw(const char *what, size_t done, size_t total)
         memset(bar, '.', BAR_CELLS);
         memset(bar, '#', filled < BAR_CELLS ? filled : BAR_CELLS);
         bar[BAR_CELLS] = '\0';
-        (void)fprintf(stderr, "\r%-.40s [%s%s%s] %3.0f %%", what, state.colour ? "\033[32m" : "", bar,
-                      state.colour ? "\033[0m" : "", share * 100);
+        (void)fprintf(stderr, "\r%-.40s [%s%s%s] %3.0f %%", what, state.colour ? "\033[32m" : "",
+                      bar, state.colour ? "\033[0m" : "", share * 100);
     }
     (void)fflush(stderr);
     state.drawn = true;
@@ -69,7 +71,7 @@ static void report_plainly(const char *what, size_t done, size_t total)
 {
     if (total == 0) return;
     const size_t tenth = (size_t)((double)done / (double)total * TENTHS);
-    if (tenth == state.tenth || tenth == 0) return;
+    if (tenth == state.tenth || zx_cli_seconds() - state.began < plain_seconds) return;
     (void)fprintf(stderr, "%s: %zu %%\n", what, tenth * 100 / TENTHS);
     state.tenth = tenth;
 }
@@ -83,7 +85,7 @@ static void on_progress(const char *what, size_t done, size_t total, void *user)
         clear_line();
         (void)snprintf(state.what, sizeof state.what, "%s", what);
         state.tenth = 0;
-        state.last = zx_cli_seconds(); /* work that is done at once shows nothing */
+        state.began = state.last = zx_cli_seconds(); /* work that is done at once shows nothing */
     }
     if (state.terminal)
         report_on_terminal(what, done, total);
@@ -97,8 +99,7 @@ static void on_log(zmlx_log_level level, const char *line, void *user)
     (void)user;
     static const char *const names[] = {"error: ", "warning: ", "", ""};
     static const char *const colours[] = {"\033[31m", "\033[33m", "", "\033[2m"};
-    const zmlx_log_level most = state.quiet ? ZMLX_LOG_WARNING
-                                            : (state.verbose ? ZMLX_LOG_DEBUG : ZMLX_LOG_WARNING);
+    const zmlx_log_level most = state.verbose && !state.quiet ? ZMLX_LOG_DEBUG : ZMLX_LOG_WARNING;
     if (level > most) return;
     (void)pthread_mutex_lock(&state.lock);
     clear_line();

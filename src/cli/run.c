@@ -132,8 +132,8 @@ zmlx_generate_options zx_cli_generate_options(const zx_cli_sampling *sampling)
 
 bool zx_cli_add_message(json_t *messages, const char *role, const char *text, size_t length)
 {
-    json_t *message = json_pack("{s:s, s:o}", "role", role, "content",
-                                zx_cli_json_text(text, length));
+    json_t *message =
+        json_pack("{s:s, s:o}", "role", role, "content", zx_cli_json_text(text, length));
     return message != NULL && json_array_append_new(messages, message) == 0;
 }
 
@@ -158,7 +158,6 @@ int zx_cli_encode_conversation(const zx_cli_run *run, json_t *messages, zmlx_ids
 
 void zx_cli_print_speed(const zx_cli_common *common, const zmlx_generate_result *result)
 {
-    static const char *const reasons[] = {"stop", "length", "cancelled"};
     if (common->quiet) return;
     const size_t fed = result->prompt_tokens - result->cached_tokens;
     /* The first token comes with the prompt. */
@@ -168,9 +167,16 @@ void zx_cli_print_speed(const zx_cli_common *common, const zmlx_generate_result 
     if (result->cached_tokens > 0) (void)fprintf(stderr, " (%zu known)", result->cached_tokens);
     if (result->prefill_seconds > 0)
         (void)fprintf(stderr, ", %.1f tokens/s", (double)fed / result->prefill_seconds);
-    (void)fprintf(stderr, "; answer %zu tokens, %.1f tokens/s (%s)\n", result->generated_tokens,
-                  result->decode_seconds > 0 ? (double)decoded / result->decode_seconds : 0.0,
-                  reasons[result->finish]);
+    (void)fprintf(stderr, "; answer %zu tokens", result->generated_tokens);
+    if (decoded > 0 && result->decode_seconds > 0)
+        (void)fprintf(stderr, ", %.1f tokens/s", (double)decoded / result->decode_seconds);
+    (void)fprintf(stderr, " (%s)\n", zx_cli_finish_reason(result->finish));
+}
+
+const char *zx_cli_finish_reason(zmlx_finish finish)
+{
+    static const char *const reasons[] = {"stop", "length", "cancelled"};
+    return reasons[finish];
 }
 
 static volatile sig_atomic_t interrupted;

@@ -63,6 +63,9 @@ bool zx_cli_add_message(json_t *messages, const char *role, const char *text, si
 /* "prompt 12 tokens, 900 tokens/s; answer ..." on stderr. */
 void zx_cli_print_speed(const zx_cli_common *common, const zmlx_generate_result *result);
 
+/* "stop", "length" or "cancelled". */
+const char *zx_cli_finish_reason(zmlx_finish finish);
+
 /* The first Ctrl-C after zx_cli_catch sets a flag, the next one kills. */
 void zx_cli_catch_interrupt(void);
 bool zx_cli_interrupted(void);

@@ -18,8 +18,8 @@ typedef struct zx_cli_tensor_file {
     FILE *stream;
 } zx_cli_tensor_file;
 
-/* Creates the file and writes the header of tensor 'name' f32 [rows, columns].  Prints what is wrong
- * and returns the exit code, as the others do. */
+/* Creates the file and writes the header of tensor 'name' f32 [rows, columns].  Prints what is
+ * wrong and returns the exit code, as the others do. */
 int zx_cli_tensor_file_create(const zx_cli_common *common, const char *option, const char *path,
                               zx_cli_tensor_file *file);
 int zx_cli_tensor_file_header(zx_cli_tensor_file *file, const char *name, size_t rows,

@@ -1,4 +1,5 @@
-/* tokenizer.c - the public tokenizer: vocabulary and chat template of a checkpoint, without its weights. */
+/* tokenizer.c - the public tokenizer: vocabulary and chat template of a checkpoint, without its
+ * weights. */
 #include <string.h>
 
 #include "base/fail.h"
@@ -6,31 +7,20 @@
 #include "jinja/jinja.h"
 #include "model/model.h"
 #include "model/strings.h"
+#include "model/text_source.h"
 
 struct zmlx_tokenizer {
-    zx_checkpoint *checkpoint;
+    zx_text_source *source;
     zx_tokenizer *tokenizer;
 };
-
-static zmlx_status open_vocabulary(const zx_checkpoint *checkpoint, zx_tokenizer **tokenizer)
-{
-    if (!zx_checkpoint_is_gguf(checkpoint)) {
-        const char *path = NULL;
-        ZX_TRY(zx_checkpoint_tokenizer_path(checkpoint, &path));
-        return zx_tokenizer_open_json(path, tokenizer);
-    }
-    zx_gguf_vocabulary vocabulary;
-    ZX_TRY(zx_checkpoint_vocabulary(checkpoint, &vocabulary));
-    return zx_tokenizer_open_gguf(&vocabulary, tokenizer);
-}
 
 zmlx_status zmlx_tokenizer_open(const char *model, zmlx_tokenizer **tokenizer)
 {
     void *memory = NULL;
     ZX_TRY(zx_alloc(sizeof(zmlx_tokenizer), "tokenizer", &memory));
     zmlx_tokenizer *fresh = memory;
-    zmlx_status status = zx_checkpoint_open(model, &fresh->checkpoint);
-    if (status == ZMLX_OK) status = open_vocabulary(fresh->checkpoint, &fresh->tokenizer);
+    zmlx_status status = zx_text_source_open(model, &fresh->source);
+    if (status == ZMLX_OK) status = zx_text_source_tokenizer(fresh->source, &fresh->tokenizer);
     if (status == ZMLX_OK)
         *tokenizer = fresh;
     else
@@ -42,7 +32,7 @@ void zmlx_tokenizer_close(zmlx_tokenizer *tokenizer)
 {
     if (tokenizer == NULL) return;
     zx_tokenizer_close(tokenizer->tokenizer);
-    zx_checkpoint_close(tokenizer->checkpoint);
+    zx_text_source_close(tokenizer->source);
     zx_free(tokenizer);
 }
 
@@ -68,8 +58,8 @@ zmlx_status zmlx_tokenizer_encode(const zmlx_tokenizer *tokenizer, const char *t
     return status;
 }
 
-zmlx_status zmlx_tokenizer_decode(const zmlx_tokenizer *tokenizer, const int32_t *ids,
-                                  size_t count, bool skip_special, zmlx_string *text)
+zmlx_status zmlx_tokenizer_decode(const zmlx_tokenizer *tokenizer, const int32_t *ids, size_t count,
+                                  bool skip_special, zmlx_string *text)
 {
     zx_text decoded = {0};
     *text = (zmlx_string){0};
@@ -83,12 +73,12 @@ zmlx_status zmlx_tokenizer_decode(const zmlx_tokenizer *tokenizer, const int32_t
 
 bool zmlx_tokenizer_has_template(const zmlx_tokenizer *tokenizer)
 {
-    return zx_checkpoint_chat_template(tokenizer->checkpoint) != NULL;
+    zx_string_view text;
+    return zx_text_source_template(tokenizer->source, "default", &text);
 }
 
 /* Members of a JSON object text become variables; 'what' names it in messages. */
-static zmlx_status add_members(json_t *variables, const char *text, size_t length,
-                               const char *what)
+static zmlx_status add_members(json_t *variables, const char *text, size_t length, const char *what)
 {
     json_error_t error;
     json_t *object = json_loadb(text, length, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
@@ -104,12 +94,13 @@ static zmlx_status fill_variables(const zmlx_tokenizer *tokenizer, const char *c
                                   size_t length, const zmlx_template_options *options,
                                   json_t *variables)
 {
-    bool fits = json_object_set_new(variables, "tools", json_null()) == 0 &&
-                json_object_set_new(variables, "documents", json_null()) == 0 &&
-                json_object_set_new(variables, "add_generation_prompt",
-                                    json_boolean(!options->no_generation_prompt)) == 0 &&
-                json_object_update(variables,
-                                   zx_checkpoint_special_tokens(tokenizer->checkpoint)) == 0;
+    bool fits =
+        json_object_set_new(variables, "tools", json_null()) == 0 &&
+        json_object_set_new(variables, "documents", json_null()) == 0 &&
+        json_object_set_new(variables, "add_generation_prompt",
+                            json_boolean(!options->no_generation_prompt)) == 0 &&
+        json_object_update_new(
+            variables, json_deep_copy(zx_text_source_special_tokens(tokenizer->source))) == 0;
     if (!fits) return ZX_FAIL(ZMLX_ERROR_MEMORY, "variables of a chat template");
     ZX_TRY(add_members(variables, conversation, length, "conversation"));
     if (!json_is_array(json_object_get(variables, "messages")))
@@ -118,23 +109,33 @@ static zmlx_status fill_variables(const zmlx_tokenizer *tokenizer, const char *c
     return add_members(variables, options->kwargs, strlen(options->kwargs), "kwargs");
 }
 
+/* A conversation with tools is rendered by the template made for them, where there is one. */
+static zmlx_status choose_template(const zmlx_tokenizer *tokenizer, const json_t *variables,
+                                   zx_string_view *text)
+{
+    const json_t *tools = json_object_get(variables, "tools");
+    if (json_is_array(tools) && zx_text_source_template(tokenizer->source, "tool_use", text))
+        return ZMLX_OK;
+    if (zx_text_source_template(tokenizer->source, "default", text)) return ZMLX_OK;
+    return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: has no chat template",
+                   zx_text_source_path(tokenizer->source));
+}
+
 zmlx_status zmlx_tokenizer_render(const zmlx_tokenizer *tokenizer, const char *conversation,
                                   size_t length, const zmlx_template_options *options,
                                   zmlx_string *prompt)
 {
     static const zmlx_template_options defaults;
-    const char *template_text = zx_checkpoint_chat_template(tokenizer->checkpoint);
+    zx_string_view text = {0};
     zx_text rendered = {0};
     *prompt = (zmlx_string){0};
-    if (template_text == NULL)
-        return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: has no chat template",
-                       zx_checkpoint_path(tokenizer->checkpoint));
     json_t *variables = json_object();
     if (variables == NULL) return ZX_FAIL(ZMLX_ERROR_MEMORY, "variables of a chat template");
     zmlx_status status = fill_variables(tokenizer, conversation, length,
                                         options != NULL ? options : &defaults, variables);
+    if (status == ZMLX_OK) status = choose_template(tokenizer, variables, &text);
     if (status == ZMLX_OK)
-        status = zx_jinja_render(template_text, strlen(template_text), variables, NULL, &rendered);
+        status = zx_jinja_render(text.bytes, text.length, variables, NULL, &rendered);
     if (status == ZMLX_OK) status = zx_text_add(&rendered, "", 0);
     if (status == ZMLX_OK) zx_string_give(&rendered, prompt);
     zx_text_fini(&rendered);

@@ -25,6 +25,8 @@ static const attention_case cases[] = {
     {ZX_F32, ZX_F16, 1, 130, 16, 8, 0, {66, 2, 3}, {3, 1, 3}},
     {ZX_F32, ZX_F32, 1, 2, 64, 64, 1, {70, 129, 3}, {70, 1, 3}},
     {ZX_F32, ZX_F16, 2, 3, 64, 64, 1000, {1700, 1500, 1023}, {3, 70, 1}},
+    {ZX_F32, ZX_F16, 1, 3, 64, 64, 0, {1900, 1100, 5}, {1, 1, 2}}, /* spans are items */
+    {ZX_BF16, ZX_BF16, 1, 2, 72, 64, 1100, {1300, 1900, 600}, {2, 1, 1}},
 };
 
 enum { CASES = sizeof cases / sizeof cases[0] };
@@ -96,7 +98,7 @@ static double head_error(const fixture *f, size_t sequence, size_t token, size_t
             dot += (double)zx_load(x->dtype, q, head * shape->key_size + d) *
                    (double)testing_cached(&f->cache, false, sequence, kv_head, j, d);
         weights[j] = dot * (double)f->attributes.scale;
-        if (shape->window > 0 && j + shape->window <= position) weights[j] = -INFINITY;
+        if (shape->window > 0 && j + shape->window <= position) weights[j] = -HUGE_VAL;
         largest = fmax(largest, weights[j]);
     }
     memset(wanted, 0, sizeof wanted);

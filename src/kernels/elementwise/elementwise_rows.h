@@ -8,14 +8,6 @@
 #include "kernels/rows.h"
 #include "kernels/vmath.h"
 
-static inline void zx_round_values(zx_dtype dtype, size_t count, float *y)
-{
-    if (dtype == ZX_F16)
-        for (size_t i = 0; i < count; i++) y[i] = zx_f16_to_f32(zx_f32_to_f16(y[i]));
-    else if (dtype == ZX_BF16)
-        for (size_t i = 0; i < count; i++) y[i] = zx_bf16_to_f32(zx_f32_to_bf16(y[i]));
-}
-
 static inline void zx_add_values(zx_dtype dtype, const float *a, const float *b, size_t count,
                                  float *y)
 {
@@ -39,12 +31,13 @@ static inline void zx_silu_values(zx_dtype dtype, const float *a, size_t count, 
 static inline void zx_swiglu_values(zx_dtype dtype, const float *gate, const float *up,
                                     size_t count, float *y)
 {
-    if (dtype == ZX_F32) {
+    if (dtype == ZX_F32)
         for (size_t i = 0; i < count; i++) y[i] = zx_silu(gate[i]) * up[i];
-        return;
-    }
-    for (size_t i = 0; i < count; i++)
-        y[i] = zx_round_to(dtype, zx_round_to(dtype, zx_silu(gate[i])) * up[i]);
+    else if (dtype == ZX_F16)
+        for (size_t i = 0; i < count; i++) y[i] = zx_round_to(ZX_F16, zx_silu(gate[i])) * up[i];
+    else
+        for (size_t i = 0; i < count; i++) y[i] = zx_round_to(ZX_BF16, zx_silu(gate[i])) * up[i];
+    zx_round_values(dtype, count, y);
 }
 
 #endif

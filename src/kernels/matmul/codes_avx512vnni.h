@@ -1,9 +1,13 @@
-/* codes_avx512vnni.h - sixteen rows of a quantized weight as vectors whose lanes are rows.
+/* codes_avx512vnni.h - codes and scales of a quantized weight as vectors.
  *
- * A unit is 32 columns (16 where the group is 16).  Every row gives 'bits' dwords per unit;
- * 16 bytes of 16 rows are loaded into four vectors, transposed so that a vector holds one dword of
- * each row, and spread into bytes: vector j holds four codes of each row, those that meet dword j
- * of the activations' plane.  Only the avx512vnni files include this. */
+ * Codes are loaded a row at a time and 64 bytes at a time, so that a cache line is touched once:
+ * many models have rows 4096 bytes apart, and sixteen such lines do not fit a set of the L1 cache.
+ *
+ *   pairs   64 packed bytes are 128 columns: the low nibbles of byte 16 p + i meet byte 32 p + i of
+ *           the activations' plane, the high ones byte 32 p + 16 + i
+ *   bytes   64 columns, one code per byte, in the order of the plane
+ *
+ * Only the avx512vnni files include this. */
 #ifndef ZX_KERNELS_MATMUL_CODES_AVX512VNNI_H
 #define ZX_KERNELS_MATMUL_CODES_AVX512VNNI_H
 
@@ -11,71 +15,51 @@
 
 #include "quant/format.h"
 
-enum { LANES = 16, UNIT_DWORDS = 8 };
+enum { LANES = 16, CHUNK = 64 };
 
-/* How the codes of a unit are packed; a weight's format and bits decide (see kind_of). */
-typedef enum code_kind {
-    CODES_2,
-    CODES_3,
-    CODES_4, /* low nibbles, then high ones */
-    CODES_5,
-    CODES_6,
-    CODES_8,
-    CODES_8_SIGNED,
-    CODES_E2M1,
-    CODES_E2M1_16, /* a unit of 16 columns */
-    CODE_KINDS,
-} code_kind;
+/* How the codes of a row are packed; a weight's format and bits decide (see zx_codes_kind). */
+typedef enum codes_kind {
+    PAIRS,        /* affine with 4 bits */
+    PAIRS_BLOCKS, /* Q4_0, Q4_1 */
+    PAIRS_E2M1,   /* MXFP4 */
+    BYTES_2,      /* affine with 2 bits, and so on */
+    BYTES_3,
+    BYTES_5,
+    BYTES_6,
+    BYTES_8,
+    BYTES_BLOCKS, /* Q8_0 */
+    BYTES_E2M1,   /* NVFP4 */
+    CODES_KINDS,
+} codes_kind;
 
 #define INLINE static inline __attribute__((always_inline))
 
-INLINE __m128i load_dwords(const uint8_t *bytes, size_t count)
+/* Sixteen rows of a weight. */
+typedef struct codes_source {
+    codes_kind kind;
+    bool affine;
+    int32_t zero;
+    size_t group, groups;
+    const uint8_t *codes; /* of the first row and group */
+    size_t stride;        /* from row to row */
+    size_t block_bytes;   /* from group to group */
+} codes_source;
+
+INLINE bool is_pairs(codes_kind kind)
 {
-    if (count >= 4) return _mm_loadu_si128((const __m128i *)(const void *)bytes);
-    return _mm_maskz_loadu_epi32((__mmask8)((1u << count) - 1), bytes);
+    return kind <= PAIRS_E2M1;
 }
 
-/* 'count' (at most 4) dwords of rows 0, 4, 8 and 12, a row per 128-bit lane. */
-INLINE __m512i load_four_rows(const uint8_t *bytes, size_t stride, size_t count)
+/* Columns of a chunk. */
+INLINE size_t chunk_columns(codes_kind kind)
 {
-    __m512i rows = _mm512_castsi128_si512(load_dwords(bytes, count));
-    rows = _mm512_mask_broadcast_i32x4(rows, 0x00f0, load_dwords(bytes + 4 * stride, count));
-    rows = _mm512_mask_broadcast_i32x4(rows, 0x0f00, load_dwords(bytes + 8 * stride, count));
-    return _mm512_mask_broadcast_i32x4(rows, 0xf000, load_dwords(bytes + 12 * stride, count));
+    return is_pairs(kind) ? 2 * CHUNK : CHUNK;
 }
 
-/* dwords[j]: dword j of each of 16 rows. */
-INLINE void load_transposed(const uint8_t *bytes, size_t stride, size_t count, __m512i dwords[4])
+/* Bytes from chunk to chunk of a row. */
+INLINE size_t chunk_bytes(const codes_source *source)
 {
-    const __m512i r0 = load_four_rows(bytes, stride, count);
-    const __m512i r1 = load_four_rows(bytes + stride, stride, count);
-    const __m512i r2 = load_four_rows(bytes + 2 * stride, stride, count);
-    const __m512i r3 = load_four_rows(bytes + 3 * stride, stride, count);
-    const __m512i low01 = _mm512_unpacklo_epi32(r0, r1), low23 = _mm512_unpacklo_epi32(r2, r3);
-    dwords[0] = _mm512_unpacklo_epi64(low01, low23);
-    if (count > 1) dwords[1] = _mm512_unpackhi_epi64(low01, low23);
-    if (count <= 2) return;
-    const __m512i high01 = _mm512_unpackhi_epi32(r0, r1), high23 = _mm512_unpackhi_epi32(r2, r3);
-    dwords[2] = _mm512_unpacklo_epi64(high01, high23);
-    if (count > 3) dwords[3] = _mm512_unpackhi_epi64(high01, high23);
-}
-
-/* Four codes of 'bits' bits from bit 'at' of every row's bit string on. */
-INLINE __m512i spread_bits(const __m512i *dwords, unsigned bits, unsigned at)
-{
-    const unsigned word = at / 32, shift = at % 32;
-    __m512i source = dwords[word];
-    unsigned first = shift;
-    if (shift + 4 * bits > 32) {
-        source = _mm512_or_si512(_mm512_srli_epi32(dwords[word], shift),
-                                 _mm512_slli_epi32(dwords[word + 1], 32 - shift));
-        first = 0;
-    }
-    const uint32_t low =
-        first | (first + bits) << 8 | (first + 2 * bits) << 16 | (first + 3 * bits) << 24;
-    const uint64_t control = (uint64_t)(low + 0x20202020u) << 32 | low;
-    const __m512i bytes = _mm512_multishift_epi64_epi8(_mm512_set1_epi64((int64_t)control), source);
-    return _mm512_and_si512(bytes, _mm512_set1_epi8((char)((1u << bits) - 1)));
+    return chunk_columns(source->kind) * source->block_bytes / source->group;
 }
 
 /* 2 v + 12 for the value v of an E2M1 code. */
@@ -85,163 +69,357 @@ INLINE __m512i e2m1_codes(__m512i nibbles)
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), nibbles);
 }
 
-INLINE size_t unit_columns(code_kind kind)
+INLINE __m512i load_some(const uint8_t *bytes, size_t count)
 {
-    return kind == CODES_E2M1_16 ? 16 : 32;
+    if (count == CHUNK) return _mm512_loadu_si512(bytes);
+    return _mm512_maskz_loadu_epi8(((__mmask64)1 << count) - 1, bytes);
 }
 
-INLINE size_t unit_bytes(code_kind kind)
+/* 16 bytes of each of 'count' (at most 4) blocks. */
+INLINE __m512i load_nibble_blocks(const uint8_t *bytes, size_t block_bytes, size_t count)
 {
-    static const uint8_t bytes[CODE_KINDS] = {8, 12, 16, 20, 24, 32, 32, 16, 8};
-    return bytes[kind];
+    const __m128i *first = (const __m128i *)(const void *)bytes;
+    __m512i packed = _mm512_castsi128_si512(_mm_loadu_si128(first));
+    if (count > 1)
+        packed = _mm512_mask_broadcast_i32x4(
+            packed, 0x00f0, _mm_loadu_si128((const __m128i *)(const void *)(bytes + block_bytes)));
+    if (count > 2)
+        packed = _mm512_mask_broadcast_i32x4(
+            packed, 0x0f00,
+            _mm_loadu_si128((const __m128i *)(const void *)(bytes + 2 * block_bytes)));
+    if (count > 3)
+        packed = _mm512_mask_broadcast_i32x4(
+            packed, 0xf000,
+            _mm_loadu_si128((const __m128i *)(const void *)(bytes + 3 * block_bytes)));
+    return packed;
 }
 
-/* The codes of a unit: unit_columns / 4 vectors. */
-INLINE void load_unit(code_kind kind, const uint8_t *bytes, size_t stride, __m512i *codes)
+/* A chunk of pairs, of which 'columns' exist. */
+INLINE void load_pairs(codes_kind kind, const uint8_t *bytes, size_t block_bytes, size_t columns,
+                       __m512i *low, __m512i *high)
 {
-    const __m512i low = _mm512_set1_epi8(0x0f);
-    const size_t dwords_of_row = unit_bytes(kind) / 4;
-    __m512i dwords[UNIT_DWORDS];
-    load_transposed(bytes, stride, dwords_of_row < 4 ? dwords_of_row : 4, dwords);
-    if (dwords_of_row > 4) load_transposed(bytes + 16, stride, dwords_of_row - 4, dwords + 4);
-    switch (kind) {
-    case CODES_8:
-    case CODES_8_SIGNED:
-        for (size_t j = 0; j < 8; j++)
-            codes[j] = kind == CODES_8 ? dwords[j]
-                                       : _mm512_xor_si512(dwords[j], _mm512_set1_epi8((char)0x80));
-        break;
-    case CODES_4:
-    case CODES_E2M1:
-    case CODES_E2M1_16:
-        for (size_t j = 0; j < dwords_of_row; j++) {
-            codes[j] = _mm512_and_si512(dwords[j], low);
-            codes[dwords_of_row + j] = _mm512_and_si512(_mm512_srli_epi32(dwords[j], 4), low);
-        }
-        if (kind == CODES_4) break;
-        for (size_t j = 0; j < 2 * dwords_of_row; j++) codes[j] = e2m1_codes(codes[j]);
-        break;
-    case CODES_2:
-    case CODES_3:
-    case CODES_5:
-    case CODES_6:
-    case CODE_KINDS:
-        for (unsigned j = 0; j < 8; j++) {
-            const unsigned bits = (unsigned)dwords_of_row;
-            codes[j] = spread_bits(dwords, bits, 4 * bits * j);
-        }
-        break;
+    const __m512i nibble = _mm512_set1_epi8(0x0f);
+    const __m512i packed = kind == PAIRS_BLOCKS
+                               ? load_nibble_blocks(bytes, block_bytes, columns / 32)
+                               : load_some(bytes, columns / 2);
+    *low = _mm512_and_si512(packed, nibble);
+    *high = _mm512_and_si512(_mm512_srli_epi32(packed, 4), nibble);
+    if (kind != PAIRS_E2M1) return;
+    *low = e2m1_codes(*low);
+    *high = e2m1_codes(*high);
+}
+
+/* 64 codes of 'bits' bits: eight columns fill whole bytes, which become a quadword each. */
+INLINE __m512i spread_bits(__m512i packed, unsigned bits)
+{
+    uint8_t places[CHUNK] __attribute__((aligned(64)));
+    uint64_t shifts = 0;
+#pragma GCC unroll 64
+    for (unsigned i = 0; i < CHUNK; i++) places[i] = (uint8_t)(i / 8 * bits + i % 8);
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < 8; i++) shifts |= (uint64_t)(i * bits) << 8 * i;
+    const __m512i spread = _mm512_permutexvar_epi8(_mm512_load_si512(places), packed);
+    const __m512i codes = _mm512_multishift_epi64_epi8(_mm512_set1_epi64((int64_t)shifts), spread);
+    return _mm512_and_si512(codes, _mm512_set1_epi8((char)((1u << bits) - 1)));
+}
+
+/* A chunk of bytes, of which 'columns' exist. */
+INLINE __m512i load_bytes(codes_kind kind, const uint8_t *bytes, size_t block_bytes, size_t columns)
+{
+    if (kind == BYTES_8) return load_some(bytes, columns);
+    if (kind == BYTES_BLOCKS) {
+        __m512i codes =
+            _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(const void *)bytes));
+        if (columns > 32)
+            codes = _mm512_mask_broadcast_i64x4(
+                codes, 0xf0,
+                _mm256_loadu_si256((const __m256i *)(const void *)(bytes + block_bytes)));
+        return _mm512_xor_si512(codes, _mm512_set1_epi8((char)0x80));
+    }
+    if (kind == BYTES_E2M1) { /* of each 16 columns the even ones, then the odd ones */
+        const __m512i packed = load_some(bytes, columns / 2);
+        const __m512i twice =
+            _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3), packed);
+        const __m512i nibbles = _mm512_srlv_epi64(twice, _mm512_setr_epi64(0, 4, 0, 4, 0, 4, 0, 4));
+        return e2m1_codes(_mm512_and_si512(nibbles, _mm512_set1_epi8(0x0f)));
+    }
+    const unsigned bits = kind == BYTES_2 ? 2 : kind == BYTES_3 ? 3 : kind == BYTES_5 ? 5 : 6;
+    return spread_bits(load_some(bytes, columns / 8 * bits), bits);
+}
+
+/* vectors[i] dword j becomes vectors[j] dword i. */
+INLINE void transpose_dwords(__m512i vectors[LANES])
+{
+    __m512i t[LANES];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < LANES; i += 4) { /* 4 x 4 within each 128-bit lane */
+        const __m512i a = _mm512_unpacklo_epi32(vectors[i], vectors[i + 1]);
+        const __m512i b = _mm512_unpackhi_epi32(vectors[i], vectors[i + 1]);
+        const __m512i c = _mm512_unpacklo_epi32(vectors[i + 2], vectors[i + 3]);
+        const __m512i d = _mm512_unpackhi_epi32(vectors[i + 2], vectors[i + 3]);
+        t[i] = _mm512_unpacklo_epi64(a, c);
+        t[i + 1] = _mm512_unpackhi_epi64(a, c);
+        t[i + 2] = _mm512_unpacklo_epi64(b, d);
+        t[i + 3] = _mm512_unpackhi_epi64(b, d);
+    }
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++) { /* then the 4 x 4 lanes */
+        const __m512i a = _mm512_shuffle_i32x4(t[i], t[4 + i], 0x44);
+        const __m512i b = _mm512_shuffle_i32x4(t[i], t[4 + i], 0xee);
+        const __m512i c = _mm512_shuffle_i32x4(t[8 + i], t[12 + i], 0x44);
+        const __m512i d = _mm512_shuffle_i32x4(t[8 + i], t[12 + i], 0xee);
+        vectors[i] = _mm512_shuffle_i32x4(a, c, 0x88);
+        vectors[4 + i] = _mm512_shuffle_i32x4(a, c, 0xdd);
+        vectors[8 + i] = _mm512_shuffle_i32x4(b, d, 0x88);
+        vectors[12 + i] = _mm512_shuffle_i32x4(b, d, 0xdd);
     }
 }
 
 /* -------- scales: 16 rows, one f32 vector per group -------- */
+
+/* How a row keeps its scales: 16 groups of a row are loaded as 16 dwords. */
+typedef enum scales_kind {
+    SCALES_F16, /* affine: the scale in the low half, the bias in the high half */
+    SCALES_BF16,
+    SCALES_F32, /* affine, the biases apart */
+    SCALES_E8M0,
+    SCALES_E4M3,
+    SCALES_Q4_0, /* in front of blocks of 18 bytes */
+    SCALES_Q4_1, /* 20 bytes, with minima */
+    SCALES_Q8_0, /* 34 bytes */
+} scales_kind;
+
+static inline scales_kind scales_kind_of(const zx_weight *weight)
+{
+    static const scales_kind kinds[ZX_FORMAT_COUNT] = {
+        [ZX_FORMAT_MXFP4] = SCALES_E8M0, [ZX_FORMAT_NVFP4] = SCALES_E4M3,
+        [ZX_FORMAT_Q4_0] = SCALES_Q4_0,  [ZX_FORMAT_Q4_1] = SCALES_Q4_1,
+        [ZX_FORMAT_Q8_0] = SCALES_Q8_0,
+    };
+    if (weight->format != ZX_FORMAT_AFFINE) return kinds[weight->format];
+    if (weight->dtype == ZX_F32) return SCALES_F32;
+    return weight->dtype == ZX_F16 ? SCALES_F16 : SCALES_BF16;
+}
+
+/* The 16-bit scales (and minima) of 'count' blocks of 'words' 16-bit words. */
+INLINE __m512i load_block_scales(const uint8_t *block, unsigned words, bool minima, size_t count)
+{
+    const unsigned of_load = 1 + 31 / words; /* blocks whose head lies within 64 bytes */
+    uint16_t places[2 * LANES] __attribute__((aligned(64)));
+    __m512i dwords = _mm512_setzero_si512();
+#pragma GCC unroll 8
+    for (unsigned first = 0; first < LANES; first += of_load) {
+        const size_t left = count > first ? (count - first) * words * 2 : 0;
+        const __m512i bytes = load_some(block + first * words * 2, left < CHUNK ? left : CHUNK);
+#pragma GCC unroll 16
+        for (unsigned i = 0; i < LANES; i++) {
+            const bool here = i >= first && i < first + of_load;
+            const unsigned at = (i - first) * words;
+            places[2 * i] = (uint16_t)(here ? 32 + at : 2 * i);
+            places[2 * i + 1] = (uint16_t)(here ? 32 + at + minima : 2 * i + 1);
+        }
+        dwords = _mm512_permutex2var_epi16(dwords, _mm512_load_si512(places), bytes);
+    }
+    return dwords;
+}
+
+INLINE __m512i widen_words(const uint8_t *bytes, size_t count)
+{
+    const __mmask16 mask = (__mmask16)((1u << count) - 1);
+    return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, bytes));
+}
+
+/* 'count' (at most 16) groups of a row, from the first that 'scales' and 'biases' point to. */
+INLINE __m512i load_scale_dwords(scales_kind kind, const uint8_t *scales, const uint8_t *biases,
+                                 size_t count)
+{
+    switch (kind) {
+    case SCALES_F16:
+    case SCALES_BF16:
+        return _mm512_or_si512(widen_words(scales, count),
+                               _mm512_slli_epi32(widen_words(biases, count), 16));
+    case SCALES_F32: return load_some(scales, 4 * count);
+    case SCALES_E8M0:
+    case SCALES_E4M3:
+        return _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8((__mmask16)((1u << count) - 1), scales));
+    case SCALES_Q4_0: return load_block_scales(scales, 9, false, count);
+    case SCALES_Q4_1: return load_block_scales(scales, 10, true, count);
+    case SCALES_Q8_0: return load_block_scales(scales, 17, false, count);
+    }
+    return _mm512_setzero_si512();
+}
 
 INLINE __m512 f16_low_halves(__m512i dwords)
 {
     return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(dwords));
 }
 
-/* The two 16-bit values in each dword. */
-INLINE void store_halves(zx_dtype dtype, __m512i dwords, float *low, float *high)
+INLINE __m512 scale_of(scales_kind kind, __m512i dwords)
 {
-    const __m512i upper = _mm512_srli_epi32(dwords, 16);
-    if (dtype == ZX_F16) {
-        _mm512_store_ps(low, f16_low_halves(dwords));
-        _mm512_store_ps(high, f16_low_halves(upper));
+    if (kind == SCALES_F32) return _mm512_castsi512_ps(dwords);
+    if (kind == SCALES_BF16) return _mm512_castsi512_ps(_mm512_slli_epi32(dwords, 16));
+    if (kind == SCALES_E4M3) { /* as f16 it is 2^-8 of its value, of which half is wanted */
+        const __m512i magnitude = _mm512_and_si512(dwords, _mm512_set1_epi32(0x7f));
+        const __m512i sign = _mm512_slli_epi32(_mm512_xor_si512(dwords, magnitude), 24);
+        const __m512 value =
+            _mm512_mul_ps(f16_low_halves(_mm512_slli_epi32(magnitude, 7)), _mm512_set1_ps(128.0F));
+        return _mm512_castsi512_ps(_mm512_or_si512(_mm512_castps_si512(value), sign));
+    }
+    if (kind == SCALES_E8M0) {
+        const __m512i least = _mm512_set1_epi32(0x00400000); /* the code 0 is 2^-127 */
+        const __mmask16 is_zero = _mm512_testn_epi32_mask(dwords, dwords);
+        const __m512i bits = _mm512_mask_mov_epi32(_mm512_slli_epi32(dwords, 23), is_zero, least);
+        return _mm512_mul_ps(_mm512_castsi512_ps(bits), _mm512_set1_ps(0.5F));
+    }
+    return f16_low_halves(dwords);
+}
+
+INLINE __m512 bias_of(scales_kind kind, __m512i dwords)
+{
+    if (kind == SCALES_BF16)
+        return _mm512_castsi512_ps(_mm512_and_si512(dwords, _mm512_set1_epi32(-0x10000)));
+    return f16_low_halves(_mm512_srli_epi32(dwords, 16));
+}
+
+/* Where 16 rows' scales are and where they go: [group][out_stride]. */
+typedef struct scales_source {
+    const uint8_t *scales, *biases; /* of the first row and group */
+    size_t stride;                  /* from row to row */
+    size_t step;                    /* from group to group */
+    size_t groups, out_stride;
+    float *out_scales, *out_biases;
+} scales_source;
+
+INLINE void store_scales(scales_kind kind, const scales_source *s)
+{
+    const bool packed = kind == SCALES_F16 || kind == SCALES_BF16 || kind == SCALES_Q4_1;
+    for (size_t first = 0; first < s->groups; first += LANES) {
+        const size_t left = s->groups - first, count = left < LANES ? left : LANES;
+        const uint8_t *scales = s->scales + first * s->step;
+        const uint8_t *biases = packed ? s->biases + first * s->step : NULL;
+        float *out_scales = s->out_scales + first * s->out_stride;
+        float *out_biases = s->out_biases + first * s->out_stride;
+        __m512i rows[LANES];
+#pragma GCC unroll 16
+        for (size_t row = 0; row < LANES; row++, scales += s->stride, biases += s->stride) {
+            __asm__("" : "+r"(scales), "+r"(biases)); /* one pointer, not sixteen */
+            rows[row] = load_scale_dwords(kind, scales, biases, count);
+        }
+        transpose_dwords(rows);
+#pragma GCC unroll 16
+        for (size_t i = 0; i < LANES; i++) {
+            if (i == count) break;
+            _mm512_store_ps(out_scales, scale_of(kind, rows[i]));
+            out_scales += s->out_stride;
+            if (!packed) continue;
+            _mm512_store_ps(out_biases, bias_of(kind, rows[i]));
+            out_biases += s->out_stride;
+        }
+    }
+}
+
+static void store_f16_scales(const scales_source *s)
+{
+    store_scales(SCALES_F16, s);
+}
+
+static void store_bf16_scales(const scales_source *s)
+{
+    store_scales(SCALES_BF16, s);
+}
+
+static void store_f32_scales(const scales_source *s)
+{
+    scales_source biases = *s;
+    store_scales(SCALES_F32, s);
+    biases.scales = s->biases;
+    biases.out_scales = s->out_biases;
+    store_scales(SCALES_F32, &biases);
+}
+
+static void store_e8m0_scales(const scales_source *s)
+{
+    store_scales(SCALES_E8M0, s);
+}
+
+static void store_e4m3_scales(const scales_source *s)
+{
+    store_scales(SCALES_E4M3, s);
+}
+
+static void store_q4_0_scales(const scales_source *s)
+{
+    store_scales(SCALES_Q4_0, s);
+}
+
+static void store_q4_1_scales(const scales_source *s)
+{
+    store_scales(SCALES_Q4_1, s);
+}
+
+static void store_q8_0_scales(const scales_source *s)
+{
+    store_scales(SCALES_Q8_0, s);
+}
+
+/* -------- a weight's rows -------- */
+
+static inline codes_kind kind_of(const zx_weight *weight)
+{
+    static const codes_kind by_bits[] = {
+        [2] = BYTES_2, [3] = BYTES_3, [4] = PAIRS, [5] = BYTES_5, [6] = BYTES_6, [8] = BYTES_8};
+    static const codes_kind by_format[ZX_FORMAT_COUNT] = {[ZX_FORMAT_MXFP4] = PAIRS_E2M1,
+                                                          [ZX_FORMAT_NVFP4] = BYTES_E2M1,
+                                                          [ZX_FORMAT_Q4_0] = PAIRS_BLOCKS,
+                                                          [ZX_FORMAT_Q4_1] = PAIRS_BLOCKS,
+                                                          [ZX_FORMAT_Q8_0] = BYTES_BLOCKS};
+    return weight->format == ZX_FORMAT_AFFINE ? by_bits[weight->bits] : by_format[weight->format];
+}
+
+/* Bytes of scales in front of a block's codes; 0 where scales stand apart. */
+static inline size_t block_head(const zx_weight *weight)
+{
+    if (weight->format == ZX_FORMAT_Q4_1) return 4;
+    return weight->format == ZX_FORMAT_Q4_0 || weight->format == ZX_FORMAT_Q8_0 ? 2 : 0;
+}
+
+/* Rows 'row' on, groups 'first' on. */
+static inline codes_source source_of(const zx_weight *weight, size_t row, size_t first)
+{
+    const zx_format_traits *traits = &zx_formats[weight->format];
+    const size_t block_bytes = block_head(weight) + (size_t)weight->group * weight->bits / 8;
+    return (codes_source){.kind = kind_of(weight),
+                          .affine = traits->integer == ZX_INTEGER_AFFINE,
+                          .zero = traits->zero,
+                          .group = weight->group,
+                          .groups = zx_weight_groups(weight) - first,
+                          .codes = weight->codes + row * weight->codes_stride +
+                                   first * block_bytes + block_head(weight),
+                          .stride = weight->codes_stride,
+                          .block_bytes = block_bytes};
+}
+
+/* Scales and biases of 'groups' groups of 16 rows as f32, [group][out_stride]. */
+static inline void load_scales(const zx_weight *weight, size_t row, size_t first, size_t groups,
+                               size_t out_stride, float *scales, float *biases)
+{
+    static void (*const store[])(const scales_source *) = {
+        store_f16_scales,  store_bf16_scales, store_f32_scales,  store_e8m0_scales,
+        store_e4m3_scales, store_q4_0_scales, store_q4_1_scales, store_q8_0_scales};
+    scales_source s = {
+        .groups = groups, .out_stride = out_stride, .out_scales = scales, .out_biases = biases};
+    if (block_head(weight) > 0) {
+        s.step = block_head(weight) + (size_t)weight->group * weight->bits / 8;
+        s.stride = weight->codes_stride;
+        s.scales = s.biases = weight->codes + row * s.stride + first * s.step;
     } else {
-        _mm512_store_ps(low, _mm512_castsi512_ps(_mm512_slli_epi32(dwords, 16)));
-        _mm512_store_ps(high, _mm512_castsi512_ps(_mm512_slli_epi32(upper, 16)));
+        const bool affine = weight->format == ZX_FORMAT_AFFINE;
+        s.step = affine ? zx_dtypes[weight->dtype].bytes : 1;
+        s.stride = weight->scales_stride;
+        s.scales = weight->scales + row * s.stride + first * s.step;
+        if (affine) s.biases = weight->biases + row * s.stride + first * s.step;
     }
-}
-
-/* Half the value of the E8M0 or E4M3 byte in each dword's low byte. */
-INLINE __m512 half_scale(bool e4m3, __m512i dwords)
-{
-    const __m512i byte = _mm512_and_si512(dwords, _mm512_set1_epi32(0xff));
-    if (e4m3) {
-        const __m512i magnitude = _mm512_and_si512(byte, _mm512_set1_epi32(0x7f));
-        const __m512 value = f16_low_halves(_mm512_slli_epi32(magnitude, 7));
-        const __m512i sign = _mm512_slli_epi32(_mm512_xor_si512(byte, magnitude), 24);
-        return _mm512_castsi512_ps(_mm512_or_si512(
-            _mm512_castps_si512(_mm512_mul_ps(value, _mm512_set1_ps(128.0F))), sign));
-    }
-    const __m512i zero = _mm512_set1_epi32(0x00400000); /* the code 0 is 2^-127 */
-    const __mmask16 is_zero = _mm512_testn_epi32_mask(byte, byte);
-    const __m512i bits = _mm512_mask_mov_epi32(_mm512_slli_epi32(byte, 23), is_zero, zero);
-    return _mm512_mul_ps(_mm512_castsi512_ps(bits), _mm512_set1_ps(0.5F));
-}
-
-/* 'count' (at most 16) bytes of each of 16 rows, transposed. */
-INLINE void load_bytes_transposed(const uint8_t *bytes, size_t stride, size_t count,
-                                  __m512i dwords[4])
-{
-    uint8_t rows[LANES][16] __attribute__((aligned(64)));
-    const __mmask16 mask = (__mmask16)((1u << count) - 1);
-    if (count == 16) {
-        load_transposed(bytes, stride, 4, dwords);
-        return;
-    }
-    for (size_t row = 0; row < LANES; row++)
-        _mm_store_si128((__m128i *)(void *)rows[row],
-                        _mm_maskz_loadu_epi8(mask, bytes + row * stride));
-    load_transposed(rows[0], sizeof rows[0], 4, dwords);
-}
-
-/* Scales (or biases) 'first' to 'first + groups' of 16 rows of the matrix at 'bytes' into
- * out[group][out_stride]. */
-static inline void transpose_scales(const zx_weight *weight, const uint8_t *bytes, size_t first,
-                                    size_t groups, size_t out_stride, float *out)
-{
-    const bool small_floats = weight->format != ZX_FORMAT_AFFINE;
-    const size_t size = small_floats ? 1 : zx_dtypes[weight->dtype].bytes;
-    const size_t per_load = 16 / size;
-    float spare[LANES] __attribute__((aligned(64)));
-    for (size_t done = 0; done < groups; done += per_load) {
-        const size_t left = groups - done, count = left < per_load ? left : per_load;
-        __m512i dwords[4];
-        load_bytes_transposed(bytes + (first + done) * size, weight->scales_stride, count * size,
-                              dwords);
-        for (size_t i = 0; i < count; i++) {
-            const __m512i four = dwords[i * size / 4];
-            float *const at = out + (done + i) * out_stride;
-            if (small_floats) {
-                const __m512i one = _mm512_srl_epi32(four, _mm_cvtsi32_si128((int)(i % 4 * 8)));
-                _mm512_store_ps(at, half_scale(weight->format == ZX_FORMAT_NVFP4, one));
-            } else if (size == 4) {
-                _mm512_store_ps(at, _mm512_castsi512_ps(four));
-            } else {
-                store_halves(weight->dtype, four, at, i + 1 < count ? at + out_stride : spare);
-                i++;
-            }
-        }
-    }
-}
-
-/* The scales (and minima) that stand in front of GGUF's blocks. */
-static inline void gather_block_scales(const zx_weight *weight, const uint8_t *bytes,
-                                       size_t block_bytes, size_t groups, size_t out_stride,
-                                       float *scales, float *biases)
-{
-    const bool affine = weight->format == ZX_FORMAT_Q4_1;
-    for (size_t group = 0; group < groups; group++, bytes += block_bytes) {
-        uint32_t *const raw = (uint32_t *)(void *)(scales + group * out_stride);
-        for (size_t row = 0; row < LANES; row++) {
-            uint32_t value = 0;
-            if (affine)
-                memcpy(&value, bytes + row * weight->codes_stride, 4);
-            else
-                memcpy(&value, bytes + row * weight->codes_stride, 2);
-            raw[row] = value;
-        }
-    }
-    for (size_t group = 0; group < groups; group++) {
-        float *const scale = scales + group * out_stride;
-        const __m512i dwords = _mm512_load_si512(scale);
-        if (affine)
-            store_halves(ZX_F16, dwords, scale, biases + group * out_stride);
-        else
-            _mm512_store_ps(scale, f16_low_halves(dwords));
-    }
+    store[scales_kind_of(weight)](&s);
 }
 
 #endif

@@ -27,21 +27,18 @@ static inline void zx_rope_head(zx_dtype dtype, const zx_rope *rope, const float
     if (rope->interleaved) {
         for (size_t i = 0; i < half; i++) {
             const float a = head[2 * i], b = head[2 * i + 1];
-            const float turned_a = fmaf(a, cosines[i], -(b * sines[i]));
-            const float turned_b = fmaf(b, cosines[i], a * sines[i]);
-            head[2 * i] = zx_round_to(dtype, turned_a);
-            head[2 * i + 1] = zx_round_to(dtype, turned_b);
+            head[2 * i] = fmaf(a, cosines[i], -(b * sines[i]));
+            head[2 * i + 1] = fmaf(b, cosines[i], a * sines[i]);
         }
-        return;
+    } else {
+        float *const second = head + half;
+        for (size_t i = 0; i < half; i++) {
+            const float a = head[i], b = second[i];
+            head[i] = fmaf(a, cosines[i], -(b * sines[i]));
+            second[i] = fmaf(b, cosines[i], a * sines[i]);
+        }
     }
-    float *const second = head + half;
-    for (size_t i = 0; i < half; i++) {
-        const float a = head[i], b = second[i];
-        const float turned_a = fmaf(a, cosines[i], -(b * sines[i]));
-        const float turned_b = fmaf(b, cosines[i], a * sines[i]);
-        head[i] = zx_round_to(dtype, turned_a);
-        second[i] = zx_round_to(dtype, turned_b);
-    }
+    zx_round_values(dtype, rope->dims, head);
 }
 
 /* One key's values into its slot: a column of [count][ZX_PAGE_TOKENS]. */
