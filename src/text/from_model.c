@@ -2,7 +2,6 @@
  * reads the few fields that matter), or tiktoken's lines of "BASE64 RANK".
  *
  * They cannot be taken for each other: the first byte of the one is a line's end. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/fail.h"
@@ -26,6 +25,7 @@ typedef struct message {
 
 typedef struct reading {
     const char *source;
+    zx_string_view file; /* its bytes */
     zx_tokenizer *tokenizer;
     zx_build build;
     const zx_tokenizer_options *options;
@@ -143,10 +143,10 @@ static zmlx_status read_normalizer(reading *r, zx_string_view bytes)
 
 static zmlx_status read_message(reading *r)
 {
-    const zx_file *const file = &r->tokenizer->file;
-    message m = {.at = (const char *)file->data, .end = (const char *)file->data + file->size};
+    message m = {.at = r->file.bytes, .end = r->file.bytes + r->file.length};
     while (m.at < m.end) {
         if (!take_field(&m)) return damaged(r);
+        if (m.field >= 1 && m.field <= 3 && m.bytes.bytes == NULL) return damaged(r);
         if (m.field == 1) ZX_TRY(read_piece(r, m.bytes));
         if (m.field == 2) ZX_TRY(read_trainer(r, m.bytes));
         if (m.field == 3) ZX_TRY(read_normalizer(r, m.bytes));
@@ -286,17 +286,28 @@ static zmlx_status read_sentencepiece(reading *r)
     return set_template(r);
 }
 
+/* A decimal number that fills the text; -1 for anything else. */
+static int64_t read_rank(const char *text, size_t length)
+{
+    int64_t rank = 0;
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] < '0' || text[i] > '9' || rank >= INT32_MAX) return -1;
+        rank = rank * 10 + (text[i] - '0');
+    }
+    return length == 0 || rank >= INT32_MAX ? -1 : rank;
+}
+
 /* "BASE64 RANK" */
 static zmlx_status read_line(reading *r, const char *line, size_t length, char *bytes, char **out)
 {
     zx_model *const model = &r->tokenizer->model;
     const char *const space = memchr(line, ' ', length);
-    char *stop;
+    const size_t width = space == NULL ? length : (size_t)(space - line);
+    const int64_t rank = space == NULL ? -1 : read_rank(space + 1, length - width - 1);
     size_t count;
-    const long rank = space == NULL ? -1 : strtol(space + 1, &stop, 10);
-    if (rank < 0 || rank >= INT32_MAX || stop != line + length)
+    if (rank < 0)
         return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: expected lines of \"BASE64 RANK\"", r->source);
-    ZX_TRY(zx_base64_decode(r->source, line, (size_t)(space - line), bytes, &count));
+    ZX_TRY(zx_base64_decode(r->source, line, width, bytes, &count));
     const char *const text = *out;
     for (size_t i = 0; i < count; i++) *out += zx_byte_write((unsigned char)bytes[i], *out);
     bool added;
@@ -311,13 +322,11 @@ static zmlx_status read_line(reading *r, const char *line, size_t length, char *
 
 static zmlx_status read_lines(reading *r)
 {
-    const zx_file *const file = &r->tokenizer->file;
     void *memory, *scratch;
-    ZX_TRY(zx_arena_alloc(&r->tokenizer->arena, file->size * 2, &memory));
-    r->tokenizer->bytes = NULL;
-    ZX_TRY(zx_alloc(file->size, "token", &scratch));
+    ZX_TRY(zx_arena_alloc(&r->tokenizer->arena, r->file.length * 2, &memory));
+    ZX_TRY(zx_alloc(r->file.length, "token", &scratch));
     char *out = memory;
-    const char *at = (const char *)file->data, *const end = at + file->size;
+    const char *at = r->file.bytes, *const end = at + r->file.length;
     zmlx_status status = ZMLX_OK;
     while (at < end && status == ZMLX_OK) {
         const char *const line_end = memchr(at, '\n', (size_t)(end - at));
@@ -353,14 +362,13 @@ static zmlx_status read_tiktoken(reading *r)
     return set_template(r);
 }
 
-zmlx_status zx_tokenizer_open_model(const char *path, const zx_tokenizer_options *options,
-                                    zx_tokenizer **tokenizer)
+static zmlx_status read_file(zx_tokenizer *tokenizer, const char *source, zx_string_view file,
+                             const zx_tokenizer_options *options)
 {
-    zx_tokenizer *fresh;
-    ZX_TRY(zx_tokenizer_create(&fresh));
-    reading r = {.source = path,
-                 .tokenizer = fresh,
-                 .build = {path, &fresh->arena, &fresh->regexes},
+    reading r = {.source = source,
+                 .file = file,
+                 .tokenizer = tokenizer,
+                 .build = {source, &tokenizer->arena, &tokenizer->regexes},
                  .options = options,
                  .model_type = UNIGRAM,
                  .bos = 1,
@@ -371,12 +379,38 @@ zmlx_status zx_tokenizer_open_model(const char *path, const zx_tokenizer_options
                  .unknown_surface = {" \xE2\x81\x87 ", 5},
                  .highest = -1e30,
                  .lowest = 1e30};
-    zmlx_status status = zx_file_open(path, &fresh->file);
-    if (status == ZMLX_OK && fresh->file.size == 0)
-        status = ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: the file is empty", path);
-    if (status == ZMLX_OK)
-        status = fresh->file.data[0] == '\n' ? read_sentencepiece(&r) : read_tiktoken(&r);
+    if (file.length == 0) return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: the file is empty", source);
+    const zmlx_status status = file.bytes[0] == '\n' ? read_sentencepiece(&r) : read_tiktoken(&r);
     zx_free(r.types);
+    return status;
+}
+
+zmlx_status zx_tokenizer_open_model(const char *path, const zx_tokenizer_options *options,
+                                    zx_tokenizer **tokenizer)
+{
+    zx_tokenizer *fresh;
+    ZX_TRY(zx_tokenizer_create(&fresh));
+    zmlx_status status = zx_file_open(path, &fresh->file);
+    const zx_string_view file = {(const char *)fresh->file.data, fresh->file.size};
+    if (status == ZMLX_OK) status = read_file(fresh, path, file, options);
+    if (status == ZMLX_OK)
+        *tokenizer = fresh;
+    else
+        zx_tokenizer_close(fresh);
+    return status;
+}
+
+zmlx_status zx_tokenizer_open_model_bytes(const char *source, const void *bytes, size_t count,
+                                          const zx_tokenizer_options *options,
+                                          zx_tokenizer **tokenizer)
+{
+    zx_tokenizer *fresh;
+    ZX_TRY(zx_tokenizer_create(&fresh));
+    zmlx_status status = zx_alloc(count, "tokenizer", &fresh->bytes);
+    if (status == ZMLX_OK) {
+        if (count > 0) memcpy(fresh->bytes, bytes, count);
+        status = read_file(fresh, source, (zx_string_view){fresh->bytes, count}, options);
+    }
     if (status == ZMLX_OK)
         *tokenizer = fresh;
     else

@@ -64,6 +64,10 @@ typedef struct zx_tokenizer_options {
 ZMLX_MUST_CHECK zmlx_status zx_tokenizer_open_model(const char *path,
                                                     const zx_tokenizer_options *options,
                                                     zx_tokenizer **tokenizer);
+ZMLX_MUST_CHECK zmlx_status zx_tokenizer_open_model_bytes(const char *source, const void *bytes,
+                                                          size_t count,
+                                                          const zx_tokenizer_options *options,
+                                                          zx_tokenizer **tokenizer);
 void zx_tokenizer_close(zx_tokenizer *tokenizer);
 
 size_t zx_tokenizer_size(const zx_tokenizer *tokenizer); /* one more than the largest id */

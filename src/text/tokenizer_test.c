@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/memory.h"
 #include "base/test.h"
 #include "text/testdata.h"
 #include "text/tokenizer.h"
@@ -103,18 +104,20 @@ static bool check_line(const char *line, size_t length, void *user)
     return false;
 }
 
-/* Checks every line of a file; true where it is missing. */
+/* Checks every line of a file. */
 static bool check_lines(const zx_tokenizer *tokenizer, const char *name)
 {
     zx_text lines = {0};
-    checking *const c = calloc(1, sizeof *c);
-    bool good = c != NULL;
-    if (good && zx_testdata_read(name, &lines)) {
+    void *memory = NULL;
+    bool good = zx_alloc(sizeof(checking), "expectations", &memory) == ZMLX_OK;
+    checking *const c = memory;
+    good = good && zx_testdata_read(name, &lines);
+    if (good) {
         c->tokenizer = tokenizer;
         good = zx_testdata_lines(&lines, check_line, c) && c->seen > 0;
     }
     if (c != NULL) zx_expectation_fini(&c->expected);
-    free(c);
+    zx_free(c);
     zx_text_fini(&lines);
     return good;
 }
@@ -123,11 +126,13 @@ static bool check_lines(const zx_tokenizer *tokenizer, const char *name)
 static bool check_texts(const zx_tokenizer *tokenizer, const char *name)
 {
     zx_text bytes = {0};
-    if (!zx_testdata_read(name, &bytes)) return true;
-    checking *const c = calloc(1, sizeof *c);
+    if (!zx_testdata_read(name, &bytes)) return false;
+    void *memory = NULL;
     zx_json json;
     zx_json_init(&json, name, bytes.bytes, bytes.length);
-    bool good = c != NULL && zx_json_expect(&json, ZX_JSON_OBJECT) == ZMLX_OK;
+    bool good = zx_alloc(sizeof(checking), "expectations", &memory) == ZMLX_OK;
+    checking *const c = memory;
+    good = good && zx_json_expect(&json, ZX_JSON_OBJECT) == ZMLX_OK;
     size_t seen = 0;
     for (; good; seen++) {
         char file[256];
@@ -139,7 +144,7 @@ static bool check_texts(const zx_tokenizer *tokenizer, const char *name)
         if (!good) (void)printf("  %s\n", file);
     }
     if (c != NULL) zx_expectation_fini(&c->expected);
-    free(c);
+    zx_free(c);
     zx_json_fini(&json);
     zx_text_fini(&bytes);
     return good && seen > 30;
@@ -158,13 +163,10 @@ static zx_tokenizer *open_json(const char *name)
 
 TEST(tokenizer_published_vocabularies)
 {
+    if (zx_testdata_path("tokenizers") == NULL) SKIP("the shared data is missing");
     for (size_t i = 0; i < sizeof published / sizeof *published; i++) {
         char name[128];
         (void)snprintf(name, sizeof name, "tokenizers/%s/tokenizer.json.xz", published[i]);
-        zx_text there = {0};
-        const bool exists = zx_testdata_read(name, &there);
-        zx_text_fini(&there);
-        if (!exists) return;
         zx_tokenizer *const tokenizer = open_json(name);
         CHECK_ON(published[i], tokenizer != NULL);
         (void)snprintf(name, sizeof name, "tokenizers/%s/expect.json.xz", published[i]);
@@ -182,10 +184,6 @@ TEST(tokenizer_small_vocabularies)
     for (size_t i = 0; i < sizeof small / sizeof *small; i++) {
         char name[128];
         (void)snprintf(name, sizeof name, "tokenizers-small/%s/tokenizer.json", small[i]);
-        zx_text there = {0};
-        const bool exists = zx_testdata_read(name, &there);
-        zx_text_fini(&there);
-        if (!exists) return;
         zx_tokenizer *const tokenizer = open_json(name);
         CHECK_ON(small[i], tokenizer != NULL);
         (void)snprintf(name, sizeof name, "tokenizers-small/%s/expect.jsonl", small[i]);
@@ -332,8 +330,10 @@ static zx_string_view take_string(gguf_file *file)
 
 static zx_string_view *take_strings(gguf_file *file, size_t count)
 {
-    zx_string_view *const list = calloc(count + 1, sizeof *list);
-    for (size_t i = 0; i < count && list != NULL; i++) list[i] = take_string(file);
+    void *memory = NULL;
+    if (zx_alloc_array(count, sizeof(zx_string_view), "strings", &memory) != ZMLX_OK) return NULL;
+    zx_string_view *const list = memory;
+    for (size_t i = 0; i < count; i++) list[i] = take_string(file);
     return list;
 }
 
@@ -351,14 +351,15 @@ static void take_array(gguf_file *file, const char *key)
         v->merges = file->merges = take_strings(file, count);
         v->merge_count = count;
     } else if (type != 8) {
-        void *const copy = malloc(count * type_widths[type] + 1);
-        if (copy != NULL) memcpy(copy, items, count * type_widths[type]);
+        void *copy = NULL;
+        if (zx_alloc_array(count, type_widths[type], "array", &copy) != ZMLX_OK) return;
+        memcpy(copy, items, count * type_widths[type]);
         if (strcmp(key, "token_type") == 0)
             v->types = copy;
         else if (strcmp(key, "scores") == 0)
             v->scores = copy;
         else
-            free(copy);
+            zx_free(copy);
         file->at += count * type_widths[type];
     }
 }
@@ -409,10 +410,10 @@ static zx_tokenizer *open_gguf(const char *name)
     }
     if (zx_tokenizer_open_gguf(&file.vocabulary, &tokenizer) != ZMLX_OK)
         (void)printf("  %s\n", zmlx_error_message());
-    free(file.tokens);
-    free(file.merges);
-    free((void *)(size_t)file.vocabulary.types);
-    free((void *)(size_t)file.vocabulary.scores);
+    zx_free(file.tokens);
+    zx_free(file.merges);
+    zx_free((void *)(size_t)file.vocabulary.types);
+    zx_free((void *)(size_t)file.vocabulary.scores);
     zx_text_fini(&file.bytes);
     return tokenizer;
 }
@@ -455,11 +456,8 @@ static bool check_published_cases(const zx_tokenizer *tokenizer, const char *nam
 static void check_gguf(const char *name)
 {
     char path[128];
-    zx_text there = {0};
+    if (zx_testdata_path("vocab") == NULL) SKIP("the shared data is missing");
     (void)snprintf(path, sizeof path, "vocab/%s.gguf", name);
-    const bool exists = zx_testdata_read(path, &there);
-    zx_text_fini(&there);
-    if (!exists) return;
     zx_tokenizer *const tokenizer = open_gguf(path);
     CHECK_ON(name, tokenizer != NULL);
     const bool cases = check_published_cases(tokenizer, path);
@@ -482,14 +480,10 @@ TEST(tokenizer_gguf_sentencepiece)
 
 static void check_model(const char *folder, bool add_bos)
 {
-    char path[1024], name[128];
-    const char *const shared = getenv("ZX_SHARED");
-    zx_text there = {0};
+    char name[128];
     (void)snprintf(name, sizeof name, "%s/tokenizer.model", folder);
-    const bool exists = zx_testdata_read(name, &there);
-    zx_text_fini(&there);
-    if (!exists) return;
-    (void)snprintf(path, sizeof path, "%s/data/%s", shared != NULL ? shared : "../shared", name);
+    const char *const path = zx_testdata_path(name);
+    CHECK_ON(folder, path != NULL);
     zx_tokenizer *tokenizer = NULL;
     const zmlx_status status =
         zx_tokenizer_open_model(path, &(zx_tokenizer_options){.add_bos = add_bos}, &tokenizer);
