@@ -142,6 +142,7 @@ const zx_gguf_split *zx_gguf_split_find(const char *name)
 {
     if (name == NULL || *name == 0) name = "default";
     const size_t length = strlen(name);
+    if (strchr(name, ' ') != NULL) return NULL;
     for (const zx_gguf_split *row = zx_gguf_splits; row->names != NULL; row++) {
         for (const char *at = row->names; (at = strstr(at, name)) != NULL; at++)
             if (at[-1] == ' ' && at[length] == ' ') return row;

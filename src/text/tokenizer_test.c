@@ -161,7 +161,7 @@ static zx_tokenizer *open_json(const char *name)
     return tokenizer;
 }
 
-TEST(tokenizer_published_vocabularies)
+TEST_MARKED(tokenizer_published_vocabularies, "slow")
 {
     if (zx_testdata_path("tokenizers") == NULL) SKIP("the shared data is missing");
     for (size_t i = 0; i < sizeof published / sizeof *published; i++) {
@@ -219,17 +219,20 @@ TEST(tokenizer_short_and_long_pieces_merge_alike)
     CHECK(open_tiny(&tokenizer) == ZMLX_OK);
     char text[100];
     memset(text, 'a', sizeof text);
-    for (size_t length = 1; length <= sizeof text; length++) {
+    bool good = true;
+    for (size_t length = 1; length <= sizeof text && good; length++) {
         zx_ids ids = {0};
-        CHECK(zx_tokenizer_encode(tokenizer, text, length, false, &ids) == ZMLX_OK);
         const size_t expected = length / 8 + (length >> 2 & 1) + (length >> 1 & 1) + (length & 1);
-        const size_t got = ids.count;
-        const int32_t last = ids.items[got - 1];
+        good = zx_tokenizer_encode(tokenizer, text, length, false, &ids) == ZMLX_OK &&
+               ids.count == expected &&
+               ids.items[expected - 1] == (length & 1   ? 0
+                                           : length & 2 ? 1
+                                           : length & 4 ? 2
+                                                        : 3);
         zx_ids_fini(&ids);
-        CHECK(got == expected);
-        CHECK(last == (length & 1 ? 0 : length & 2 ? 1 : length & 4 ? 2 : 3));
     }
     zx_tokenizer_close(tokenizer);
+    CHECK(good);
 }
 
 TEST(tokenizer_added_tokens_swallow_spaces)
