@@ -114,7 +114,7 @@ static zmlx_status find_joined(zx_model *model, const zx_merge *merge, int32_t *
 static zmlx_status add_batch(zx_model *model, const char *source, const zx_merge *merges,
                              size_t count, bool lenient)
 {
-    zx_string_view texts[2 * MERGE_BATCH];
+    zx_string_view texts[2 * MERGE_BATCH] = {{0}};
     int32_t ids[2 * MERGE_BATCH], joined[MERGE_BATCH];
     for (size_t i = 0; i < count; i++) {
         texts[2 * i] = merges[i].left;
@@ -136,6 +136,15 @@ static zmlx_status add_batch(zx_model *model, const char *source, const zx_merge
     return ZMLX_OK;
 }
 
+zmlx_status zx_bpe_put_merge(zx_model *model, int32_t left, int32_t right, uint32_t rank,
+                             int32_t merged)
+{
+    if (model->pair_count + 1 > model->pair_slots / 3 * 2)
+        ZX_TRY(grow_pairs(model, model->pair_count * 2 + 1));
+    put_pair(model, left, right, rank, merged);
+    return ZMLX_OK;
+}
+
 zmlx_status zx_bpe_expect_merges(zx_model *model, size_t count)
 {
     return grow_pairs(model, count);
@@ -153,16 +162,37 @@ zmlx_status zx_bpe_add_merges(zx_model *model, const char *source, const zx_merg
     return ZMLX_OK;
 }
 
-static zmlx_status prepare(zx_model *model, const char *source)
+void zx_model_find_bytes(zx_model *model)
 {
-    (void)source;
-    zx_text_fini(&model->joined);
-    ZX_TRY(grow_pairs(model, 1));
     for (int i = 0; i < 256; i++) {
         char text[8];
         const int length = snprintf(text, sizeof text, "<0x%02X>", (unsigned)i);
         model->bytes[i] = zx_vocabulary_find(&model->vocabulary, text, (size_t)length);
     }
+}
+
+static bool has_bytes(const zx_model *model, const char *bytes, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (model->bytes[(unsigned char)bytes[i]] < 0) return false;
+    return true;
+}
+
+zmlx_status zx_model_add_bytes(const zx_model *model, const char *bytes, size_t length, zx_ids *ids,
+                               bool *added)
+{
+    *added = model->byte_fallback && has_bytes(model, bytes, length);
+    for (size_t i = 0; i < length && *added; i++)
+        ZX_TRY(zx_ids_add(ids, model->bytes[(unsigned char)bytes[i]]));
+    return ZMLX_OK;
+}
+
+static zmlx_status prepare(zx_model *model, const char *source)
+{
+    (void)source;
+    zx_text_fini(&model->joined);
+    ZX_TRY(grow_pairs(model, 1));
+    zx_model_find_bytes(model);
     for (uint32_t i = 0; i < sizeof model->points / sizeof *model->points; i++) {
         char text[4];
         const size_t length = zx_utf8_encode(i, text);
@@ -197,13 +227,6 @@ static zmlx_status close_unknown(symbols *list)
     if (!list->unknown_open) return ZMLX_OK;
     list->unknown_open = false;
     return add_symbol(list, list->model->unknown);
-}
-
-static bool has_bytes(const zx_model *model, const char *bytes, size_t length)
-{
-    for (size_t i = 0; i < length; i++)
-        if (model->bytes[(unsigned char)bytes[i]] < 0) return false;
-    return true;
 }
 
 /* A character that is no token: its bytes, or the unknown token, or nothing. */

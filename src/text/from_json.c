@@ -304,7 +304,7 @@ static zmlx_status read_added(reading *r)
         if (json->kind != ZX_JSON_OBJECT) return zx_json_fail(json, "expected an added token");
         ZX_TRY(zx_grow(&added->items, &added->capacity, added->count + 1, sizeof *added->items,
                        "added tokens"));
-        added->items[added->count] = (zx_added_token){0};
+        added->items[added->count] = (zx_added_token){.id = -1};
         ZX_TRY(read_added_token(r, &added->items[added->count]));
         added->count++;
     }
