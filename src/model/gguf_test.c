@@ -278,20 +278,21 @@ static bool behaves(const char *bytes, size_t size)
     memcpy(copy, bytes, size);
     zx_meter_start(&meter);
     const zmlx_status status = zx_gguf_open_bytes("f", copy, size, &gguf);
-    size_t sum = 0;
+    volatile uint8_t read_to_the_end = 0;
     if (status == ZMLX_OK) {
         for (size_t i = 0; i < gguf.stored.count; i++)
             for (size_t k = 0; k < gguf.stored.tensors[i].bytes; k++)
-                sum += gguf.stored.tensors[i].data[k];
+                read_to_the_end = gguf.stored.tensors[i].data[k];
         zx_gguf_close(&gguf);
     }
+    (void)read_to_the_end;
     zx_meter_stop(&meter);
     zx_free(copy);
-    return sum < SIZE_MAX && meter.now == 0 && meter.peak < size + 256 * 1024 &&
+    return meter.now == 0 && meter.peak < size + 256 * 1024 &&
            (status == ZMLX_OK || status == ZMLX_ERROR_FORMAT || status == ZMLX_ERROR_UNSUPPORTED);
 }
 
-TEST(gguf_survives_every_damage)
+TEST_MARKED(gguf_survives_every_damage, "slow")
 {
     static const uint8_t masks[] = {0x01, 0x80, 0xff};
     zx_gguf_maker maker = {0};

@@ -38,6 +38,12 @@ bool zx_make_safetensors(zx_text *file, const char *header, size_t data_bytes);
 /* Writes a file; false where that fails. */
 bool zx_write_text(const char *path, const void *bytes, size_t count);
 
+/* Calls 'body' with a folder of its own, which is emptied and removed afterwards. */
+void zx_with_folder(void (*body)(const char *folder));
+/* "FOLDER/NAME", valid until the next call. */
+const char *zx_in_folder(const char *folder, const char *name);
+bool zx_put_file(const char *folder, const char *name, const char *text);
+
 /* Watches how much memory the library holds; puts itself between it and the tests' allocator. */
 typedef struct zx_meter {
     zmlx_allocator inner;

@@ -1,6 +1,8 @@
 /* make_files_test.c - builds the files that the tests of this folder read and damage. */
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/test.h"
 #include "model/make_files.h"
@@ -207,4 +209,36 @@ void zx_meter_start(zx_meter *meter)
 void zx_meter_stop(const zx_meter *meter)
 {
     zmlx_set_allocator(&meter->inner);
+}
+
+static void empty_folder(const char *folder)
+{
+    DIR *directory = opendir(folder);
+    const struct dirent *entry = NULL;
+    while (directory != NULL && (entry = readdir(directory)) != NULL) {
+        char path[1024];
+        (void)snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        if (entry->d_name[0] != '.') (void)remove(path);
+    }
+    if (directory != NULL) (void)closedir(directory);
+}
+
+void zx_with_folder(void (*body)(const char *folder))
+{
+    const char *folder = zx_test_scratch();
+    if (!zx_test_check(mkdir(folder, 0700) == 0, "mkdir", folder, __FILE__, __LINE__)) return;
+    body(folder);
+    empty_folder(folder);
+}
+
+const char *zx_in_folder(const char *folder, const char *name)
+{
+    static char path[1024];
+    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+bool zx_put_file(const char *folder, const char *name, const char *text)
+{
+    return zx_write_text(zx_in_folder(folder, name), text, strlen(text));
 }

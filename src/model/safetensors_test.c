@@ -152,20 +152,21 @@ static bool behaves(const char *bytes, size_t size)
     memcpy(copy, bytes, size);
     zx_meter_start(&meter);
     const zmlx_status status = zx_safetensors_open_bytes("f", copy, size, &read);
-    size_t sum = 0;
+    volatile uint8_t read_to_the_end = 0;
     if (status == ZMLX_OK) {
         for (size_t i = 0; i < read.stored.count; i++)
             for (size_t k = 0; k < read.stored.tensors[i].bytes; k++)
-                sum += read.stored.tensors[i].data[k];
+                read_to_the_end = read.stored.tensors[i].data[k];
         zx_safetensors_close(&read);
     }
+    (void)read_to_the_end;
     zx_meter_stop(&meter);
     zx_free(copy);
     const bool memory = meter.now == 0 && meter.peak < size + 256 * 1024;
-    return memory && sum < SIZE_MAX && (status == ZMLX_OK || status == ZMLX_ERROR_FORMAT);
+    return memory && (status == ZMLX_OK || status == ZMLX_ERROR_FORMAT);
 }
 
-TEST(safetensors_survives_every_damage)
+TEST_MARKED(safetensors_survives_every_damage, "slow")
 {
     zx_text file = {0};
     CHECK(zx_make_safetensors(&file, good_header, GOOD_DATA));
@@ -183,7 +184,7 @@ TEST(safetensors_survives_every_damage)
     zx_text_fini(&file);
 }
 
-TEST(safetensors_takes_no_more_memory_than_the_file)
+TEST_MARKED(safetensors_takes_no_more_memory_than_the_file, "slow")
 {
     zx_text header = {0}, file = {0};
     CHECK(zx_text_add_string(&header, "{") == ZMLX_OK);
