@@ -99,7 +99,8 @@ static zmlx_status fill_variables(const zmlx_tokenizer *tokenizer, const char *c
         json_object_set_new(variables, "documents", json_null()) == 0 &&
         json_object_set_new(variables, "add_generation_prompt",
                             json_boolean(!options->no_generation_prompt)) == 0 &&
-        json_object_update(variables, zx_text_source_special_tokens(tokenizer->source)) == 0;
+        json_object_update_new(
+            variables, json_deep_copy(zx_text_source_special_tokens(tokenizer->source))) == 0;
     if (!fits) return ZX_FAIL(ZMLX_ERROR_MEMORY, "variables of a chat template");
     ZX_TRY(add_members(variables, conversation, length, "conversation"));
     if (!json_is_array(json_object_get(variables, "messages")))

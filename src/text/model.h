@@ -42,6 +42,8 @@ struct zx_model {
     zx_pair *pairs;
     size_t pair_slots, pair_count;
     uint64_t pair_seed;
+    int32_t last_merged; /* while merges are read */
+    zx_text joined;
     uint32_t ranks; /* of the merges so far */
     zx_trie trie;
     uint32_t prefix_node; /* WordPiece: where the trie stands behind the prefix; 0 for nowhere */
@@ -51,6 +53,9 @@ struct zx_model {
 extern const zx_model_row zx_model_bpe, zx_model_unigram, zx_model_wordpiece, zx_model_wordlevel;
 
 void zx_model_fini(zx_model *model);
+
+/* Makes room for about this many merges. */
+ZMLX_MUST_CHECK zmlx_status zx_bpe_expect_merges(zx_model *model, size_t count);
 
 /* Adds merges in the order of their ranks; the vocabulary is complete.  A merge whose texts are not
  * in it is an error, or nothing where 'lenient'. */

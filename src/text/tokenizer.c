@@ -26,6 +26,7 @@ void zx_model_fini(zx_model *model)
     zx_trie_fini(&model->trie);
     zx_free(model->scores);
     zx_free(model->pairs);
+    zx_text_fini(&model->joined);
     *model = (zx_model){0};
 }
 

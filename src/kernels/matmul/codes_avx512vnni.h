@@ -177,104 +177,192 @@ INLINE void transpose_dwords(__m512i vectors[LANES])
 
 /* -------- scales: 16 rows, one f32 vector per group -------- */
 
+/* How a row keeps its scales: 16 groups of a row are loaded as 16 dwords. */
+typedef enum scales_kind {
+    SCALES_F16, /* affine: the scale in the low half, the bias in the high half */
+    SCALES_BF16,
+    SCALES_F32, /* affine, the biases apart */
+    SCALES_E8M0,
+    SCALES_E4M3,
+    SCALES_Q4_0, /* in front of blocks of 18 bytes */
+    SCALES_Q4_1, /* 20 bytes, with minima */
+    SCALES_Q8_0, /* 34 bytes */
+} scales_kind;
+
+static inline scales_kind scales_kind_of(const zx_weight *weight)
+{
+    static const scales_kind kinds[ZX_FORMAT_COUNT] = {
+        [ZX_FORMAT_MXFP4] = SCALES_E8M0, [ZX_FORMAT_NVFP4] = SCALES_E4M3,
+        [ZX_FORMAT_Q4_0] = SCALES_Q4_0,  [ZX_FORMAT_Q4_1] = SCALES_Q4_1,
+        [ZX_FORMAT_Q8_0] = SCALES_Q8_0,
+    };
+    if (weight->format != ZX_FORMAT_AFFINE) return kinds[weight->format];
+    if (weight->dtype == ZX_F32) return SCALES_F32;
+    return weight->dtype == ZX_F16 ? SCALES_F16 : SCALES_BF16;
+}
+
+/* The 16-bit scales (and minima) of 'count' blocks of 'words' 16-bit words. */
+INLINE __m512i load_block_scales(const uint8_t *block, unsigned words, bool minima, size_t count)
+{
+    const unsigned of_load = 1 + 31 / words; /* blocks whose head lies within 64 bytes */
+    uint16_t places[2 * LANES] __attribute__((aligned(64)));
+    __m512i dwords = _mm512_setzero_si512();
+#pragma GCC unroll 8
+    for (unsigned first = 0; first < LANES; first += of_load) {
+        const size_t left = count > first ? (count - first) * words * 2 : 0;
+        const __m512i bytes = load_some(block + first * words * 2, left < CHUNK ? left : CHUNK);
+#pragma GCC unroll 16
+        for (unsigned i = 0; i < LANES; i++) {
+            const bool here = i >= first && i < first + of_load;
+            const unsigned at = (i - first) * words;
+            places[2 * i] = (uint16_t)(here ? 32 + at : 2 * i);
+            places[2 * i + 1] = (uint16_t)(here ? 32 + at + minima : 2 * i + 1);
+        }
+        dwords = _mm512_permutex2var_epi16(dwords, _mm512_load_si512(places), bytes);
+    }
+    return dwords;
+}
+
+INLINE __m512i widen_words(const uint8_t *bytes, size_t count)
+{
+    const __mmask16 mask = (__mmask16)((1u << count) - 1);
+    return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, bytes));
+}
+
+/* 'count' (at most 16) groups of a row, from the first that 'scales' and 'biases' point to. */
+INLINE __m512i load_scale_dwords(scales_kind kind, const uint8_t *scales, const uint8_t *biases,
+                                 size_t count)
+{
+    switch (kind) {
+    case SCALES_F16:
+    case SCALES_BF16:
+        return _mm512_or_si512(widen_words(scales, count),
+                               _mm512_slli_epi32(widen_words(biases, count), 16));
+    case SCALES_F32: return load_some(scales, 4 * count);
+    case SCALES_E8M0:
+    case SCALES_E4M3:
+        return _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8((__mmask16)((1u << count) - 1), scales));
+    case SCALES_Q4_0: return load_block_scales(scales, 9, false, count);
+    case SCALES_Q4_1: return load_block_scales(scales, 10, true, count);
+    case SCALES_Q8_0: return load_block_scales(scales, 17, false, count);
+    }
+    return _mm512_setzero_si512();
+}
+
 INLINE __m512 f16_low_halves(__m512i dwords)
 {
     return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(dwords));
 }
 
-/* The two 16-bit values in each dword. */
-INLINE void store_halves(zx_dtype dtype, __m512i dwords, float *low, float *high)
+INLINE __m512 scale_of(scales_kind kind, __m512i dwords)
 {
-    const __m512i upper = _mm512_srli_epi32(dwords, 16);
-    if (dtype == ZX_F16) {
-        _mm512_store_ps(low, f16_low_halves(dwords));
-        _mm512_store_ps(high, f16_low_halves(upper));
-    } else {
-        _mm512_store_ps(low, _mm512_castsi512_ps(_mm512_slli_epi32(dwords, 16)));
-        _mm512_store_ps(high, _mm512_castsi512_ps(_mm512_slli_epi32(upper, 16)));
+    if (kind == SCALES_F32) return _mm512_castsi512_ps(dwords);
+    if (kind == SCALES_BF16) return _mm512_castsi512_ps(_mm512_slli_epi32(dwords, 16));
+    if (kind == SCALES_E4M3) { /* as f16 it is 2^-8 of its value, of which half is wanted */
+        const __m512i magnitude = _mm512_and_si512(dwords, _mm512_set1_epi32(0x7f));
+        const __m512i sign = _mm512_slli_epi32(_mm512_xor_si512(dwords, magnitude), 24);
+        const __m512 value =
+            _mm512_mul_ps(f16_low_halves(_mm512_slli_epi32(magnitude, 7)), _mm512_set1_ps(128.0F));
+        return _mm512_castsi512_ps(_mm512_or_si512(_mm512_castps_si512(value), sign));
     }
-}
-
-/* Half the value of the E8M0 or E4M3 byte in each dword's low byte. */
-INLINE __m512 half_scale(bool e4m3, __m512i dwords)
-{
-    const __m512i byte = _mm512_and_si512(dwords, _mm512_set1_epi32(0xff));
-    if (e4m3) {
-        const __m512i magnitude = _mm512_and_si512(byte, _mm512_set1_epi32(0x7f));
-        const __m512 value = f16_low_halves(_mm512_slli_epi32(magnitude, 7));
-        const __m512i sign = _mm512_slli_epi32(_mm512_xor_si512(byte, magnitude), 24);
-        return _mm512_castsi512_ps(_mm512_or_si512(
-            _mm512_castps_si512(_mm512_mul_ps(value, _mm512_set1_ps(128.0F))), sign));
+    if (kind == SCALES_E8M0) {
+        const __m512i least = _mm512_set1_epi32(0x00400000); /* the code 0 is 2^-127 */
+        const __mmask16 is_zero = _mm512_testn_epi32_mask(dwords, dwords);
+        const __m512i bits = _mm512_mask_mov_epi32(_mm512_slli_epi32(dwords, 23), is_zero, least);
+        return _mm512_mul_ps(_mm512_castsi512_ps(bits), _mm512_set1_ps(0.5F));
     }
-    const __m512i zero = _mm512_set1_epi32(0x00400000); /* the code 0 is 2^-127 */
-    const __mmask16 is_zero = _mm512_testn_epi32_mask(byte, byte);
-    const __m512i bits = _mm512_mask_mov_epi32(_mm512_slli_epi32(byte, 23), is_zero, zero);
-    return _mm512_mul_ps(_mm512_castsi512_ps(bits), _mm512_set1_ps(0.5F));
+    return f16_low_halves(dwords);
 }
 
-/* 'count' (at most 64) bytes of each of 16 rows, transposed. */
-INLINE void load_transposed(const uint8_t *bytes, size_t stride, size_t count,
-                            __m512i dwords[LANES])
+INLINE __m512 bias_of(scales_kind kind, __m512i dwords)
 {
-    for (size_t row = 0; row < LANES; row++) dwords[row] = load_some(bytes + row * stride, count);
-    transpose_dwords(dwords);
+    if (kind == SCALES_BF16)
+        return _mm512_castsi512_ps(_mm512_and_si512(dwords, _mm512_set1_epi32(-0x10000)));
+    return f16_low_halves(_mm512_srli_epi32(dwords, 16));
 }
 
-/* Scales (or biases) 'first' to 'first + groups' of 16 rows of the matrix at 'bytes' into
- * out[group][out_stride]. */
-static inline void transpose_scales(const zx_weight *weight, const uint8_t *bytes, size_t first,
-                                    size_t groups, size_t out_stride, float *out)
+/* Where 16 rows' scales are and where they go: [group][out_stride]. */
+typedef struct scales_source {
+    const uint8_t *scales, *biases; /* of the first row and group */
+    size_t stride;                  /* from row to row */
+    size_t step;                    /* from group to group */
+    size_t groups, out_stride;
+    float *out_scales, *out_biases;
+} scales_source;
+
+INLINE void store_scales(scales_kind kind, const scales_source *s)
 {
-    const bool small_floats = weight->format != ZX_FORMAT_AFFINE;
-    const size_t size = small_floats ? 1 : zx_dtypes[weight->dtype].bytes;
-    const size_t per_load = CHUNK / size;
-    float spare[LANES] __attribute__((aligned(64)));
-    for (size_t done = 0; done < groups; done += per_load) {
-        const size_t left = groups - done, count = left < per_load ? left : per_load;
-        __m512i dwords[LANES];
-        load_transposed(bytes + (first + done) * size, weight->scales_stride, count * size, dwords);
-        for (size_t i = 0; i < count; i++) {
-            const __m512i four = dwords[i * size / 4];
-            float *const at = out + (done + i) * out_stride;
-            if (small_floats) {
-                const __m512i one = _mm512_srl_epi32(four, _mm_cvtsi32_si128((int)(i % 4 * 8)));
-                _mm512_store_ps(at, half_scale(weight->format == ZX_FORMAT_NVFP4, one));
-            } else if (size == 4) {
-                _mm512_store_ps(at, _mm512_castsi512_ps(four));
-            } else {
-                store_halves(weight->dtype, four, at, i + 1 < count ? at + out_stride : spare);
-                i++;
-            }
+    const bool packed = kind == SCALES_F16 || kind == SCALES_BF16 || kind == SCALES_Q4_1;
+    for (size_t first = 0; first < s->groups; first += LANES) {
+        const size_t left = s->groups - first, count = left < LANES ? left : LANES;
+        const uint8_t *scales = s->scales + first * s->step;
+        const uint8_t *biases = packed ? s->biases + first * s->step : NULL;
+        float *out_scales = s->out_scales + first * s->out_stride;
+        float *out_biases = s->out_biases + first * s->out_stride;
+        __m512i rows[LANES];
+#pragma GCC unroll 16
+        for (size_t row = 0; row < LANES; row++, scales += s->stride, biases += s->stride) {
+            __asm__("" : "+r"(scales), "+r"(biases)); /* one pointer, not sixteen */
+            rows[row] = load_scale_dwords(kind, scales, biases, count);
+        }
+        transpose_dwords(rows);
+#pragma GCC unroll 16
+        for (size_t i = 0; i < LANES; i++) {
+            if (i == count) break;
+            _mm512_store_ps(out_scales, scale_of(kind, rows[i]));
+            out_scales += s->out_stride;
+            if (!packed) continue;
+            _mm512_store_ps(out_biases, bias_of(kind, rows[i]));
+            out_biases += s->out_stride;
         }
     }
 }
 
-/* The scales (and minima) that stand in front of GGUF's blocks. */
-static inline void gather_block_scales(const zx_weight *weight, const uint8_t *bytes,
-                                       size_t block_bytes, size_t groups, size_t out_stride,
-                                       float *scales, float *biases)
+static void store_f16_scales(const scales_source *s)
 {
-    const bool affine = weight->format == ZX_FORMAT_Q4_1;
-    for (size_t group = 0; group < groups; group++, bytes += block_bytes) {
-        uint32_t *const raw = (uint32_t *)(void *)(scales + group * out_stride);
-        for (size_t row = 0; row < LANES; row++) {
-            uint32_t value = 0;
-            if (affine)
-                memcpy(&value, bytes + row * weight->codes_stride, 4);
-            else
-                memcpy(&value, bytes + row * weight->codes_stride, 2);
-            raw[row] = value;
-        }
-    }
-    for (size_t group = 0; group < groups; group++) {
-        float *const scale = scales + group * out_stride;
-        const __m512i dwords = _mm512_load_si512(scale);
-        if (affine)
-            store_halves(ZX_F16, dwords, scale, biases + group * out_stride);
-        else
-            _mm512_store_ps(scale, f16_low_halves(dwords));
-    }
+    store_scales(SCALES_F16, s);
 }
+
+static void store_bf16_scales(const scales_source *s)
+{
+    store_scales(SCALES_BF16, s);
+}
+
+static void store_f32_scales(const scales_source *s)
+{
+    scales_source biases = *s;
+    store_scales(SCALES_F32, s);
+    biases.scales = s->biases;
+    biases.out_scales = s->out_biases;
+    store_scales(SCALES_F32, &biases);
+}
+
+static void store_e8m0_scales(const scales_source *s)
+{
+    store_scales(SCALES_E8M0, s);
+}
+
+static void store_e4m3_scales(const scales_source *s)
+{
+    store_scales(SCALES_E4M3, s);
+}
+
+static void store_q4_0_scales(const scales_source *s)
+{
+    store_scales(SCALES_Q4_0, s);
+}
+
+static void store_q4_1_scales(const scales_source *s)
+{
+    store_scales(SCALES_Q4_1, s);
+}
+
+static void store_q8_0_scales(const scales_source *s)
+{
+    store_scales(SCALES_Q8_0, s);
+}
+
+/* -------- a weight's rows -------- */
 
 static inline codes_kind kind_of(const zx_weight *weight)
 {
@@ -311,20 +399,27 @@ static inline codes_source source_of(const zx_weight *weight, size_t row, size_t
                           .block_bytes = block_bytes};
 }
 
-/* Scales and biases of the source's groups, which begin at 'first', as f32, [group][out_stride]. */
-static inline void load_scales(const zx_weight *weight, size_t row, size_t first,
-                               const codes_source *source, size_t out_stride, float *scales,
-                               float *biases)
+/* Scales and biases of 'groups' groups of 16 rows as f32, [group][out_stride]. */
+static inline void load_scales(const zx_weight *weight, size_t row, size_t first, size_t groups,
+                               size_t out_stride, float *scales, float *biases)
 {
-    const size_t head = block_head(weight), at = row * weight->scales_stride;
-    if (head > 0) {
-        gather_block_scales(weight, source->codes - head, source->block_bytes, source->groups,
-                            out_stride, scales, biases);
-        return;
+    static void (*const store[])(const scales_source *) = {
+        store_f16_scales,  store_bf16_scales, store_f32_scales,  store_e8m0_scales,
+        store_e4m3_scales, store_q4_0_scales, store_q4_1_scales, store_q8_0_scales};
+    scales_source s = {
+        .groups = groups, .out_stride = out_stride, .out_scales = scales, .out_biases = biases};
+    if (block_head(weight) > 0) {
+        s.step = block_head(weight) + (size_t)weight->group * weight->bits / 8;
+        s.stride = weight->codes_stride;
+        s.scales = s.biases = weight->codes + row * s.stride + first * s.step;
+    } else {
+        const bool affine = weight->format == ZX_FORMAT_AFFINE;
+        s.step = affine ? zx_dtypes[weight->dtype].bytes : 1;
+        s.stride = weight->scales_stride;
+        s.scales = weight->scales + row * s.stride + first * s.step;
+        if (affine) s.biases = weight->biases + row * s.stride + first * s.step;
     }
-    transpose_scales(weight, weight->scales + at, first, source->groups, out_stride, scales);
-    if (weight->biases != NULL)
-        transpose_scales(weight, weight->biases + at, first, source->groups, out_stride, biases);
+    store[scales_kind_of(weight)](&s);
 }
 
 #endif

@@ -232,7 +232,7 @@ static void fill_half(panel *p, size_t half, const zx_weight *weight, size_t row
     codes_source source = source_of(weight, row, first);
     source.groups = p->groups;
     spreads[source.kind](&source, p->groups * source.group, p->codes + half * 64);
-    load_scales(weight, row, first, &source, HALVES * LANES, p->scales + half * LANES,
+    load_scales(weight, row, first, p->groups, HALVES * LANES, p->scales + half * LANES,
                 p->biases + half * LANES);
     p->affine[half] = source.affine;
     p->zero[half] = source.zero;

@@ -270,7 +270,7 @@ static void run_strip(const zx_matmul *matmul, const zx_weight *weight, size_t r
     const codes_source source = source_of(weight, row, 0);
     const size_t which = in->layout.planes == 1 ? in->rows - 1 : 3 + in->rows;
     all_rows[source.kind][which](&source, x, m->blocks);
-    load_scales(weight, row, 0, &source, LANES, m->scales, m->biases);
+    load_scales(weight, row, 0, source.groups, LANES, m->scales, m->biases);
     for (size_t token = 0; token < in->rows; token++)
         _mm512_store_ps(sums + token * LANES,
                         add_blocks(&source, m->blocks + token * LANES, in->rows, &x->rows[token],
