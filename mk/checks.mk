@@ -80,8 +80,8 @@ $(patsubst tests/fuzz/%.c,run-%,$(FUZZERS)): run-fuzz_%: $(BUILD)/fuzz_%
 	    echo "fuzz_$*: ok, $$(awk '/number_of_executed_units/ {print $$2}' $(BUILD)/$*.log) runs" || \
 	    { tail -n 30 $(BUILD)/$*.log; echo "fuzz_$*: failed"; exit 1; }
 
-size: $(BUILD)/zmlx  ## check that the stripped program stays within 8 MiB
-	@strip -o $(BUILD)/zmlx.stripped $< && bytes=$$(wc -c < $(BUILD)/zmlx.stripped) && \
+size: $(PROGRAM)  ## check that the stripped program stays within 8 MiB
+	@strip -o $(BUILD)/zmlx.stripped $(PROGRAM) && bytes=$$(wc -c < $(BUILD)/zmlx.stripped) && \
 	    echo "stripped program: $$bytes bytes (limit 8388608)" && [ $$bytes -le 8388608 ]
 
 .PHONY: style format headers tidy sanitize faults faults-run tsan tsan-run fuzz size
