@@ -3,8 +3,9 @@
  * horizontal addition and groups can be added in ascending order.
  *
  * Few tokens are left to matmul_few_avx512vnni.c.  Else two strips are spread into a panel that
- * stays in L2, then all tokens are swept, up to 12 planes of rows at a time: 24 accumulators.  The
- * multiplying sets the pace.
+ * stays in L2, then all tokens are swept, 6 (of two
+ * planes 4) at a time: 12 (16) integer and 12 (8) float accumulators.  The multiplying sets the
+ * pace.
  *
  *   panel   codes [group][dword][2][16 outputs][4]   scales, biases [group][2][16]
  *
@@ -16,7 +17,7 @@
 #include "kernels/matmul/lanes_avx512.h"
 
 enum {
-    BLOCK_PLANES = 12,
+    BLOCK_PLANES = 8,
     PANEL_BYTES = 192 << 10,
     SMALL_PANEL_BYTES = 16 << 10, /* where few tokens follow, the panel is to stay in L1 */
     HALVES = 2,
@@ -52,55 +53,72 @@ INLINE const void *at_token(const token_block *x, const void *first, size_t toke
     return (const char *)first + token * x->stride;
 }
 
-/* sums[token][2][16] += the panel's groups, with 'planes' * 'tokens' at most BLOCK_PLANES. */
+/* The products of one group of a panel with 'count' planes of rows. */
+INLINE void multiply_group(size_t count, const panel *p, size_t group, const int8_t *const *values,
+                           __m512i t[BLOCK_PLANES][HALVES])
+{
+    const uint8_t *codes = p->codes + group * p->dwords * HALVES * 64;
+    const size_t end = (group + 1) * p->dwords * 4;
+#pragma GCC unroll 8
+    for (size_t i = 0; i < count; i++) t[i][0] = t[i][1] = _mm512_setzero_si512();
+    for (size_t at = group * p->dwords * 4; at < end; at += 4, codes += HALVES * 64) {
+        const __m512i left = _mm512_load_si512(codes), right = _mm512_load_si512(codes + 64);
+#pragma GCC unroll 8
+        for (size_t i = 0; i < count; i++) {
+            int32_t dword;
+            memcpy(&dword, values[i] + at, sizeof dword);
+            const __m512i same = _mm512_set1_epi32(dword);
+            t[i][0] = dot(t[i][0], left, same);
+            t[i][1] = dot(t[i][1], right, same);
+        }
+    }
+}
+
+/* sums[token][2][16] += the panel's groups, with 'planes' * 'tokens' at most BLOCK_PLANES.  Both
+ * the integer and the float sums stay in registers. */
 INLINE void block(size_t planes, size_t tokens, const panel *p, const token_block *x, float *sums)
 {
-    const size_t count = planes * tokens;
     const int8_t *values[BLOCK_PLANES];
-    const uint8_t *codes = p->codes;
-    for (size_t i = 0; i < count; i++)
+    __m512 sum[BLOCK_PLANES][HALVES];
+#pragma GCC unroll 8
+    for (size_t i = 0; i < planes * tokens; i++)
         values[i] =
             (const int8_t *)at_token(x, x->values, i / planes) + i % planes * x->plane_bytes;
+#pragma GCC unroll 8
+    for (size_t i = 0; i < tokens; i++) {
+        sum[i][0] = _mm512_load_ps(sums + i * HALVES * LANES);
+        sum[i][1] = _mm512_load_ps(sums + i * HALVES * LANES + LANES);
+    }
     for (size_t group = 0; group < p->groups; group++) {
         __m512i t[BLOCK_PLANES][HALVES];
-#pragma GCC unroll 12
-        for (size_t i = 0; i < count; i++) t[i][0] = t[i][1] = _mm512_setzero_si512();
-        const size_t first = group * p->dwords * 4;
-        for (size_t j = 0; j < p->dwords; j++, codes += HALVES * 64) {
-            const __m512i left = _mm512_load_si512(codes), right = _mm512_load_si512(codes + 64);
-#pragma GCC unroll 12
-            for (size_t i = 0; i < count; i++) {
-                int32_t dword;
-                memcpy(&dword, values[i] + first + 4 * j, sizeof dword);
-                const __m512i same = _mm512_set1_epi32(dword);
-                t[i][0] = dot(t[i][0], left, same);
-                t[i][1] = dot(t[i][1], right, same);
-            }
-        }
+        multiply_group(planes * tokens, p, group, values, t);
 #pragma GCC unroll 2
         for (size_t half = 0; half < HALVES; half++) {
             const __m512 scale = _mm512_load_ps(p->scales + (group * HALVES + half) * LANES);
             const __m512 bias = _mm512_load_ps(p->biases + (group * HALVES + half) * LANES);
-#pragma GCC unroll 12
+            const bool affine = p->affine[half];
+#pragma GCC unroll 8
             for (size_t i = 0; i < tokens; i++) {
-                float *const at = sums + (i * HALVES + half) * LANES;
-                __m512 sum = _mm512_load_ps(at);
+                const float *scale_of_x = at_token(x, x->scales + group, i);
+                const float *sum_of_x = at_token(x, x->sums + group, i);
+                const int32_t *total_of_x = at_token(x, x->totals + group, i);
                 __m512i whole = t[i * planes][half];
                 if (planes == 2)
                     whole = _mm512_add_epi32(_mm512_slli_epi32(whole, 8), t[i * planes + 1][half]);
-                if (p->affine[half]) {
-                    const float *total = at_token(x, x->sums + group, i);
-                    sum = _mm512_fmadd_ps(bias, _mm512_set1_ps(*total), sum);
-                } else {
-                    const int32_t *total = at_token(x, x->totals + group, i);
-                    whole = _mm512_sub_epi32(whole, _mm512_set1_epi32(p->zero[half] * *total));
-                }
-                const float *scale_of_x = at_token(x, x->scales + group, i);
+                if (affine)
+                    sum[i][half] = _mm512_fmadd_ps(bias, _mm512_set1_ps(*sum_of_x), sum[i][half]);
+                else
+                    whole = _mm512_sub_epi32(whole, _mm512_set1_epi32(p->zero[half] * *total_of_x));
                 const __m512 product =
                     _mm512_mul_ps(_mm512_cvtepi32_ps(whole), _mm512_set1_ps(*scale_of_x));
-                _mm512_store_ps(at, _mm512_fmadd_ps(product, scale, sum));
+                sum[i][half] = _mm512_fmadd_ps(product, scale, sum[i][half]);
             }
         }
+    }
+#pragma GCC unroll 8
+    for (size_t i = 0; i < tokens; i++) {
+        _mm512_store_ps(sums + i * HALVES * LANES, sum[i][0]);
+        _mm512_store_ps(sums + i * HALVES * LANES + LANES, sum[i][1]);
     }
 }
 
@@ -117,24 +135,21 @@ BLOCK(1, 3)
 BLOCK(1, 4)
 BLOCK(1, 5)
 BLOCK(1, 6)
-BLOCK(1, 7)
-BLOCK(1, 8)
-BLOCK(1, 9)
-BLOCK(1, 10)
-BLOCK(1, 11)
-BLOCK(1, 12)
 BLOCK(2, 1)
 BLOCK(2, 2)
 BLOCK(2, 3)
 BLOCK(2, 4)
-BLOCK(2, 5)
-BLOCK(2, 6)
 
 /* [planes - 1][tokens - 1] */
-static const block_fn block_fns[2][BLOCK_PLANES] = {
-    {block_1_1, block_1_2, block_1_3, block_1_4, block_1_5, block_1_6, block_1_7, block_1_8,
-     block_1_9, block_1_10, block_1_11, block_1_12},
-    {block_2_1, block_2_2, block_2_3, block_2_4, block_2_5, block_2_6}};
+static const block_fn block_fns[2][6] = {
+    {block_1_1, block_1_2, block_1_3, block_1_4, block_1_5, block_1_6},
+    {block_2_1, block_2_2, block_2_3, block_2_4}};
+
+/* How many tokens a block takes. */
+static size_t block_tokens(size_t planes)
+{
+    return planes == 1 ? 6 : 4;
+}
 
 typedef void (*spread_fn)(const rows_source *source, const panel *p, size_t half);
 
@@ -275,9 +290,9 @@ static blocking blocking_of(const zx_launch *launch)
 {
     const zx_operand *x = &launch->inputs[0];
     const size_t group = x->layout.group, groups = x->columns / group;
-    const size_t most = BLOCK_PLANES / x->layout.planes;
+    const size_t most = block_tokens(x->layout.planes);
     const size_t count = (x->rows + most - 1) / most; /* of blocks */
-    const size_t bytes = count > 1 ? PANEL_BYTES : SMALL_PANEL_BYTES;
+    const size_t bytes = count > 2 ? PANEL_BYTES : SMALL_PANEL_BYTES;
     blocking b = {.groups = bytes / (HALVES * LANES * group)};
     if (b.groups > groups) b.groups = groups;
     b.tokens = count > 0 ? (x->rows + count - 1) / count : 1;
