@@ -19,7 +19,6 @@
 enum {
     BLOCK_PLANES = 8,
     PANEL_BYTES = 192 << 10,
-    SMALL_PANEL_BYTES = 16 << 10, /* where few tokens follow, the panel is to stay in L1 */
     HALVES = 2,
 };
 
@@ -166,21 +165,40 @@ INLINE void store_chunk(bool pairs, __m512i rows[LANES], size_t first, size_t dw
     }
 }
 
-INLINE void spread_codes(codes_kind kind, const rows_source *source, size_t columns, uint8_t *codes)
+/* One chunk of 16 rows, of pairs first the low nibbles, then the high ones: both at once do not fit
+ * the registers. */
+INLINE void spread_chunk(codes_kind kind, const uint8_t *codes, size_t stride, size_t columns,
+                         size_t first, size_t dwords, uint8_t *to)
+{
+    const size_t turns = is_pairs(kind) ? 2 : 1;
+#pragma GCC unroll 2
+    for (size_t turn = 0; turn < turns; turn++) {
+        const uint8_t *row_codes = codes;
+        __m512i rows[LANES];
+#pragma GCC unroll 16
+        for (size_t row = 0; row < LANES; row++, row_codes += stride) {
+            __m512i low, high;
+            __asm__("" : "+r"(row_codes)); /* one pointer, not sixteen */
+            if (is_pairs(kind))
+                load_pairs(kind, row_codes, columns, &low, &high);
+            else
+                low = high = load_bytes(kind, row_codes, columns);
+            rows[row] = turn == 0 ? low : high;
+        }
+        store_chunk(is_pairs(kind), rows, first + 4 * turn, dwords, to);
+    }
+}
+
+INLINE void spread_codes(codes_kind kind, const rows_source *source, size_t columns, uint8_t *to)
 {
     const size_t chunk = chunk_columns(kind);
-    const uint8_t *from = source->codes;
-    for (size_t at = 0; at < columns; at += chunk, from += chunk_bytes(kind)) {
-        const size_t left = columns - at < chunk ? columns - at : chunk;
-        const uint8_t *row_codes = from;
-        __m512i low[LANES], high[LANES];
-        for (size_t row = 0; row < LANES; row++, row_codes += source->stride)
-            if (is_pairs(kind))
-                load_pairs(kind, row_codes, left, &low[row], &high[row]);
-            else
-                low[row] = load_bytes(kind, row_codes, left);
-        store_chunk(is_pairs(kind), low, at / 4, columns / 4, codes);
-        if (is_pairs(kind)) store_chunk(true, high, at / 4 + 4, columns / 4, codes);
+    const uint8_t *codes = source->codes;
+    for (size_t at = 0; at < columns; at += chunk, codes += chunk_bytes(kind)) {
+        const size_t left = columns - at;
+        if (left >= chunk)
+            spread_chunk(kind, codes, source->stride, chunk, at / 4, columns / 4, to);
+        else
+            spread_chunk(kind, codes, source->stride, left, at / 4, columns / 4, to);
     }
 }
 
@@ -190,6 +208,7 @@ INLINE void spread_some_scales(scales_kind kind, bool affine, __m512i *scales, _
 {
     transpose_dwords(scales);
     if (kind == SCALES_F32) transpose_dwords(biases);
+#pragma GCC unroll 1
     for (size_t i = 0; i < count; i++, to_scales += HALVES * LANES, to_biases += HALVES * LANES) {
         _mm512_store_ps(to_scales, scale_of(kind, scales[i]));
         if (affine) _mm512_store_ps(to_biases, bias_of(kind, scales[i], biases[i]));
@@ -292,8 +311,7 @@ static blocking blocking_of(const zx_launch *launch)
     const size_t group = x->layout.group, groups = x->columns / group;
     const size_t most = block_tokens(x->layout.planes);
     const size_t count = (x->rows + most - 1) / most; /* of blocks */
-    const size_t bytes = count > 2 ? PANEL_BYTES : SMALL_PANEL_BYTES;
-    blocking b = {.groups = bytes / (HALVES * LANES * group)};
+    blocking b = {.groups = PANEL_BYTES / (HALVES * LANES * group)};
     if (b.groups > groups) b.groups = groups;
     b.tokens = count > 0 ? (x->rows + count - 1) / count : 1;
     b.chunked = b.groups < groups;
@@ -304,9 +322,17 @@ static blocking blocking_of(const zx_launch *launch)
     return b;
 }
 
+/* Brings a strip near, in the order of memory: sixteen rows at once are no stream to a prefetcher.
+ */
+static void fetch_rows(const uint8_t *bytes, size_t count)
+{
+    for (size_t i = 0; i < count; i += 64) __asm__ volatile("" : : "r"(bytes[i]));
+}
+
 static void fill_half(panel *p, size_t half, const zx_weight *weight, size_t row, size_t first)
 {
     const rows_source source = source_of(weight, row, first);
+    if (first == 0) fetch_rows(source.codes, LANES * source.stride);
     spreads[source.kind](&source, p, half);
     p->affine[half] = source.affine;
     p->zero[half] = source.zero;
