@@ -189,12 +189,19 @@ INLINE void spread_chunk(codes_kind kind, const uint8_t *codes, size_t stride, s
     }
 }
 
+/* The next panel's rows are fetched in the order of memory, while this one is used. */
+INLINE void fetch(const uint8_t *next, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64) _mm_prefetch((const char *)next + i, _MM_HINT_T1);
+}
+
 INLINE void spread_codes(codes_kind kind, const rows_source *source, size_t columns, uint8_t *to)
 {
-    const size_t chunk = chunk_columns(kind);
-    const uint8_t *codes = source->codes;
-    for (size_t at = 0; at < columns; at += chunk, codes += chunk_bytes(kind)) {
+    const size_t chunk = chunk_columns(kind), bytes = LANES * chunk_bytes(kind);
+    const uint8_t *codes = source->codes, *next = codes + HALVES * LANES * source->stride;
+    for (size_t at = 0; at < columns; at += chunk, codes += chunk_bytes(kind), next += bytes) {
         const size_t left = columns - at;
+        fetch(next, bytes);
         if (left >= chunk)
             spread_chunk(kind, codes, source->stride, chunk, at / 4, columns / 4, to);
         else
@@ -322,17 +329,9 @@ static blocking blocking_of(const zx_launch *launch)
     return b;
 }
 
-/* Brings a strip near, in the order of memory: sixteen rows at once are no stream to a prefetcher.
- */
-static void fetch_rows(const uint8_t *bytes, size_t count)
-{
-    for (size_t i = 0; i < count; i += 64) __asm__ volatile("" : : "r"(bytes[i]));
-}
-
 static void fill_half(panel *p, size_t half, const zx_weight *weight, size_t row, size_t first)
 {
     const rows_source source = source_of(weight, row, first);
-    if (first == 0) fetch_rows(source.codes, LANES * source.stride);
     spreads[source.kind](&source, p, half);
     p->affine[half] = source.affine;
     p->zero[half] = source.zero;
