@@ -225,7 +225,7 @@ static zmlx_status make_normalizer(reading *r)
 {
     zx_tokenizer *const tokenizer = r->tokenizer;
     void *memory;
-    ZX_TRY(zx_arena_alloc(&tokenizer->arena, sizeof(zx_part), &memory));
+    ZX_TRY(zx_arena_alloc(&tokenizer->store.arena, sizeof(zx_part), &memory));
     zx_part *const part = memory;
     part->row = &zx_spm_normalizer;
     zx_spm_options *const spm = &tokenizer->spm;
@@ -235,7 +235,8 @@ static zmlx_status make_normalizer(reading *r)
                             .escape = r->escape};
     if (r->map.length > 0) {
         zx_charsmap *map;
-        ZX_TRY(zx_charsmap_read(r->source, r->map.bytes, r->map.length, &tokenizer->arena, &map));
+        ZX_TRY(zx_charsmap_read(r->source, r->map.bytes, r->map.length, &tokenizer->store.arena,
+                                &map));
         spm->map = map;
     }
     part->data = spm;
@@ -323,7 +324,7 @@ static zmlx_status read_line(reading *r, const char *line, size_t length, char *
 static zmlx_status read_lines(reading *r)
 {
     void *memory, *scratch;
-    ZX_TRY(zx_arena_alloc(&r->tokenizer->arena, r->file.length * 2, &memory));
+    ZX_TRY(zx_arena_alloc(&r->tokenizer->store.arena, r->file.length * 2, &memory));
     ZX_TRY(zx_alloc(r->file.length, "token", &scratch));
     char *out = memory;
     const char *at = r->file.bytes, *const end = at + r->file.length;
@@ -368,7 +369,7 @@ static zmlx_status read_file(zx_tokenizer *tokenizer, const char *source, zx_str
     reading r = {.source = source,
                  .file = file,
                  .tokenizer = tokenizer,
-                 .build = {source, &tokenizer->arena, &tokenizer->regexes},
+                 .build = {source, &tokenizer->store},
                  .options = options,
                  .model_type = UNIGRAM,
                  .bos = 1,

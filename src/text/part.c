@@ -11,6 +11,8 @@
 #include "base/fail.h"
 #include "text/unicode.h"
 
+enum { STRING_BLOCK = 16 * 1024 };
+
 zmlx_status zx_json_fork(zx_json *json, zx_json *inner)
 {
     const char *const begin = json->at - 1;
@@ -30,19 +32,50 @@ zmlx_status zx_json_drop(zx_json *json)
 zmlx_status zx_build_regex(const zx_build *build, const char *pattern, size_t length, bool literal,
                            zx_regex **regex)
 {
+    zx_store *const store = build->store;
+    if (store->pattern_count++ == ZX_MAX_PATTERNS)
+        return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED, "%s: more than %d patterns", build->source,
+                       ZX_MAX_PATTERNS);
     ZX_TRY(zx_regex_compile(build->source, pattern, length, literal, regex));
-    (*regex)->next = *build->regexes;
-    *build->regexes = *regex;
+    (*regex)->next = store->regexes;
+    store->regexes = *regex;
+    return ZMLX_OK;
+}
+
+void zx_store_fini(zx_store *store)
+{
+    while (store->regexes != NULL) {
+        zx_regex *const dead = store->regexes;
+        store->regexes = dead->next;
+        zx_regex_free(dead);
+    }
+    zx_arena_reset(&store->arena);
+    *store = (zx_store){0};
+}
+
+zmlx_status zx_store_keep(zx_store *store, const char *bytes, size_t length, zx_string_view *kept)
+{
+    void *memory;
+    if (length >= STRING_BLOCK / 4) { /* a block of its own */
+        ZX_TRY(zx_arena_alloc(&store->arena, length + 1, &memory));
+        *kept = (zx_string_view){memcpy(memory, bytes, length), length};
+        return ZMLX_OK;
+    }
+    if (length + 1 > store->string_bytes) {
+        ZX_TRY(zx_arena_alloc(&store->arena, STRING_BLOCK, &memory));
+        store->strings = memory;
+        store->string_bytes = STRING_BLOCK;
+    }
+    if (length > 0) memcpy(store->strings, bytes, length);
+    *kept = (zx_string_view){store->strings, length};
+    store->strings += length + 1;
+    store->string_bytes -= length + 1;
     return ZMLX_OK;
 }
 
 zmlx_status zx_build_keep(const zx_build *build, const zx_json *json, zx_string_view *kept)
 {
-    void *memory;
-    ZX_TRY(zx_arena_alloc(build->arena, json->length + 1, &memory));
-    if (json->length > 0) memcpy(memory, json->string, json->length);
-    *kept = (zx_string_view){memory, json->length};
-    return ZMLX_OK;
+    return zx_store_keep(build->store, json->string, json->length, kept);
 }
 
 /* {"String": ...} or {"Regex": ...}, whose first event was just read. */
@@ -92,7 +125,7 @@ static zmlx_status read_parts(const zx_build *build, const zx_part_table *table,
         ZX_TRY(status);
     }
     void *memory;
-    ZX_TRY(zx_arena_alloc(build->arena, count * sizeof(zx_part), &memory));
+    ZX_TRY(zx_arena_alloc(&build->store->arena, count * sizeof(zx_part), &memory));
     part->children = memory;
     part->child_count = count;
     for (size_t i = 0; i < count; i++) part->children[i] = *read[i];
@@ -201,9 +234,12 @@ zmlx_status zx_part_read(const zx_build *build, const zx_part_table *table, zx_j
     zmlx_status status = find_row(table, &first, &row);
     zx_json_fini(&first);
     ZX_TRY(status);
+    if (build->store->part_count++ == ZX_MAX_PARTS)
+        return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED, "%s: more than %d components", build->source,
+                       ZX_MAX_PARTS);
 
     void *memory;
-    ZX_TRY(zx_arena_alloc(build->arena, sizeof(zx_part), &memory));
+    ZX_TRY(zx_arena_alloc(&build->store->arena, sizeof(zx_part), &memory));
     zx_part *const fresh = memory;
     if (row->defaults != NULL) *fresh = *row->defaults;
     fresh->row = row;
@@ -223,5 +259,9 @@ zmlx_status zx_normalize(const zx_part *part, zx_work *work)
 
 zmlx_status zx_pre_tokenize(const zx_part *part, zx_work *work)
 {
-    return part == NULL ? ZMLX_OK : part->row->split(part, work);
+    const size_t limit = work->normal.limit;
+    if (part == NULL) return ZMLX_OK;
+    if (limit > 0 && work->text.length > limit)
+        return ZX_FAIL(ZMLX_ERROR_ARGUMENT, "the tokenizer's parts make the text too long");
+    return part->row->split(part, work);
 }
