@@ -146,9 +146,10 @@ static zmlx_status start_vocabulary(reading *r)
 
 static zmlx_status read_type(reading *r)
 {
-    static const zx_model_row *const rows[] = {&zx_model_bpe, &zx_model_unigram,
-                                               &zx_model_wordpiece, &zx_model_wordlevel};
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    enum { ROWS = 4 };
+    static const zx_model_row *const rows[ROWS] = {&zx_model_bpe, &zx_model_unigram,
+                                                   &zx_model_wordpiece, &zx_model_wordlevel};
+    for (size_t i = 0; i < ROWS; i++)
         if (zx_json_is(r->json, rows[i]->type)) r->tokenizer->model.row = rows[i];
     if (r->tokenizer->model.row != NULL) return ZMLX_OK;
     return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED, "%s: model \"%.*s\" is not supported", r->build.source,

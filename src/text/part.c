@@ -5,13 +5,14 @@
  * format's own reader does. */
 #include "text/part.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/fail.h"
 #include "text/unicode.h"
 
-enum { STRING_BLOCK = 16 * 1024 };
+enum { STRING_BLOCK = 16 * 1024, MAX_CHILDREN = 64 };
 
 zmlx_status zx_json_fork(zx_json *json, zx_json *inner)
 {
@@ -108,13 +109,13 @@ static zmlx_status read_choice(zx_json *json, const zx_field *field, uint32_t *c
 static zmlx_status read_parts(const zx_build *build, const zx_part_table *table, zx_json *json,
                               zx_part *part)
 {
-    zx_part *read[64];
+    zx_part *read[MAX_CHILDREN] = {NULL};
     size_t count = 0;
     for (;; count++) {
         const char *const before = json->at;
         ZX_TRY(zx_json_next(json));
         if (json->kind == ZX_JSON_ARRAY_END) break;
-        if (json->kind != ZX_JSON_OBJECT || count == sizeof read / sizeof *read) {
+        if (json->kind != ZX_JSON_OBJECT || count == MAX_CHILDREN) {
             json->at = before;
             return zx_json_fail(json, "expected an array of at most 64 components");
         }
@@ -128,7 +129,10 @@ static zmlx_status read_parts(const zx_build *build, const zx_part_table *table,
     ZX_TRY(zx_arena_alloc(&build->store->arena, count * sizeof(zx_part), &memory));
     part->children = memory;
     part->child_count = count;
-    for (size_t i = 0; i < count; i++) part->children[i] = *read[i];
+    for (size_t i = 0; i < count; i++) {
+        assert(read[i] != NULL);
+        part->children[i] = *read[i];
+    }
     return ZMLX_OK;
 }
 

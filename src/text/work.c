@@ -57,7 +57,6 @@ void zx_work_fini(zx_work *work)
     zx_free(work->heap);
     zx_free(work->steps);
     zx_text_fini(&work->scratch);
-    zx_free(work->cache);
     *work = (zx_work){0};
 }
 

@@ -65,7 +65,6 @@ typedef struct zx_work { /* {0} is empty */
     zx_step *steps;
     size_t step_capacity;
     zx_text scratch;
-    struct zx_word_cache *cache;
 } zx_work;
 
 void zx_work_fini(zx_work *work);
