@@ -156,8 +156,7 @@ static zmlx_status call_block(zx_jrun *run, const zx_jnode *block, zx_jvalue *re
     return ZMLX_OK;
 }
 
-static zmlx_status call_loop(zx_jrun *run, zx_jloop *loop, const zx_jargs *args,
-                             zx_jvalue *result)
+static zmlx_status call_loop(zx_jrun *run, zx_jloop *loop, const zx_jargs *args, zx_jvalue *result)
 {
     if (args->count != 1 || args->named_count > 0)
         return zx_jfail(run, "loop() takes one argument (%zu given)",
@@ -172,8 +171,7 @@ bool zx_jvalue_is_callable(zx_jvalue value)
            value.kind == ZX_J_UNDEFINED;
 }
 
-zmlx_status zx_jvalue_call(zx_jrun *run, zx_jvalue callee, const zx_jargs *args,
-                           zx_jvalue *result)
+zmlx_status zx_jvalue_call(zx_jrun *run, zx_jvalue callee, const zx_jargs *args, zx_jvalue *result)
 {
     if (callee.kind == ZX_J_UNDEFINED) return zx_jundefined_fail(run, callee.as.undefined);
     if (callee.kind == ZX_J_MACRO) return zx_jmacro_call(run, callee.as.macro, args, result);

@@ -81,14 +81,14 @@ ZMLX_MUST_CHECK zmlx_status zx_jvalue_attribute(zx_jrun *run, zx_jvalue object, 
 ZMLX_MUST_CHECK zmlx_status zx_jvalue_item(zx_jrun *run, zx_jvalue object, zx_jvalue key,
                                            zx_jvalue *result);
 /* Python's getattr alone: *result is MISSING where there is no such attribute. */
-ZMLX_MUST_CHECK zmlx_status zx_jvalue_own_attribute(zx_jrun *run, zx_jvalue object,
-                                                    zx_jvalue name, zx_jvalue *result);
+ZMLX_MUST_CHECK zmlx_status zx_jvalue_own_attribute(zx_jrun *run, zx_jvalue object, zx_jvalue name,
+                                                    zx_jvalue *result);
 /* bounds: start, stop, step; MISSING or None where not given. */
 ZMLX_MUST_CHECK zmlx_status zx_jvalue_slice(zx_jrun *run, zx_jvalue object,
                                             const zx_jvalue bounds[3], zx_jvalue *result);
 /* The items [start, stop) by step of 'count', as Python's slice.indices; *taken is how many. */
-ZMLX_MUST_CHECK zmlx_status zx_jslice_indices(zx_jrun *run, const zx_jvalue bounds[3],
-                                              size_t count, int64_t range[3], size_t *taken);
+ZMLX_MUST_CHECK zmlx_status zx_jslice_indices(zx_jrun *run, const zx_jvalue bounds[3], size_t count,
+                                              int64_t range[3], size_t *taken);
 
 /* --- operators --- */
 
@@ -124,15 +124,14 @@ ZMLX_MUST_CHECK zmlx_status zx_jformat_value(zx_jrun *run, zx_jbuilder *builder,
                                              zx_jstring *spec);
 /* json.dumps(value, ...) */
 typedef struct zx_jjson_style {
-    zx_jvalue indent; /* MISSING: on one line */
+    zx_jvalue indent;                                 /* MISSING: on one line */
     const zx_jstring *item_separator, *key_separator; /* NULL: Python's default */
     bool ascii, sort_keys;
 } zx_jjson_style;
 ZMLX_MUST_CHECK zmlx_status zx_jvalue_json(zx_jrun *run, zx_jvalue value,
                                            const zx_jjson_style *style, zx_jvalue *string);
 /* datetime.strftime of run->now */
-ZMLX_MUST_CHECK zmlx_status zx_jstrftime(zx_jrun *run, const zx_jstring *format,
-                                         zx_jvalue *string);
+ZMLX_MUST_CHECK zmlx_status zx_jstrftime(zx_jrun *run, const zx_jstring *format, zx_jvalue *string);
 
 /* --- numbers --- */
 

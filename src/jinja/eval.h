@@ -23,8 +23,7 @@ struct zx_jmacro {
 
 ZMLX_MUST_CHECK zmlx_status zx_jframe_make(zx_jrun *run, zx_jframe *outer, size_t size,
                                            zx_jframe **frame);
-ZMLX_MUST_CHECK zmlx_status zx_jscope_enter(zx_jrun *run, zx_jframe *frame,
-                                            const zx_jscope *scope);
+ZMLX_MUST_CHECK zmlx_status zx_jscope_enter(zx_jrun *run, zx_jframe *frame, const zx_jscope *scope);
 void zx_jscope_leave(zx_jframe *frame, const zx_jscope *scope);
 zx_jvalue *zx_jslot_find(zx_jframe *frame, zx_jslot slot);
 /* A variable of the context: what the caller gave, what the top level set, a global function. */
@@ -34,9 +33,8 @@ zx_jvalue zx_jcontext_find(const zx_jrun *run, const zx_jstring *name);
 ZMLX_MUST_CHECK zmlx_status zx_jevaluate(zx_jrun *run, zx_jframe *frame, const zx_jnode *node,
                                          zx_jvalue *value);
 /* Calls node (a CALL), with 'caller' as a further keyword unless it is MISSING. */
-ZMLX_MUST_CHECK zmlx_status zx_jevaluate_call(zx_jrun *run, zx_jframe *frame,
-                                              const zx_jnode *node, zx_jvalue caller,
-                                              zx_jvalue *value);
+ZMLX_MUST_CHECK zmlx_status zx_jevaluate_call(zx_jrun *run, zx_jframe *frame, const zx_jnode *node,
+                                              zx_jvalue caller, zx_jvalue *value);
 
 /* eval_stmt.c */
 ZMLX_MUST_CHECK zmlx_status zx_jexecute(zx_jrun *run, zx_jframe *frame, const zx_jnode *first,

@@ -16,8 +16,7 @@ static zmlx_status eval_const(zx_jrun *run, zx_jframe *frame, const zx_jnode *no
     return ZMLX_OK;
 }
 
-static zmlx_status eval_name(zx_jrun *run, zx_jframe *frame, const zx_jnode *node,
-                             zx_jvalue *value)
+static zmlx_status eval_name(zx_jrun *run, zx_jframe *frame, const zx_jnode *node, zx_jvalue *value)
 {
     *value = *zx_jslot_find(frame, node->slot);
     if (value->kind != ZX_J_MISSING) return ZMLX_OK;
@@ -38,8 +37,7 @@ static zmlx_status eval_items(zx_jrun *run, zx_jframe *frame, const zx_jnode *no
     return ZMLX_OK;
 }
 
-static zmlx_status eval_dict(zx_jrun *run, zx_jframe *frame, const zx_jnode *node,
-                             zx_jvalue *value)
+static zmlx_status eval_dict(zx_jrun *run, zx_jframe *frame, const zx_jnode *node, zx_jvalue *value)
 {
     ZX_TRY(zx_jdict_make(run, ZX_J_DICT, value));
     for (const zx_jnode *pair = node->items; pair != NULL; pair = pair->next) {
@@ -74,8 +72,7 @@ static zmlx_status eval_and_or(zx_jrun *run, zx_jframe *frame, const zx_jnode *n
     return zx_jevaluate(run, frame, node->right, value);
 }
 
-static zmlx_status eval_not(zx_jrun *run, zx_jframe *frame, const zx_jnode *node,
-                            zx_jvalue *value)
+static zmlx_status eval_not(zx_jrun *run, zx_jframe *frame, const zx_jnode *node, zx_jvalue *value)
 {
     ZX_TRY(zx_jevaluate(run, frame, node->left, value));
     *value = zx_jbool(!zx_jvalue_is_true(*value));
@@ -115,8 +112,7 @@ static zmlx_status eval_compare(zx_jrun *run, zx_jframe *frame, const zx_jnode *
     zx_jvalue left, right;
     bool holds = true;
     ZX_TRY(zx_jevaluate(run, frame, node->left, &left));
-    for (const zx_jnode *operand = node->items; operand != NULL && holds;
-         operand = operand->next) {
+    for (const zx_jnode *operand = node->items; operand != NULL && holds; operand = operand->next) {
         ZX_TRY(zx_jevaluate(run, frame, operand->left, &right));
         run->line = node->line;
         ZX_TRY(compare(run, operand, left, right, &holds));
@@ -145,8 +141,7 @@ static zmlx_status eval_binary(zx_jrun *run, zx_jframe *frame, const zx_jnode *n
     return binaries[node->kind](run, left, right, value);
 }
 
-static zmlx_status eval_sign(zx_jrun *run, zx_jframe *frame, const zx_jnode *node,
-                             zx_jvalue *value)
+static zmlx_status eval_sign(zx_jrun *run, zx_jframe *frame, const zx_jnode *node, zx_jvalue *value)
 {
     zx_jvalue operand;
     ZX_TRY(zx_jevaluate(run, frame, node->left, &operand));
@@ -189,8 +184,7 @@ static zmlx_status eval_attribute(zx_jrun *run, zx_jframe *frame, const zx_jnode
     return zx_jvalue_attribute(run, object, node->value, value);
 }
 
-static zmlx_status eval_item(zx_jrun *run, zx_jframe *frame, const zx_jnode *node,
-                             zx_jvalue *value)
+static zmlx_status eval_item(zx_jrun *run, zx_jframe *frame, const zx_jnode *node, zx_jvalue *value)
 {
     zx_jvalue object, key;
     ZX_TRY(zx_jevaluate(run, frame, node->left, &object));
@@ -267,15 +261,15 @@ static zmlx_status add_star(zx_jrun *run, arg_room *room, zx_jargs *args, zx_jva
     }
 }
 
-static zmlx_status eval_args(zx_jrun *run, zx_jframe *frame, const zx_jnode *first,
-                             arg_room *room, zx_jargs *args)
+static zmlx_status eval_args(zx_jrun *run, zx_jframe *frame, const zx_jnode *first, arg_room *room,
+                             zx_jargs *args)
 {
     room->item_room = room->named_room = FEW_ARGS;
     *args = (zx_jargs){.items = room->items, .named = room->named};
     for (const zx_jnode *arg = first; arg != NULL; arg = arg->next) {
         zx_jvalue value;
-        const bool is_plain = arg->kind != ZX_JN_KEYWORD && arg->kind != ZX_JN_STAR &&
-                              arg->kind != ZX_JN_DOUBLE_STAR;
+        const bool is_plain =
+            arg->kind != ZX_JN_KEYWORD && arg->kind != ZX_JN_STAR && arg->kind != ZX_JN_DOUBLE_STAR;
         ZX_TRY(zx_jevaluate(run, frame, is_plain ? arg : arg->left, &value));
         if (is_plain) {
             ZX_TRY(add_item(run, room, args, value));
@@ -311,8 +305,7 @@ zmlx_status zx_jevaluate_call(zx_jrun *run, zx_jframe *frame, const zx_jnode *no
     return zx_jvalue_call(run, callee, &args, value);
 }
 
-static zmlx_status eval_call(zx_jrun *run, zx_jframe *frame, const zx_jnode *node,
-                             zx_jvalue *value)
+static zmlx_status eval_call(zx_jrun *run, zx_jframe *frame, const zx_jnode *node, zx_jvalue *value)
 {
     return zx_jevaluate_call(run, frame, node, zx_jmissing(), value);
 }
@@ -344,19 +337,15 @@ static zmlx_status eval_builtin(zx_jrun *run, zx_jframe *frame, const zx_jnode *
 }
 
 static const eval_fn evaluators[ZX_JN_KINDS] = {
-    [ZX_JN_CONST] = eval_const,         [ZX_JN_NAME] = eval_name,
-    [ZX_JN_TUPLE] = eval_items,         [ZX_JN_LIST] = eval_items,
-    [ZX_JN_DICT] = eval_dict,           [ZX_JN_CONDITION] = eval_condition,
-    [ZX_JN_OR] = eval_and_or,           [ZX_JN_AND] = eval_and_or,
-    [ZX_JN_NOT] = eval_not,             [ZX_JN_COMPARE] = eval_compare,
-    [ZX_JN_ADD] = eval_binary,          [ZX_JN_SUB] = eval_binary,
-    [ZX_JN_MUL] = eval_binary,          [ZX_JN_DIV] = eval_binary,
-    [ZX_JN_FLOORDIV] = eval_binary,     [ZX_JN_MOD] = eval_binary,
-    [ZX_JN_POW] = eval_binary,          [ZX_JN_CONCAT] = eval_concat,
-    [ZX_JN_NEG] = eval_sign,            [ZX_JN_POS] = eval_sign,
-    [ZX_JN_ATTRIBUTE] = eval_attribute, [ZX_JN_ITEM] = eval_item,
-    [ZX_JN_SLICE] = eval_slice,         [ZX_JN_CALL] = eval_call,
-    [ZX_JN_FILTER] = eval_builtin,      [ZX_JN_TEST] = eval_builtin,
+    [ZX_JN_CONST] = eval_const,     [ZX_JN_NAME] = eval_name,    [ZX_JN_TUPLE] = eval_items,
+    [ZX_JN_LIST] = eval_items,      [ZX_JN_DICT] = eval_dict,    [ZX_JN_CONDITION] = eval_condition,
+    [ZX_JN_OR] = eval_and_or,       [ZX_JN_AND] = eval_and_or,   [ZX_JN_NOT] = eval_not,
+    [ZX_JN_COMPARE] = eval_compare, [ZX_JN_ADD] = eval_binary,   [ZX_JN_SUB] = eval_binary,
+    [ZX_JN_MUL] = eval_binary,      [ZX_JN_DIV] = eval_binary,   [ZX_JN_FLOORDIV] = eval_binary,
+    [ZX_JN_MOD] = eval_binary,      [ZX_JN_POW] = eval_binary,   [ZX_JN_CONCAT] = eval_concat,
+    [ZX_JN_NEG] = eval_sign,        [ZX_JN_POS] = eval_sign,     [ZX_JN_ATTRIBUTE] = eval_attribute,
+    [ZX_JN_ITEM] = eval_item,       [ZX_JN_SLICE] = eval_slice,  [ZX_JN_CALL] = eval_call,
+    [ZX_JN_FILTER] = eval_builtin,  [ZX_JN_TEST] = eval_builtin,
 };
 
 zmlx_status zx_jevaluate(zx_jrun *run, zx_jframe *frame, const zx_jnode *node, zx_jvalue *value)

@@ -56,12 +56,11 @@ static zmlx_status filter_items(zx_jrun *run, zx_jframe *frame, const zx_jnode *
     ZX_TRY(zx_jalloc(run, 1, sizeof(condition), &memory));
     condition *const filter = memory;
     *filter = (condition){.node = node, .outer = frame};
-    return zx_jiter_lazy(run,
-                         &(zx_jiter){.next = next_that_holds,
-                                     .type = "generator",
-                                     .source = *iterable,
-                                     .state = filter},
-                         iterable);
+    return zx_jiter_lazy(
+        run,
+        &(zx_jiter){
+            .next = next_that_holds, .type = "generator", .source = *iterable, .state = filter},
+        iterable);
 }
 
 /* --- the loop --- */

@@ -26,8 +26,7 @@ zx_jvalue zx_jcontext_find(const zx_jrun *run, const zx_jstring *name)
 {
     if (zx_jstring_is(name, "self")) return (zx_jvalue){.kind = ZX_J_SELF};
     zx_jvalue found = zx_jmissing();
-    if (run->exported != NULL)
-        found = zx_jdict_find(run, run->exported, name->bytes, name->length);
+    if (run->exported != NULL) found = zx_jdict_find(run, run->exported, name->bytes, name->length);
     if (found.kind == ZX_J_MISSING)
         found = zx_jdict_find(run, run->variables, name->bytes, name->length);
     if (found.kind != ZX_J_MISSING) return found;
@@ -120,8 +119,7 @@ static zmlx_status check_members(zx_jrun *run, zx_jframe *frame, const zx_jnode 
 static zmlx_status export_names(zx_jrun *run, zx_jframe *frame, const zx_jnode *target)
 {
     if (target->kind == ZX_JN_NAME)
-        return zx_jdict_set(run, run->exported, target->value,
-                            *zx_jslot_find(frame, target->slot));
+        return zx_jdict_set(run, run->exported, target->value, *zx_jslot_find(frame, target->slot));
     for (const zx_jnode *item = target->items; item != NULL; item = item->next)
         ZX_TRY(export_names(run, frame, item));
     return ZMLX_OK;
@@ -236,8 +234,7 @@ static zmlx_status exec_filter_block(zx_jrun *run, zx_jframe *frame, const zx_jn
 
 /* --- the rest --- */
 
-static zmlx_status exec_if(zx_jrun *run, zx_jframe *frame, const zx_jnode *node,
-                           zx_jsignal *signal)
+static zmlx_status exec_if(zx_jrun *run, zx_jframe *frame, const zx_jnode *node, zx_jsignal *signal)
 {
     for (;;) {
         zx_jvalue test;
@@ -349,13 +346,20 @@ static zmlx_status exec_leave(zx_jrun *run, zx_jframe *frame, const zx_jnode *no
 }
 
 static const exec_fn executors[ZX_JN_KINDS] = {
-    [ZX_JN_OUTPUT] = exec_output,          [ZX_JN_IF] = exec_if,
-    [ZX_JN_FOR] = zx_jexecute_for,         [ZX_JN_SET] = exec_set,
-    [ZX_JN_SET_BLOCK] = exec_set_block,    [ZX_JN_MACRO] = exec_macro,
-    [ZX_JN_CALL_BLOCK] = exec_call_block,  [ZX_JN_FILTER_BLOCK] = exec_filter_block,
-    [ZX_JN_WITH] = exec_with,              [ZX_JN_AUTOESCAPE] = exec_autoescape,
-    [ZX_JN_BLOCK] = exec_block,            [ZX_JN_GENERATION] = exec_generation,
-    [ZX_JN_LOAD] = exec_load,              [ZX_JN_BREAK] = exec_leave,
+    [ZX_JN_OUTPUT] = exec_output,
+    [ZX_JN_IF] = exec_if,
+    [ZX_JN_FOR] = zx_jexecute_for,
+    [ZX_JN_SET] = exec_set,
+    [ZX_JN_SET_BLOCK] = exec_set_block,
+    [ZX_JN_MACRO] = exec_macro,
+    [ZX_JN_CALL_BLOCK] = exec_call_block,
+    [ZX_JN_FILTER_BLOCK] = exec_filter_block,
+    [ZX_JN_WITH] = exec_with,
+    [ZX_JN_AUTOESCAPE] = exec_autoescape,
+    [ZX_JN_BLOCK] = exec_block,
+    [ZX_JN_GENERATION] = exec_generation,
+    [ZX_JN_LOAD] = exec_load,
+    [ZX_JN_BREAK] = exec_leave,
     [ZX_JN_CONTINUE] = exec_leave,
 };
 

@@ -160,8 +160,7 @@ static zmlx_status add_attribute(zx_jrun *run, const zx_jpair *pair, zx_jbuilder
 static zmlx_status do_xmlattr(zx_jrun *run, const zx_jcall *call, zx_jvalue *result)
 {
     zx_jbuilder builder = {0};
-    if (call->self.kind == ZX_J_UNDEFINED)
-        return zx_jundefined_fail(run, call->self.as.undefined);
+    if (call->self.kind == ZX_J_UNDEFINED) return zx_jundefined_fail(run, call->self.as.undefined);
     if (call->self.kind != ZX_J_DICT) return zx_jfail(run, "a dict is wanted");
     for (size_t i = 0; i < call->self.as.dict->count; i++)
         ZX_TRY(add_attribute(run, &call->self.as.dict->pairs[i], &builder));

@@ -26,10 +26,8 @@ static zmlx_status copy_args(zx_jrun *run, const zx_jargs *from, zx_jargs *to)
     ZX_TRY(zx_jalloc(run, from->named_count, sizeof(zx_jpair), &named));
     if (from->count > 0) memcpy(items, from->items, from->count * sizeof(zx_jvalue));
     if (from->named_count > 0) memcpy(named, from->named, from->named_count * sizeof(zx_jpair));
-    *to = (zx_jargs){.items = items,
-                     .count = from->count,
-                     .named = named,
-                     .named_count = from->named_count};
+    *to = (zx_jargs){
+        .items = items, .count = from->count, .named = named, .named_count = from->named_count};
     return ZMLX_OK;
 }
 
@@ -41,8 +39,7 @@ static zmlx_status make_lazy(zx_jrun *run, const zx_jcall *call, next_fn next, l
     *state = memory;
     ZX_TRY(copy_args(run, call->all, &(*state)->args));
     return zx_jiter_lazy(
-        run,
-        &(zx_jiter){.next = next, .type = "generator", .source = call->self, .state = *state},
+        run, &(zx_jiter){.next = next, .type = "generator", .source = call->self, .state = *state},
         result);
 }
 
@@ -144,8 +141,8 @@ static zmlx_status next_selected(zx_jrun *run, zx_jiter *iter, zx_jvalue *item)
     }
 }
 
-static zmlx_status select_items(zx_jrun *run, const zx_jcall *call, bool is_attribute,
-                                bool negated, zx_jvalue *result)
+static zmlx_status select_items(zx_jrun *run, const zx_jcall *call, bool is_attribute, bool negated,
+                                zx_jvalue *result)
 {
     lazy *state = NULL;
     ZX_TRY(make_lazy(run, call, next_selected, &state, result));
@@ -286,8 +283,7 @@ static zmlx_status next_slice(zx_jrun *run, zx_jiter *iter, zx_jvalue *item)
     const int64_t begin = index * each + (index < extra ? index : extra);
     const int64_t end = begin + each + (index < extra ? 1 : 0);
     ZX_TRY(zx_jlist_make(run, ZX_J_LIST, 0, item));
-    for (int64_t i = begin; i < end; i++)
-        ZX_TRY(zx_jlist_add(run, item->as.list, list->items[i]));
+    for (int64_t i = begin; i < end; i++) ZX_TRY(zx_jlist_add(run, item->as.list, list->items[i]));
     if (is_filled(state) && index >= extra) ZX_TRY(zx_jlist_add(run, item->as.list, state->fill));
     return ZMLX_OK;
 }

@@ -132,8 +132,7 @@ static zmlx_status make_multiple_key(zx_jrun *run, zx_jvalue item, const key_rul
     return ZMLX_OK;
 }
 
-typedef zmlx_status (*key_fn)(zx_jrun *run, zx_jvalue item, const key_rule *rule,
-                              zx_jvalue *key);
+typedef zmlx_status (*key_fn)(zx_jrun *run, zx_jvalue item, const key_rule *rule, zx_jvalue *key);
 
 /* A sorted list of the items, and the keys in the same order. */
 static zmlx_status sort_by(zx_jrun *run, zx_jvalue iterable, key_fn make, const key_rule *rule,
@@ -172,8 +171,7 @@ static zmlx_status do_dictsort(zx_jrun *run, const zx_jcall *call, zx_jvalue *re
         else if (!zx_jstring_is(by, "key"))
             return zx_jfail(run, "you can only sort by either \"key\" or \"value\"");
     }
-    if (call->self.kind == ZX_J_UNDEFINED)
-        return zx_jundefined_fail(run, call->self.as.undefined);
+    if (call->self.kind == ZX_J_UNDEFINED) return zx_jundefined_fail(run, call->self.as.undefined);
     if (call->self.kind != ZX_J_DICT)
         return zx_jfail(run, "a dict is wanted, not '%s'", zx_jvalue_type(call->self));
     zx_jview view = {.dict = call->self.as.dict, .kind = ZX_J_ITEMS};
@@ -223,8 +221,7 @@ static zmlx_status do_groupby(zx_jrun *run, const zx_jcall *call, zx_jvalue *res
 
 /* --- one value out of many --- */
 
-static zmlx_status find_extreme(zx_jrun *run, const zx_jcall *call, bool largest,
-                                zx_jvalue *result)
+static zmlx_status find_extreme(zx_jrun *run, const zx_jcall *call, bool largest, zx_jvalue *result)
 {
     const key_rule rule = {.attribute = call->arg[1],
                            .case_sensitive = zx_jarg_true(call->arg[0], false)};
@@ -240,8 +237,8 @@ static zmlx_status find_extreme(zx_jrun *run, const zx_jcall *call, bool largest
         ZX_TRY(zx_jiter_next(run, iter, &item));
         if (item.kind == ZX_J_MISSING) return ZMLX_OK;
         ZX_TRY(make_key(run, item, &rule, &key));
-        ZX_TRY(zx_jvalue_less(run, largest ? best : key, largest ? key : best,
-                              largest ? ">" : "<", &better));
+        ZX_TRY(zx_jvalue_less(run, largest ? best : key, largest ? key : best, largest ? ">" : "<",
+                              &better));
         if (!better) continue;
         best = key;
         *result = item;

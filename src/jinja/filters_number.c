@@ -93,8 +93,7 @@ static zmlx_status do_round(zx_jrun *run, const zx_jcall *call, zx_jvalue *resul
     const bool up = zx_jstring_is(method, "ceil"), down = zx_jstring_is(method, "floor");
     if (!up && !down && !zx_jstring_is(method, "common"))
         return zx_jfail(run, "method must be common, ceil or floor");
-    if (call->self.kind == ZX_J_UNDEFINED)
-        return zx_jundefined_fail(run, call->self.as.undefined);
+    if (call->self.kind == ZX_J_UNDEFINED) return zx_jundefined_fail(run, call->self.as.undefined);
     if (!zx_jvalue_is_number(call->self))
         return zx_jfail(run, "type %s cannot be rounded", zx_jvalue_type(call->self));
     ZX_TRY(zx_jarg_int_or(run, call->arg[0], "the precision", 0, &precision));
@@ -144,8 +143,7 @@ static zmlx_status do_int(zx_jrun *run, const zx_jcall *call, zx_jvalue *result)
 static zmlx_status do_float(zx_jrun *run, const zx_jcall *call, zx_jvalue *result)
 {
     *result = zx_jfloat(0);
-    if (call->self.kind == ZX_J_UNDEFINED)
-        return zx_jundefined_fail(run, call->self.as.undefined);
+    if (call->self.kind == ZX_J_UNDEFINED) return zx_jundefined_fail(run, call->self.as.undefined);
     if (!to_float(call->self, &result->as.number) && call->arg[0].kind != ZX_J_MISSING)
         *result = call->arg[0];
     return ZMLX_OK;
@@ -160,15 +158,14 @@ static zmlx_status do_filesizeformat(zx_jrun *run, const zx_jcall *call, zx_jval
     const double base = binary ? 1024 : 1000;
     double bytes = 0, unit = base;
     zx_jbuilder builder = {0};
-    if (call->self.kind == ZX_J_UNDEFINED)
-        return zx_jundefined_fail(run, call->self.as.undefined);
+    if (call->self.kind == ZX_J_UNDEFINED) return zx_jundefined_fail(run, call->self.as.undefined);
     if (!to_float(call->self, &bytes)) return zx_jfail(run, "could not convert the size to float");
     if (bytes < base) {
         int64_t whole = 0;
         ZX_TRY(zx_jnumber_truncate(run, bytes, &whole));
         const bool one = !(bytes < 1) && !(bytes > 1);
-        ZX_TRY(zx_jbuilder_format(run, &builder, one ? "%lld Byte" : "%lld Bytes",
-                                  (long long)whole));
+        ZX_TRY(
+            zx_jbuilder_format(run, &builder, one ? "%lld Byte" : "%lld Bytes", (long long)whole));
         return zx_jbuilder_finish(run, &builder, result);
     }
     size_t i = 0;

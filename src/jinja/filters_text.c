@@ -125,8 +125,7 @@ static zmlx_status do_indent(zx_jrun *run, const zx_jcall *call, zx_jvalue *resu
     zx_jvalue indent, text, lines;
     zx_jbuilder builder = {0};
     ZX_TRY(make_indent(run, call->arg[0], &indent));
-    if (call->self.kind == ZX_J_UNDEFINED)
-        return zx_jundefined_fail(run, call->self.as.undefined);
+    if (call->self.kind == ZX_J_UNDEFINED) return zx_jundefined_fail(run, call->self.as.undefined);
     if (call->self.kind != ZX_J_STRING)
         return zx_jfail(run, "a string is wanted, not '%s'", zx_jvalue_type(call->self));
     ZX_TRY(zx_jstring_borrow(run, "\n", 1, &text)); /* so that a last empty line counts */
@@ -183,8 +182,7 @@ static zmlx_status do_wordwrap(zx_jrun *run, const zx_jcall *call, zx_jvalue *re
                             .break_on_hyphens = zx_jarg_true(call->arg[3], true)};
     zx_jvalue separator = call->arg[2], lines;
     zx_jbuilder builder = {0};
-    if (call->self.kind == ZX_J_UNDEFINED)
-        return zx_jundefined_fail(run, call->self.as.undefined);
+    if (call->self.kind == ZX_J_UNDEFINED) return zx_jundefined_fail(run, call->self.as.undefined);
     if (call->self.kind != ZX_J_STRING)
         return zx_jfail(run, "a string is wanted, not '%s'", zx_jvalue_type(call->self));
     ZX_TRY(zx_jarg_int_or(run, call->arg[0], "the width", 79, &style.width));
@@ -285,7 +283,8 @@ static zmlx_status do_tojson(zx_jrun *run, const zx_jcall *call, zx_jvalue *resu
 
 static zmlx_status add_quoted(zx_jrun *run, zx_jbuilder *builder, zx_jvalue value, bool in_query)
 {
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~";
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~";
     zx_jvalue text;
     ZX_TRY(zx_jvalue_string(run, value, &text));
     ZX_TRY(zx_jrun_pay_bytes(run, text.as.string->length));

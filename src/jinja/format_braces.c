@@ -106,8 +106,7 @@ static zmlx_status format_number(zx_jrun *run, zx_jbuilder *builder, zx_jvalue v
     return zx_jformat_integer(run, builder, integer, spec);
 }
 
-zmlx_status zx_jformat_value(zx_jrun *run, zx_jbuilder *builder, zx_jvalue value,
-                             zx_jstring *text)
+zmlx_status zx_jformat_value(zx_jrun *run, zx_jbuilder *builder, zx_jvalue value, zx_jstring *text)
 {
     zx_jspec spec;
     if (text->length == 0) return zx_jvalue_print(run, builder, value);
@@ -151,8 +150,8 @@ static zmlx_status find_argument(formatter *all, const zx_jstring *name, zx_jval
             *value = all->args->named[i].value;
             if (zx_jstring_same(all->args->named[i].key.as.string, name)) return ZMLX_OK;
         }
-        return zx_jfail(run, "no argument named '%.*s'",
-                        name->length < 60 ? (int)name->length : 60, name->bytes);
+        return zx_jfail(run, "no argument named '%.*s'", name->length < 60 ? (int)name->length : 60,
+                        name->bytes);
     }
     if (overflow || index >= (int64_t)all->args->count)
         return zx_jfail(run, "replacement index %lld out of range", (long long)index);
@@ -161,14 +160,13 @@ static zmlx_status find_argument(formatter *all, const zx_jstring *name, zx_jval
 }
 
 /* One ".name" or "[key]" behind a field's argument. */
-static zmlx_status find_member(formatter *all, const zx_jstring *path, size_t *at,
-                               zx_jvalue *value)
+static zmlx_status find_member(formatter *all, const zx_jstring *path, size_t *at, zx_jvalue *value)
 {
     zx_jrun *const run = all->run;
     const bool is_attribute = path->bytes[*at] == '.';
     const size_t start = ++*at;
-    while (*at < path->length && (is_attribute ? strchr(".[", path->bytes[*at]) == NULL
-                                               : path->bytes[*at] != ']'))
+    while (*at < path->length &&
+           (is_attribute ? strchr(".[", path->bytes[*at]) == NULL : path->bytes[*at] != ']'))
         ++*at;
     const zx_jstring name = {.bytes = path->bytes + start, .length = *at - start};
     if (name.length == 0) return zx_jfail(run, "empty attribute in format string");
@@ -261,8 +259,7 @@ static size_t find_close(const zx_jstring *text, size_t at)
 static zmlx_status format_fields(formatter *all, const zx_jstring *text, int nesting,
                                  zx_jbuilder *builder)
 {
-    if (nesting > MAX_NESTED_FIELDS)
-        return zx_jfail(all->run, "max string recursion exceeded");
+    if (nesting > MAX_NESTED_FIELDS) return zx_jfail(all->run, "max string recursion exceeded");
     for (size_t at = 0; at < text->length;) {
         const char c = text->bytes[at];
         if (c != '{' && c != '}') {

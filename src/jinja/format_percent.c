@@ -157,15 +157,13 @@ static zmlx_status add_field(percent *all, zx_jbuilder *builder)
         one.spec.fill = '0';
     }
     if (strchr("diuoxX", type) != NULL) return add_integer(all, &one, value, builder);
-    if (value.kind == ZX_J_UNDEFINED)
-        return zx_jundefined_fail(all->run, value.as.undefined);
+    if (value.kind == ZX_J_UNDEFINED) return zx_jundefined_fail(all->run, value.as.undefined);
     if (!zx_jvalue_is_number(value))
         return zx_jfail(all->run, "must be real number, not %s", zx_jvalue_type(value));
     return zx_jformat_float(all->run, builder, zx_jvalue_number(value), &one.spec);
 }
 
-zmlx_status zx_jformat_percent(zx_jrun *run, zx_jstring *format, zx_jvalue value,
-                               zx_jvalue *result)
+zmlx_status zx_jformat_percent(zx_jrun *run, zx_jstring *format, zx_jvalue value, zx_jvalue *result)
 {
     percent all = {.run = run, .text = format, .values = value, .markup = format->markup};
     zx_jbuilder builder = {0};

@@ -17,7 +17,8 @@ static zmlx_status do_range(zx_jrun *run, const zx_jcall *call, zx_jvalue *resul
     int64_t given[3] = {0, 0, 1};
     const size_t count = call->all->count;
     if (call->all->named_count > 0) return zx_jfail(run, "range() takes no keyword arguments");
-    if (count < 1 || count > 3) return zx_jfail(run, "range takes 1 to 3 arguments, not %zu", count);
+    if (count < 1 || count > 3)
+        return zx_jfail(run, "range takes 1 to 3 arguments, not %zu", count);
     for (size_t i = 0; i < count; i++) {
         int64_t *const into = &given[count == 1 ? 1 : i];
         ZX_TRY(zx_jarg_int(run, call->all->items[i], "a range's argument", into));
@@ -33,8 +34,7 @@ static zmlx_status do_range(zx_jrun *run, const zx_jcall *call, zx_jvalue *resul
     void *memory = NULL;
     ZX_TRY(zx_jalloc(run, 1, sizeof(zx_jrange), &memory));
     zx_jrange *const range = memory;
-    *range = (zx_jrange){
-        .start = given[0], .stop = given[1], .step = given[2], .count = items};
+    *range = (zx_jrange){.start = given[0], .stop = given[1], .step = given[2], .count = items};
     *result = (zx_jvalue){.kind = ZX_J_RANGE, .as.range = range};
     return ZMLX_OK;
 }
@@ -84,8 +84,7 @@ static zmlx_status do_namespace(zx_jrun *run, const zx_jcall *call, zx_jvalue *r
     ZX_TRY(make_dict(run, call, ZX_J_NAMESPACE, result));
     for (size_t i = 0; i < result->as.dict->count; i++) {
         const zx_jvalue key = result->as.dict->pairs[i].key;
-        if (key.kind == ZX_J_STRING && key.as.string->length > 0 &&
-            key.as.string->bytes[0] == '_')
+        if (key.kind == ZX_J_STRING && key.as.string->length > 0 && key.as.string->bytes[0] == '_')
             return zx_jfail(run, "a namespace's names do not begin with '_'");
     }
     return ZMLX_OK;

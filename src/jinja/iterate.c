@@ -82,9 +82,8 @@ static zmlx_status next_of_loop(zx_jrun *run, zx_jiter *iter, zx_jvalue *item)
 typedef zmlx_status (*next_fn)(zx_jrun *run, zx_jiter *iter, zx_jvalue *item);
 
 static const next_fn forwards[ZX_J_KINDS] = {
-    [ZX_J_UNDEFINED] = next_of_nothing, [ZX_J_STRING] = next_of_string,
-    [ZX_J_LIST] = next_of_list,         [ZX_J_TUPLE] = next_of_list,
-    [ZX_J_DICT] = next_of_dict,         [ZX_J_VIEW] = next_of_view,
+    [ZX_J_UNDEFINED] = next_of_nothing, [ZX_J_STRING] = next_of_string, [ZX_J_LIST] = next_of_list,
+    [ZX_J_TUPLE] = next_of_list,        [ZX_J_DICT] = next_of_dict,     [ZX_J_VIEW] = next_of_view,
     [ZX_J_RANGE] = next_of_range,       [ZX_J_LOOP] = next_of_loop,
 };
 
@@ -133,8 +132,7 @@ zmlx_status zx_jlist_from(zx_jrun *run, zx_jvalue iterable, zx_jvalue *list)
     bool has_length = false;
     size_t length = 0;
     ZX_TRY(zx_jiter_make(run, iterable, &iter));
-    if (iterable.kind != ZX_J_LOOP)
-        ZX_TRY(zx_jvalue_length(run, iterable, &has_length, &length));
+    if (iterable.kind != ZX_J_LOOP) ZX_TRY(zx_jvalue_length(run, iterable, &has_length, &length));
     ZX_TRY(zx_jlist_make(run, ZX_J_LIST, has_length ? length : 0, list));
     for (;;) {
         zx_jvalue item;
@@ -174,8 +172,7 @@ static zmlx_status previous_point(zx_jrun *run, zx_jiter *iter, zx_jvalue *item)
     return zx_jstring_borrow(run, text->bytes + iter->at, bytes, item);
 }
 
-zmlx_status zx_jiter_reversed(zx_jrun *run, zx_jvalue value, bool *reversible,
-                              zx_jvalue *iterator)
+zmlx_status zx_jiter_reversed(zx_jrun *run, zx_jvalue value, bool *reversible, zx_jvalue *iterator)
 {
     zx_jiter model = {.next = previous_item, .type = "reversed", .source = value};
     bool has_length = false;
@@ -238,7 +235,8 @@ zmlx_status zx_jlist_sort(zx_jrun *run, zx_jlist *items, zx_jlist *keys, bool re
     sorted *const rows = rows_memory;
     /* Reversed before and after, so that equal items keep their order. */
     for (size_t i = 0; i < count; i++)
-        rows[reverse ? count - 1 - i : i] = (sorted){.key = keys->items[i], .item = items->items[i]};
+        rows[reverse ? count - 1 - i : i] =
+            (sorted){.key = keys->items[i], .item = items->items[i]};
     ZX_TRY(merge_sort(run, rows, scratch, count));
     for (size_t i = 0; i < count; i++) {
         const sorted *const row = &rows[reverse ? count - 1 - i : i];

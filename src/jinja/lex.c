@@ -110,7 +110,7 @@ static size_t match_close(const lexer *lex, size_t at, const char *mark, bool pl
 {
     if (looking_at(lex, at, mark)) {
         const size_t end = at + 2;
-        return 2 + (plus && end < lex->length && lex->text[end] == '\n');
+        return plus && end < lex->length && lex->text[end] == '\n' ? 3 : 2;
     }
     if (at + 1 >= lex->length || !looking_at(lex, at + 1, mark)) return 0;
     if (plus && lex->text[at] == '+') return 3;
@@ -158,8 +158,10 @@ static void move_to(lexer *lex, size_t end)
     lex->at = end;
 }
 
+/* A comment that begins where the template ends is none to jinja2, and neither is a raw block. */
 static zmlx_status lex_comment(lexer *lex, size_t start)
 {
+    if (lex->at == lex->length) return ZMLX_OK;
     for (size_t at = lex->at; at < lex->length; at++) {
         const size_t close = match_close(lex, at, "#}", true);
         if (close == 0) continue;
@@ -171,6 +173,7 @@ static zmlx_status lex_comment(lexer *lex, size_t start)
 
 static zmlx_status lex_raw(lexer *lex, size_t start)
 {
+    if (lex->at == lex->length) return ZMLX_OK;
     for (size_t at = lex->at; at < lex->length; at++) {
         size_t end = 0;
         if (lex->text[at] != '{' || !match_word_tag(lex, at, "endraw", true, &end)) continue;
@@ -189,12 +192,12 @@ typedef struct operator_row {
 } operator_row;
 
 static const operator_row operators[] = {
-    {"//", ZX_JT_FLOORDIV}, {"**", ZX_JT_POW},     {"==", ZX_JT_EQ},       {"!=", ZX_JT_NE},
-    {">=", ZX_JT_GE},       {"<=", ZX_JT_LE},      {"+", ZX_JT_ADD},       {"-", ZX_JT_SUB},
-    {"/", ZX_JT_DIV},       {"*", ZX_JT_MUL},      {"%", ZX_JT_MOD},       {"~", ZX_JT_TILDE},
-    {"[", ZX_JT_LBRACKET},  {"]", ZX_JT_RBRACKET}, {"(", ZX_JT_LPAREN},    {")", ZX_JT_RPAREN},
-    {"{", ZX_JT_LBRACE},    {"}", ZX_JT_RBRACE},   {">", ZX_JT_GT},        {"<", ZX_JT_LT},
-    {"=", ZX_JT_ASSIGN},    {".", ZX_JT_DOT},      {":", ZX_JT_COLON},     {"|", ZX_JT_PIPE},
+    {"//", ZX_JT_FLOORDIV}, {"**", ZX_JT_POW},      {"==", ZX_JT_EQ},    {"!=", ZX_JT_NE},
+    {">=", ZX_JT_GE},       {"<=", ZX_JT_LE},       {"+", ZX_JT_ADD},    {"-", ZX_JT_SUB},
+    {"/", ZX_JT_DIV},       {"*", ZX_JT_MUL},       {"%", ZX_JT_MOD},    {"~", ZX_JT_TILDE},
+    {"[", ZX_JT_LBRACKET},  {"]", ZX_JT_RBRACKET},  {"(", ZX_JT_LPAREN}, {")", ZX_JT_RPAREN},
+    {"{", ZX_JT_LBRACE},    {"}", ZX_JT_RBRACE},    {">", ZX_JT_GT},     {"<", ZX_JT_LT},
+    {"=", ZX_JT_ASSIGN},    {".", ZX_JT_DOT},       {":", ZX_JT_COLON},  {"|", ZX_JT_PIPE},
     {",", ZX_JT_COMMA},     {";", ZX_JT_SEMICOLON},
 };
 
@@ -386,8 +389,8 @@ static zmlx_status lex_template(lexer *lex)
             ZX_TRY(lex_comment(lex, at));
             continue;
         }
-        ZX_TRY(add_token(lex, kind == '%' ? ZX_JT_BLOCK_BEGIN : ZX_JT_VARIABLE_BEGIN, at,
-                         zx_jnone()));
+        ZX_TRY(
+            add_token(lex, kind == '%' ? ZX_JT_BLOCK_BEGIN : ZX_JT_VARIABLE_BEGIN, at, zx_jnone()));
         ZX_TRY(lex_tag(lex, kind == '%'));
     }
     return ZMLX_OK;

@@ -5,7 +5,7 @@
 #ifndef ZX_JINJA_LOOP_H
 #define ZX_JINJA_LOOP_H
 
-#include "jinja/value.h"
+#include "jinja/call.h"
 
 struct zx_jnode;
 struct zx_jframe;
@@ -29,8 +29,8 @@ ZMLX_MUST_CHECK zmlx_status zx_jloop_next(zx_jrun *run, zx_jloop *loop, zx_jvalu
 ZMLX_MUST_CHECK zmlx_status zx_jloop_length(zx_jrun *run, zx_jloop *loop, size_t *length);
 size_t zx_jloop_index(const zx_jloop *loop);
 /* loop.NAME; MISSING where there is no such attribute. */
-ZMLX_MUST_CHECK zmlx_status zx_jloop_attribute(zx_jrun *run, zx_jloop *loop,
-                                               const zx_jstring *name, zx_jvalue *value);
-extern const struct zx_jbuiltin zx_jmethods_loop[];
+ZMLX_MUST_CHECK zmlx_status zx_jloop_attribute(zx_jrun *run, zx_jloop *loop, const zx_jstring *name,
+                                               zx_jvalue *value);
+extern const zx_jbuiltin zx_jmethods_loop[];
 
 #endif

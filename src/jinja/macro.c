@@ -38,8 +38,7 @@ static zx_jvalue take_named(leftover *rest, const zx_jstring *name)
     return zx_jmissing();
 }
 
-static zmlx_status bind_caller(zx_jrun *run, const zx_jnode *node, zx_jframe *frame,
-                               leftover *rest)
+static zmlx_status bind_caller(zx_jrun *run, const zx_jnode *node, zx_jframe *frame, leftover *rest)
 {
     const zx_jstring name = {.bytes = "caller", .length = 6};
     for (const zx_jnode *item = node->items; item != NULL; item = item->next)
@@ -76,8 +75,7 @@ static zmlx_status bind_varargs(zx_jrun *run, const zx_jmacro *macro, zx_jframe 
     zx_jvalue varargs;
     if (!macro->node->takes_varargs) {
         if (rest->positional < rest->args->count)
-            return zx_jfail(run, "a macro takes not more than %zu arguments",
-                            macro->names->count);
+            return zx_jfail(run, "a macro takes not more than %zu arguments", macro->names->count);
         return ZMLX_OK;
     }
     ZX_TRY(zx_jlist_make(run, ZX_J_TUPLE, rest->args->count, &varargs));
@@ -119,8 +117,7 @@ static zmlx_status bind_args(zx_jrun *run, const zx_jmacro *macro, const zx_jarg
     return bind_varargs(run, macro, frame, &rest);
 }
 
-zmlx_status zx_jmacro_call(zx_jrun *run, zx_jmacro *macro, const zx_jargs *args,
-                           zx_jvalue *result)
+zmlx_status zx_jmacro_call(zx_jrun *run, zx_jmacro *macro, const zx_jargs *args, zx_jvalue *result)
 {
     const zx_jnode *const node = macro->node;
     const int line = run->line;

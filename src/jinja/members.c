@@ -17,10 +17,29 @@ static bool is_private(const zx_jstring *name)
 static bool is_of_object(const zx_jstring *name)
 {
     static const char *const names[] = {
-        "__class__", "__delattr__", "__dir__",     "__doc__",     "__eq__",       "__format__",
-        "__ge__",    "__getattribute__", "__gt__", "__hash__",    "__init__",     "__le__",
-        "__lt__",    "__ne__",      "__new__",     "__reduce__",  "__reduce_ex__", "__repr__",
-        "__setattr__", "__sizeof__", "__str__",    "__subclasshook__", "__init_subclass__",
+        "__class__",
+        "__delattr__",
+        "__dir__",
+        "__doc__",
+        "__eq__",
+        "__format__",
+        "__ge__",
+        "__getattribute__",
+        "__gt__",
+        "__hash__",
+        "__init__",
+        "__le__",
+        "__lt__",
+        "__ne__",
+        "__new__",
+        "__reduce__",
+        "__reduce_ex__",
+        "__repr__",
+        "__setattr__",
+        "__sizeof__",
+        "__str__",
+        "__subclasshook__",
+        "__init_subclass__",
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (zx_jstring_is(name, names[i])) return true;
@@ -59,8 +78,7 @@ static void number_attribute(zx_jvalue number, const zx_jstring *name, zx_jvalue
     int64_t integer = 0;
     const bool whole = zx_jvalue_is_integer(number, &integer);
     const zx_jvalue plain = whole ? zx_jint(integer) : number;
-    if (zx_jstring_is(name, "real") || (whole && zx_jstring_is(name, "numerator")))
-        *result = plain;
+    if (zx_jstring_is(name, "real") || (whole && zx_jstring_is(name, "numerator"))) *result = plain;
     if (zx_jstring_is(name, "imag")) *result = whole ? zx_jint(0) : zx_jfloat(0);
     if (whole && zx_jstring_is(name, "denominator")) *result = zx_jint(1);
 }
@@ -83,8 +101,7 @@ static void cycler_attribute(zx_jvalue object, const zx_jstring *name, zx_jvalue
 static zmlx_status data_attribute(zx_jrun *run, zx_jvalue object, const zx_jstring *name,
                                   zx_jvalue *result)
 {
-    if (object.kind == ZX_J_LOOP)
-        return zx_jloop_attribute(run, object.as.loop, name, result);
+    if (object.kind == ZX_J_LOOP) return zx_jloop_attribute(run, object.as.loop, name, result);
     if (object.kind == ZX_J_MACRO) return macro_attribute(object.as.macro, name, result);
     if (object.kind == ZX_J_NAMESPACE)
         *result = zx_jdict_find(run, object.as.dict, name->bytes, name->length);
@@ -212,8 +229,7 @@ static zmlx_status bound(zx_jrun *run, zx_jvalue value, int64_t otherwise, int64
     *integer = otherwise;
     if (value.kind == ZX_J_NONE || value.kind == ZX_J_MISSING) return ZMLX_OK;
     if (zx_jvalue_is_integer(value, integer)) return ZMLX_OK;
-    return zx_jfail(run, "slice indices must be integers or None, not '%s'",
-                    zx_jvalue_type(value));
+    return zx_jfail(run, "slice indices must be integers or None, not '%s'", zx_jvalue_type(value));
 }
 
 /* Moves an index into [low, high]; a negative one counts from the end. */
@@ -304,7 +320,8 @@ zmlx_status zx_jvalue_slice(zx_jrun *run, zx_jvalue object, const zx_jvalue boun
         return zx_jfail(run, "'%s' object cannot be sliced", zx_jvalue_type(object));
     ZX_TRY(zx_jvalue_length(run, object, &has_length, &count));
     ZX_TRY(zx_jslice_indices(run, bounds, count, range, &taken));
-    if (object.kind == ZX_J_STRING) return slice_string(run, object.as.string, range, taken, result);
+    if (object.kind == ZX_J_STRING)
+        return slice_string(run, object.as.string, range, taken, result);
     if (object.kind == ZX_J_RANGE) return slice_range(run, object.as.range, range, taken, result);
     ZX_TRY(zx_jrun_pay(run, taken));
     ZX_TRY(zx_jlist_make(run, object.kind, taken, result));

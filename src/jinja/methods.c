@@ -62,17 +62,13 @@ static zmlx_status do_fromkeys(zx_jrun *run, const zx_jcall *call, zx_jvalue *re
 }
 
 static const zx_jbuiltin dict_methods[] = {
-    {"items", "/", do_items},
-    {"keys", "/", do_keys},
-    {"values", "/", do_values},
-    {"get", "/key default?", do_get},
-    {"copy", "/", do_copy_dict},
-    {"fromkeys", "/iterable value?", do_fromkeys},
+    {"items", "/", do_items},    {"keys", "/", do_keys},
+    {"values", "/", do_values},  {"get", "/key default?", do_get},
+    {"copy", "/", do_copy_dict}, {"fromkeys", "/iterable value?", do_fromkeys},
     {NULL, NULL, NULL},
 };
 
-static const char *const dict_changes[] = {"clear",      "pop",    "popitem",
-                                           "setdefault", "update", NULL};
+static const char *const dict_changes[] = {"clear", "pop", "popitem", "setdefault", "update", NULL};
 
 /* --- lists, tuples, ranges --- */
 
@@ -121,7 +117,7 @@ static const zx_jbuiltin list_methods[] = {
     {NULL, NULL, NULL},
 };
 
-static const char *const list_changes[] = {"append", "clear", "pop",    "reverse", "insert",
+static const char *const list_changes[] = {"append", "clear",  "pop",    "reverse", "insert",
                                            "sort",   "extend", "remove", NULL};
 
 static const zx_jbuiltin tuple_methods[] = {

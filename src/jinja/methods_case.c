@@ -32,8 +32,8 @@ static bool is_final(const zx_jstring *text, size_t at, size_t length)
     return true;
 }
 
-static zmlx_status add_lower(zx_jrun *run, zx_jbuilder *builder, const zx_jstring *text,
-                             size_t at, uint32_t point)
+static zmlx_status add_lower(zx_jrun *run, zx_jbuilder *builder, const zx_jstring *text, size_t at,
+                             uint32_t point)
 {
     uint32_t mapped[ZX_UNICODE_MAX_MAPPED];
     if (point == CAPITAL_SIGMA)
@@ -54,8 +54,7 @@ static zmlx_status add_mapped(zx_jrun *run, zx_jbuilder *builder, map_fn map, ui
 /* Which mapping a code point gets; NULL: the lower case. */
 typedef map_fn (*choose_fn)(uint32_t point, bool first, bool after_cased);
 
-static zmlx_status map_text(zx_jrun *run, const zx_jcall *call, choose_fn choose,
-                            zx_jvalue *result)
+static zmlx_status map_text(zx_jrun *run, const zx_jcall *call, choose_fn choose, zx_jvalue *result)
 {
     const zx_jstring *const text = call->self.as.string;
     zx_jbuilder builder = {0};

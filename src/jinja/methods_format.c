@@ -66,8 +66,7 @@ static zmlx_status do_zfill(zx_jrun *run, const zx_jcall *call, zx_jvalue *resul
     const size_t sign = text->length > 0 && (text->bytes[0] == '-' || text->bytes[0] == '+');
     ZX_TRY(zx_jbuilder_add(run, &builder, text->bytes, sign));
     if (width > 0)
-        ZX_TRY(zx_jbuilder_repeat(run, &builder, &zero,
-                                  width - (int64_t)zx_jstring_points(text)));
+        ZX_TRY(zx_jbuilder_repeat(run, &builder, &zero, width - (int64_t)zx_jstring_points(text)));
     ZX_TRY(zx_jbuilder_add(run, &builder, text->bytes + sign, text->length - sign));
     return zx_jbuilder_finish(run, &builder, result);
 }

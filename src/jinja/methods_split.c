@@ -42,8 +42,7 @@ static size_t skip(const zx_jstring *text, size_t at, bool space)
 static size_t skip_back(const zx_jstring *text, size_t at, bool space)
 {
     size_t bytes = 0;
-    while (at > 0 && zx_unicode_is_space(zx_jstring_before(text, at, &bytes)) == space)
-        at -= bytes;
+    while (at > 0 && zx_unicode_is_space(zx_jstring_before(text, at, &bytes)) == space) at -= bytes;
     return at;
 }
 
@@ -80,8 +79,8 @@ static zmlx_status split_at(const pieces *into, const zx_jstring *separator, int
     const zx_jstring *const text = into->text;
     size_t start = 0;
     for (; most > 0; most--) {
-        const char *const found = memmem(text->bytes + start, text->length - start,
-                                         separator->bytes, separator->length);
+        const char *const found =
+            memmem(text->bytes + start, text->length - start, separator->bytes, separator->length);
         if (found == NULL) break;
         const size_t at = (size_t)(found - text->bytes);
         ZX_TRY(add_piece(into, start, at));

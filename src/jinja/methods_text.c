@@ -130,8 +130,8 @@ static zmlx_status matches_end(zx_jrun *run, const zx_jcall *call, bool at_end, 
                               "the text to look for", &piece));
         if (!in.valid || piece->length > in.end - in.start) continue;
         const size_t at = at_end ? in.end - piece->length : in.start;
-        result->as.boolean = piece->length == 0 ||
-                             memcmp(in.text->bytes + at, piece->bytes, piece->length) == 0;
+        result->as.boolean =
+            piece->length == 0 || memcmp(in.text->bytes + at, piece->bytes, piece->length) == 0;
     }
     return ZMLX_OK;
 }
@@ -208,9 +208,9 @@ static zmlx_status do_removesuffix(zx_jrun *run, const zx_jcall *call, zx_jvalue
     const zx_jstring *const text = call->self.as.string;
     zx_jstring *piece = NULL;
     ZX_TRY(zx_jarg_string(run, call->arg[0], "the suffix", &piece));
-    const bool there = piece->length <= text->length && piece->length > 0 &&
-                       memcmp(text->bytes + text->length - piece->length, piece->bytes,
-                              piece->length) == 0;
+    const bool there =
+        piece->length <= text->length && piece->length > 0 &&
+        memcmp(text->bytes + text->length - piece->length, piece->bytes, piece->length) == 0;
     return zx_jstring_borrow(run, text->bytes, text->length - (there ? piece->length : 0), result);
 }
 

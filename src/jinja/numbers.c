@@ -103,7 +103,7 @@ static bool parse_word(const zx_jstring *text, size_t at, double *number)
     static const struct {
         const char *word;
         double value;
-    } words[] = {{"inf", HUGE_VAL}, {"infinity", HUGE_VAL}, {"nan", NAN}};
+    } words[] = {{"inf", HUGE_VAL}, {"infinity", HUGE_VAL}, {"nan", (double)NAN}};
     for (size_t i = 0; i < 3; i++) {
         const size_t length = strlen(words[i].word);
         if (text->length - at != length ||

@@ -9,8 +9,8 @@ static zmlx_status fail_types(zx_jrun *run, const char *sign, zx_jvalue a, zx_jv
 {
     if (a.kind == ZX_J_UNDEFINED) return zx_jundefined_fail(run, a.as.undefined);
     if (b.kind == ZX_J_UNDEFINED) return zx_jundefined_fail(run, b.as.undefined);
-    return zx_jfail(run, "unsupported operand types for %s: '%s' and '%s'", sign,
-                    zx_jvalue_type(a), zx_jvalue_type(b));
+    return zx_jfail(run, "unsupported operand types for %s: '%s' and '%s'", sign, zx_jvalue_type(a),
+                    zx_jvalue_type(b));
 }
 
 static zmlx_status fail_overflow(zx_jrun *run, const char *sign)
@@ -59,7 +59,7 @@ zmlx_status zx_jvalue_add(zx_jrun *run, zx_jvalue a, zx_jvalue b, zx_jvalue *res
         if (!whole) return ZMLX_OK;
         *result = zx_jint(0);
         return __builtin_add_overflow(x, y, &result->as.integer) ? fail_overflow(run, "+")
-                                                                  : ZMLX_OK;
+                                                                 : ZMLX_OK;
     }
     if (a.kind == ZX_J_STRING && b.kind == ZX_J_STRING) return join_strings(run, a, b, result);
     if (zx_jvalue_is_sequence(a) && a.kind == b.kind) return join_lists(run, a, b, result);
@@ -113,7 +113,7 @@ zmlx_status zx_jvalue_multiply(zx_jrun *run, zx_jvalue a, zx_jvalue b, zx_jvalue
         if (!whole) return ZMLX_OK;
         *result = zx_jint(0);
         return __builtin_mul_overflow(x, y, &result->as.integer) ? fail_overflow(run, "*")
-                                                                  : ZMLX_OK;
+                                                                 : ZMLX_OK;
     }
     if (is_repeatable(a) && zx_jvalue_is_integer(b, &y)) return repeat(run, a, y, result);
     if (is_repeatable(b) && zx_jvalue_is_integer(a, &x)) return repeat(run, b, x, result);
@@ -242,7 +242,7 @@ zmlx_status zx_jvalue_negate(zx_jrun *run, zx_jvalue a, zx_jvalue *result)
     if (zx_jvalue_is_integer(a, &integer)) {
         *result = zx_jint(0);
         return __builtin_sub_overflow(0, integer, &result->as.integer) ? fail_overflow(run, "-")
-                                                                        : ZMLX_OK;
+                                                                       : ZMLX_OK;
     }
     *result = zx_jfloat(-a.as.number);
     if (a.kind == ZX_J_FLOAT) return ZMLX_OK;

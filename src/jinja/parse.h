@@ -7,11 +7,11 @@
 
 typedef struct zx_jparser {
     zx_jrun *run;
-    const zx_jtoken *at;    /* the present token */
+    const zx_jtoken *at; /* the present token */
     int depth;
-    int for_depth;          /* for statements around, also through macros */
-    int loop_depth;         /* loops that break can leave */
-    const char *open_tag;   /* the innermost block that is open, or NULL */
+    int for_depth;           /* for statements around, also through macros */
+    int loop_depth;          /* loops that break can leave */
+    const char *open_tag;    /* the innermost block that is open, or NULL */
     const char *const *ends; /* the tags that may end it, or NULL */
     zx_jblock **last_block;
 } zx_jparser;
@@ -46,16 +46,20 @@ void zx_jnodes_add(zx_jnodes *nodes, zx_jnode *node);
 /* --- expressions --- */
 
 typedef struct zx_jtuple_rules {
-    const char *end_word;  /* a word that ends the tuple: "in", "recursive" */
+    const char *end_word;   /* a word that ends the tuple: "in", "recursive" */
     bool without_condition; /* no "a if b else c" */
-    bool parentheses;      /* "()" is a tuple */
-    bool targets;          /* only names and literals */
-    bool members;          /* "ns.x" among the targets */
+    bool parentheses;       /* "()" is a tuple */
+    bool targets;           /* only names and literals */
+    bool members;           /* "ns.x" among the targets */
 } zx_jtuple_rules;
 
 ZMLX_MUST_CHECK zmlx_status zx_jparse_expression(zx_jparser *parser, zx_jnode **node);
 ZMLX_MUST_CHECK zmlx_status zx_jparse_tuple(zx_jparser *parser, const zx_jtuple_rules *rules,
                                             zx_jnode **node);
+/* A name, a literal or what stands in brackets; 'members': "ns.x" too. */
+ZMLX_MUST_CHECK zmlx_status zx_jparse_primary(zx_jparser *parser, bool members, zx_jnode **node);
+/* An expression without "a if b else c". */
+ZMLX_MUST_CHECK zmlx_status zx_jparse_or(zx_jparser *parser, zx_jnode **node);
 /* Filters behind 'left' (NULL: in a filter or set block); 'started': the "|" is behind us. */
 ZMLX_MUST_CHECK zmlx_status zx_jparse_filters(zx_jparser *parser, zx_jnode *left, bool started,
                                               zx_jnode **node);

@@ -16,7 +16,6 @@ typedef struct operator_row {
 static zmlx_status parse_unary_with(zx_jparser *parser, bool filters, zx_jnode **node);
 static zmlx_status parse_args(zx_jparser *parser, zx_jnode **first);
 static zmlx_status parse_postfix(zx_jparser *parser, zx_jnode **node);
-static zmlx_status parse_primary(zx_jparser *parser, bool members, zx_jnode **node);
 
 /* --- binary operators --- */
 
@@ -160,7 +159,7 @@ static zmlx_status parse_and(zx_jparser *parser, zx_jnode **node)
     return parse_words(parser, "and", ZX_JN_AND, parse_not, node);
 }
 
-static zmlx_status parse_or(zx_jparser *parser, zx_jnode **node)
+zmlx_status zx_jparse_or(zx_jparser *parser, zx_jnode **node)
 {
     return parse_words(parser, "or", ZX_JN_OR, parse_and, node);
 }
@@ -168,13 +167,13 @@ static zmlx_status parse_or(zx_jparser *parser, zx_jnode **node)
 static zmlx_status parse_condition(zx_jparser *parser, zx_jnode **node)
 {
     ZX_TRY(zx_jparser_enter(parser));
-    ZX_TRY(parse_or(parser, node));
+    ZX_TRY(zx_jparse_or(parser, node));
     while (zx_jparser_is_word(parser, "if")) {
         zx_jnode *whole = NULL;
         ZX_TRY(zx_jnode_make(parser, ZX_JN_CONDITION, parser->at->line, &whole));
         zx_jparser_next(parser);
         whole->left = *node;
-        ZX_TRY(parse_or(parser, &whole->third));
+        ZX_TRY(zx_jparse_or(parser, &whole->third));
         if (zx_jparser_skip_word(parser, "else")) ZX_TRY(parse_condition(parser, &whole->right));
         *node = whole;
     }
@@ -189,6 +188,21 @@ zmlx_status zx_jparse_expression(zx_jparser *parser, zx_jnode **node)
 
 /* --- unary, filters, tests --- */
 
+/* The name of a filter or test; one with dots in it is nobody's. */
+static zmlx_status parse_row_name(zx_jparser *parser, zx_jvalue *name)
+{
+    ZX_TRY(zx_jparser_expect_name(parser, name));
+    while (zx_jparser_is(parser, ZX_JT_DOT)) {
+        const zx_jstring dot = {.bytes = ".", .length = 1};
+        zx_jvalue part;
+        zx_jparser_next(parser);
+        ZX_TRY(zx_jparser_expect_name(parser, &part));
+        ZX_TRY(zx_jstring_concat(parser->run, name->as.string, &dot, name));
+        ZX_TRY(zx_jstring_concat(parser->run, name->as.string, part.as.string, name));
+    }
+    return ZMLX_OK;
+}
+
 zmlx_status zx_jparse_filters(zx_jparser *parser, zx_jnode *left, bool started, zx_jnode **node)
 {
     *node = left;
@@ -197,8 +211,7 @@ zmlx_status zx_jparse_filters(zx_jparser *parser, zx_jnode *left, bool started, 
         if (!started) zx_jparser_next(parser);
         started = false;
         ZX_TRY(zx_jnode_make(parser, ZX_JN_FILTER, parser->at->line, &filter));
-        ZX_TRY(zx_jparser_expect_name(parser, &filter->value));
-        while (zx_jparser_skip(parser, ZX_JT_DOT)) ZX_TRY(zx_jparser_expect(parser, ZX_JT_NAME));
+        ZX_TRY(parse_row_name(parser, &filter->value));
         if (zx_jparser_is(parser, ZX_JT_LPAREN)) ZX_TRY(parse_args(parser, &filter->items));
         filter->left = *node;
         filter->row = zx_jfilter_find(filter->value.as.string);
@@ -210,8 +223,8 @@ zmlx_status zx_jparse_filters(zx_jparser *parser, zx_jnode *left, bool started, 
 /* Whether a test's argument may begin here without brackets. */
 static bool begins_argument(const zx_jparser *parser)
 {
-    static const zx_jtoken_kind kinds[] = {ZX_JT_NAME,   ZX_JT_STRING,   ZX_JT_INTEGER,
-                                           ZX_JT_FLOAT,  ZX_JT_LBRACKET, ZX_JT_LBRACE};
+    static const zx_jtoken_kind kinds[] = {ZX_JT_NAME,  ZX_JT_STRING,   ZX_JT_INTEGER,
+                                           ZX_JT_FLOAT, ZX_JT_LBRACKET, ZX_JT_LBRACE};
     if (zx_jparser_is_word(parser, "else") || zx_jparser_is_word(parser, "or") ||
         zx_jparser_is_word(parser, "and"))
         return false;
@@ -227,8 +240,7 @@ static zmlx_status parse_test(zx_jparser *parser, zx_jnode **node)
     zx_jparser_next(parser);
     const bool negated = zx_jparser_skip_word(parser, "not");
     test->left = *node;
-    ZX_TRY(zx_jparser_expect_name(parser, &test->value));
-    while (zx_jparser_skip(parser, ZX_JT_DOT)) ZX_TRY(zx_jparser_expect(parser, ZX_JT_NAME));
+    ZX_TRY(parse_row_name(parser, &test->value));
     test->row = zx_jtest_find(test->value.as.string);
     if (zx_jparser_is(parser, ZX_JT_LPAREN)) {
         ZX_TRY(parse_args(parser, &test->items));
@@ -236,7 +248,7 @@ static zmlx_status parse_test(zx_jparser *parser, zx_jnode **node)
         if (zx_jparser_is_word(parser, "is"))
             return zx_jparser_fail(parser, "tests cannot be chained with 'is'");
         ZX_TRY(zx_jparser_enter(parser));
-        ZX_TRY(parse_primary(parser, false, &test->items));
+        ZX_TRY(zx_jparse_primary(parser, false, &test->items));
         ZX_TRY(parse_postfix(parser, &test->items));
         parser->depth--;
     }
@@ -281,7 +293,7 @@ static zmlx_status parse_unary_with(zx_jparser *parser, bool filters, zx_jnode *
         ZX_TRY(parse_unary_with(parser, false, &(*node)->left));
         parser->depth--;
     } else {
-        ZX_TRY(parse_primary(parser, false, node));
+        ZX_TRY(zx_jparse_primary(parser, false, node));
     }
     ZX_TRY(parse_postfix(parser, node));
     return filters ? parse_filters_and_tests(parser, node) : ZMLX_OK;
@@ -426,185 +438,5 @@ static zmlx_status parse_args(zx_jparser *parser, zx_jnode **first)
     zx_jparser_next(parser);
     parser->depth--;
     *first = args.first;
-    return ZMLX_OK;
-}
-
-/* --- primaries --- */
-
-static zmlx_status parse_name(zx_jparser *parser, bool members, zx_jnode **node)
-{
-    static const struct {
-        const char *word;
-        zx_jvalue value;
-    } words[] = {
-        {"true", {.kind = ZX_J_BOOL, .as.boolean = true}},
-        {"True", {.kind = ZX_J_BOOL, .as.boolean = true}},
-        {"false", {.kind = ZX_J_BOOL}},
-        {"False", {.kind = ZX_J_BOOL}},
-        {"none", {.kind = ZX_J_NONE}},
-        {"None", {.kind = ZX_J_NONE}},
-    };
-    const zx_jvalue name = parser->at->value;
-    ZX_TRY(zx_jnode_make(parser, ZX_JN_NAME, parser->at->line, node));
-    zx_jparser_next(parser);
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        if (!zx_jstring_is(name.as.string, words[i].word)) continue;
-        (*node)->kind = ZX_JN_CONST;
-        (*node)->value = words[i].value;
-        return ZMLX_OK;
-    }
-    (*node)->value = name;
-    if (!members || !zx_jparser_skip(parser, ZX_JT_DOT)) return ZMLX_OK;
-    (*node)->kind = ZX_JN_MEMBER_TARGET;
-    ZX_TRY(zx_jnode_make(parser, ZX_JN_CONST, parser->at->line, &(*node)->right));
-    return zx_jparser_expect_name(parser, &(*node)->right->value);
-}
-
-static zmlx_status parse_literal(zx_jparser *parser, zx_jnode **node)
-{
-    ZX_TRY(zx_jnode_make(parser, ZX_JN_CONST, parser->at->line, node));
-    (*node)->value = parser->at->value;
-    const bool is_string = zx_jparser_is(parser, ZX_JT_STRING);
-    zx_jparser_next(parser);
-    while (is_string && zx_jparser_is(parser, ZX_JT_STRING)) {
-        ZX_TRY(zx_jstring_concat(parser->run, (*node)->value.as.string,
-                                 parser->at->value.as.string, &(*node)->value));
-        zx_jparser_next(parser);
-    }
-    return ZMLX_OK;
-}
-
-static zmlx_status parse_list(zx_jparser *parser, zx_jnode **node)
-{
-    zx_jnodes items = {0};
-    ZX_TRY(zx_jnode_make(parser, ZX_JN_LIST, parser->at->line, node));
-    zx_jparser_next(parser);
-    while (!zx_jparser_is(parser, ZX_JT_RBRACKET)) {
-        zx_jnode *item = NULL;
-        if (items.count > 0) ZX_TRY(zx_jparser_expect(parser, ZX_JT_COMMA));
-        if (zx_jparser_is(parser, ZX_JT_RBRACKET)) break;
-        ZX_TRY(zx_jparse_expression(parser, &item));
-        zx_jnodes_add(&items, item);
-    }
-    zx_jparser_next(parser);
-    (*node)->items = items.first;
-    return ZMLX_OK;
-}
-
-static zmlx_status parse_dict(zx_jparser *parser, zx_jnode **node)
-{
-    zx_jnodes pairs = {0};
-    ZX_TRY(zx_jnode_make(parser, ZX_JN_DICT, parser->at->line, node));
-    zx_jparser_next(parser);
-    while (!zx_jparser_is(parser, ZX_JT_RBRACE)) {
-        zx_jnode *pair = NULL;
-        if (pairs.count > 0) ZX_TRY(zx_jparser_expect(parser, ZX_JT_COMMA));
-        if (zx_jparser_is(parser, ZX_JT_RBRACE)) break;
-        ZX_TRY(zx_jnode_make(parser, ZX_JN_PAIR, parser->at->line, &pair));
-        ZX_TRY(zx_jparse_expression(parser, &pair->left));
-        ZX_TRY(zx_jparser_expect(parser, ZX_JT_COLON));
-        ZX_TRY(zx_jparse_expression(parser, &pair->right));
-        zx_jnodes_add(&pairs, pair);
-    }
-    zx_jparser_next(parser);
-    (*node)->items = pairs.first;
-    return ZMLX_OK;
-}
-
-static zmlx_status parse_primary(zx_jparser *parser, bool members, zx_jnode **node)
-{
-    if (zx_jparser_is(parser, ZX_JT_NAME)) return parse_name(parser, members, node);
-    if (zx_jparser_is(parser, ZX_JT_STRING) || zx_jparser_is(parser, ZX_JT_INTEGER) ||
-        zx_jparser_is(parser, ZX_JT_FLOAT))
-        return parse_literal(parser, node);
-    ZX_TRY(zx_jparser_enter(parser));
-    if (zx_jparser_skip(parser, ZX_JT_LPAREN)) {
-        ZX_TRY(zx_jparse_tuple(parser, &(zx_jtuple_rules){.parentheses = true}, node));
-        ZX_TRY(zx_jparser_expect(parser, ZX_JT_RPAREN));
-    } else if (zx_jparser_is(parser, ZX_JT_LBRACKET)) {
-        ZX_TRY(parse_list(parser, node));
-    } else if (zx_jparser_is(parser, ZX_JT_LBRACE)) {
-        ZX_TRY(parse_dict(parser, node));
-    } else {
-        return zx_jparser_fail(parser, "expected an expression");
-    }
-    parser->depth--;
-    return ZMLX_OK;
-}
-
-static bool is_tuple_end(const zx_jparser *parser, const zx_jtuple_rules *rules)
-{
-    if (zx_jparser_is(parser, ZX_JT_VARIABLE_END) || zx_jparser_is(parser, ZX_JT_BLOCK_END) ||
-        zx_jparser_is(parser, ZX_JT_RPAREN))
-        return true;
-    return rules->end_word != NULL && zx_jparser_is_word(parser, rules->end_word);
-}
-
-zmlx_status zx_jparse_tuple(zx_jparser *parser, const zx_jtuple_rules *rules, zx_jnode **node)
-{
-    const int line = parser->at->line;
-    zx_jnodes items = {0};
-    bool is_tuple = false;
-    ZX_TRY(zx_jparser_enter(parser));
-    while (!is_tuple_end(parser, rules)) {
-        zx_jnode *item = NULL;
-        if (rules->targets)
-            ZX_TRY(parse_primary(parser, rules->members, &item));
-        else if (rules->without_condition)
-            ZX_TRY(parse_or(parser, &item));
-        else
-            ZX_TRY(zx_jparse_expression(parser, &item));
-        zx_jnodes_add(&items, item);
-        if (!zx_jparser_skip(parser, ZX_JT_COMMA)) break;
-        is_tuple = true;
-    }
-    parser->depth--;
-    *node = items.first;
-    if (!is_tuple && items.count > 0) return ZMLX_OK;
-    if (!is_tuple && !rules->parentheses)
-        return zx_jparser_fail(parser, "expected an expression");
-    ZX_TRY(zx_jnode_make(parser, ZX_JN_TUPLE, line, node));
-    (*node)->items = items.first;
-    return ZMLX_OK;
-}
-
-/* --- targets --- */
-
-/* Marks names as assigned to; anything but names, members and tuples of them is refused. */
-static zmlx_status store_target(zx_jparser *parser, zx_jnode *node)
-{
-    if (node->kind == ZX_JN_TUPLE) {
-        for (zx_jnode *item = node->items; item != NULL; item = item->next)
-            ZX_TRY(store_target(parser, item));
-        return ZMLX_OK;
-    }
-    if (node->kind != ZX_JN_NAME && node->kind != ZX_JN_MEMBER_TARGET)
-        return zx_jfail_at(parser->run, ZMLX_ERROR_FORMAT, node->line,
-                           "this cannot be assigned to");
-    if (node->kind == ZX_JN_MEMBER_TARGET) return ZMLX_OK;
-    node->is_name_stored = true;
-    if (parser->for_depth > 0 && zx_jstring_is(node->value.as.string, "loop"))
-        return zx_jfail_at(parser->run, ZMLX_ERROR_FORMAT, node->line,
-                           "the variable 'loop' cannot be assigned to inside a for loop");
-    return ZMLX_OK;
-}
-
-zmlx_status zx_jparse_target(zx_jparser *parser, const zx_jtuple_rules *rules, zx_jnode **node)
-{
-    zx_jtuple_rules own = *rules;
-    own.targets = true;
-    ZX_TRY(zx_jparse_tuple(parser, &own, node));
-    return store_target(parser, *node);
-}
-
-zmlx_status zx_jparse_name_target(zx_jparser *parser, zx_jnode **node)
-{
-    ZX_TRY(zx_jnode_make(parser, ZX_JN_NAME, parser->at->line, node));
-    ZX_TRY(zx_jparser_expect_name(parser, &(*node)->value));
-    static const char *const reserved[] = {"true", "True", "false", "False", "none", "None"};
-    for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
-        if (zx_jstring_is((*node)->value.as.string, reserved[i]))
-            return zx_jfail_at(parser->run, ZMLX_ERROR_FORMAT, (*node)->line,
-                               "'%s' cannot be assigned to", reserved[i]);
     return ZMLX_OK;
 }

@@ -217,9 +217,9 @@ static zmlx_status parse_for(zx_jparser *parser, zx_jnode **node)
     parser->for_depth++;
     ZX_TRY(zx_jparse_target(parser, &(zx_jtuple_rules){.end_word = "in"}, &loop->left));
     ZX_TRY(zx_jparser_expect_word(parser, "in"));
-    ZX_TRY(zx_jparse_tuple(
-        parser, &(zx_jtuple_rules){.end_word = "recursive", .without_condition = true},
-        &loop->right));
+    ZX_TRY(zx_jparse_tuple(parser,
+                           &(zx_jtuple_rules){.end_word = "recursive", .without_condition = true},
+                           &loop->right));
     if (zx_jparser_skip_word(parser, "if")) {
         ZX_TRY(zx_jparse_expression(parser, &loop->third));
         ZX_TRY(copy_target(parser, loop->left, &loop->test_target));
@@ -473,8 +473,11 @@ static zmlx_status fail_tag(const zx_jparser *parser, bool at_end)
                            ? (int)parser->at->value.as.string->length
                            : 40,
                        parser->at->value.as.string->bytes);
-    return zx_jfail_at(parser->run,
-                       at_end || parser->ends != NULL ? ZMLX_ERROR_FORMAT : ZMLX_ERROR_UNSUPPORTED,
+    const bool misplaced = at_end || zx_jparser_is_word(parser, "else") ||
+                           zx_jparser_is_word(parser, "elif") ||
+                           (parser->at->value.as.string->length > 3 &&
+                            memcmp(parser->at->value.as.string->bytes, "end", 3) == 0);
+    return zx_jfail_at(parser->run, misplaced ? ZMLX_ERROR_FORMAT : ZMLX_ERROR_UNSUPPORTED,
                        parser->at->line, "%s%s%s", found, expected, open);
 }
 

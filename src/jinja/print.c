@@ -239,7 +239,8 @@ static zmlx_status repr_function(zx_jrun *run, zx_jbuilder *builder, zx_jvalue v
 
 static zmlx_status repr_object(zx_jrun *run, zx_jbuilder *builder, zx_jvalue value)
 {
-    return zx_jbuilder_format(run, builder, "<%s object>", zx_jvalue_type(value));
+    return zx_jbuilder_format(run, builder, value.kind == ZX_J_SELF ? "<%s None>" : "<%s object>",
+                              zx_jvalue_type(value));
 }
 
 typedef zmlx_status (*repr_fn)(zx_jrun *run, zx_jbuilder *builder, zx_jvalue value);

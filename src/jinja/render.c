@@ -41,8 +41,7 @@ static zmlx_status from_object(zx_jrun *run, const json_t *json, zx_jvalue *valu
 {
     json_t *const object = readable(json);
     ZX_TRY(zx_jdict_make(run, ZX_J_DICT, value));
-    for (void *at = json_object_iter(object); at != NULL;
-         at = json_object_iter_next(object, at)) {
+    for (void *at = json_object_iter(object); at != NULL; at = json_object_iter_next(object, at)) {
         zx_jvalue key, item;
         const char *const name = json_object_iter_key(at);
         ZX_TRY(zx_jstring_borrow(run, name, strlen(name), &key));

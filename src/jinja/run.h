@@ -43,6 +43,7 @@ struct zx_jrun {
     zx_jdict *exported;       /* what the top level has set, for blocks */
     struct zx_jblock *blocks; /* the template's named blocks */
     zx_jbuilder *output;      /* where text goes now */
+    zx_jvalue captured;       /* what a filter or set block wrote */
     bool autoescape;
 };
 

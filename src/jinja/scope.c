@@ -274,8 +274,8 @@ static zmlx_status check_row(const resolver *all, const zx_jnode *node)
     if ((!is_filter && node->kind != ZX_JN_TEST) || node->row != NULL || all->soft) return ZMLX_OK;
     const zx_jstring *const name = node->value.as.string;
     return zx_jfail_at(all->run, ZMLX_ERROR_UNSUPPORTED, node->line, "no %s named '%.*s'",
-                       is_filter ? "filter" : "test",
-                       name->length < 60 ? (int)name->length : 60, name->bytes);
+                       is_filter ? "filter" : "test", name->length < 60 ? (int)name->length : 60,
+                       name->bytes);
 }
 
 static zmlx_status bind_expression(resolver *all, zx_jnode *node)
@@ -532,13 +532,20 @@ static zmlx_status bind_nothing(resolver *all, zx_jnode *node)
 typedef zmlx_status (*bind_fn)(resolver *all, zx_jnode *node);
 
 static const bind_fn binders[ZX_JN_KINDS] = {
-    [ZX_JN_OUTPUT] = bind_plain,           [ZX_JN_IF] = bind_if,
-    [ZX_JN_FOR] = bind_for,                [ZX_JN_SET] = bind_set,
-    [ZX_JN_SET_BLOCK] = bind_set,          [ZX_JN_MACRO] = bind_definition,
-    [ZX_JN_CALL_BLOCK] = bind_call_block,  [ZX_JN_FILTER_BLOCK] = bind_wrapper,
-    [ZX_JN_WITH] = bind_with,              [ZX_JN_AUTOESCAPE] = bind_wrapper,
-    [ZX_JN_BLOCK] = bind_nothing,          [ZX_JN_GENERATION] = bind_macro,
-    [ZX_JN_LOAD] = bind_plain,             [ZX_JN_BREAK] = bind_nothing,
+    [ZX_JN_OUTPUT] = bind_plain,
+    [ZX_JN_IF] = bind_if,
+    [ZX_JN_FOR] = bind_for,
+    [ZX_JN_SET] = bind_set,
+    [ZX_JN_SET_BLOCK] = bind_set,
+    [ZX_JN_MACRO] = bind_definition,
+    [ZX_JN_CALL_BLOCK] = bind_call_block,
+    [ZX_JN_FILTER_BLOCK] = bind_wrapper,
+    [ZX_JN_WITH] = bind_with,
+    [ZX_JN_AUTOESCAPE] = bind_wrapper,
+    [ZX_JN_BLOCK] = bind_nothing,
+    [ZX_JN_GENERATION] = bind_macro,
+    [ZX_JN_LOAD] = bind_plain,
+    [ZX_JN_BREAK] = bind_nothing,
     [ZX_JN_CONTINUE] = bind_nothing,
 };
 

@@ -11,9 +11,9 @@
 
 static const char *const days[] = {"Sunday",   "Monday", "Tuesday", "Wednesday",
                                    "Thursday", "Friday", "Saturday"};
-static const char *const months[] = {"January", "February", "March",     "April",   "May",
-                                     "June",    "July",     "August",    "September", "October",
-                                     "November", "December"};
+static const char *const months[] = {"January",   "February", "March",    "April",
+                                     "May",       "June",     "July",     "August",
+                                     "September", "October",  "November", "December"};
 
 typedef struct number_row {
     char letter;
@@ -158,8 +158,9 @@ static const struct {
     char letter;
     const char *format;
 } composites[] = {
-    {'D', "%m/%d/%y"}, {'F', "%Y-%m-%d"},    {'T', "%H:%M:%S"}, {'R', "%H:%M"},
-    {'r', "%I:%M:%S %p"}, {'c', "%a %b %e %H:%M:%S %Y"}, {'x', "%m/%d/%y"}, {'X', "%H:%M:%S"},
+    {'D', "%m/%d/%y"}, {'F', "%Y-%m-%d"},    {'T', "%H:%M:%S"},
+    {'R', "%H:%M"},    {'r', "%I:%M:%S %p"}, {'c', "%a %b %e %H:%M:%S %Y"},
+    {'x', "%m/%d/%y"}, {'X', "%H:%M:%S"},
 };
 
 /* A directive with a text; NULL where it is none. */
@@ -228,8 +229,7 @@ static zmlx_status add_directive(zx_jrun *run, zx_jbuilder *builder, const direc
                                   .length = strlen(composites[i].format)};
         return add_format(run, builder, &inner, time);
     }
-    if (one->letter == 's')
-        return zx_jbuilder_format(run, builder, "%lld", (long long)run->now);
+    if (one->letter == 's') return zx_jbuilder_format(run, builder, "%lld", (long long)run->now);
     const char *const text = find_text(one->letter, time, &length);
     if (text != NULL) return add_text(run, builder, one, text, length);
     return zx_jfail(run, "strftime: unknown directive %%%c", one->letter);

@@ -63,8 +63,8 @@ typedef struct zx_jtokens {
 ZMLX_MUST_CHECK zmlx_status zx_jlex(zx_jrun *run, const char *text, size_t length,
                                     zx_jtokens *tokens);
 /* The value of a string literal's inside. */
-ZMLX_MUST_CHECK zmlx_status zx_jlex_string(zx_jrun *run, int line, const char *bytes,
-                                           size_t length, zx_jvalue *string);
+ZMLX_MUST_CHECK zmlx_status zx_jlex_string(zx_jrun *run, int line, const char *bytes, size_t length,
+                                           zx_jvalue *string);
 
 /* --- the tree --- */
 
@@ -81,8 +81,8 @@ typedef enum zx_jnode_kind {
     ZX_JN_OR,
     ZX_JN_AND,
     ZX_JN_NOT,
-    ZX_JN_COMPARE,       /* left, items: OPERAND */
-    ZX_JN_OPERAND,       /* op left */
+    ZX_JN_COMPARE, /* left, items: OPERAND */
+    ZX_JN_OPERAND, /* op left */
     ZX_JN_ADD,
     ZX_JN_SUB,
     ZX_JN_MUL,
@@ -90,35 +90,35 @@ typedef enum zx_jnode_kind {
     ZX_JN_FLOORDIV,
     ZX_JN_MOD,
     ZX_JN_POW,
-    ZX_JN_CONCAT,        /* items */
+    ZX_JN_CONCAT, /* items */
     ZX_JN_NEG,
     ZX_JN_POS,
-    ZX_JN_ATTRIBUTE,     /* left.value */
-    ZX_JN_ITEM,          /* left[right] */
-    ZX_JN_SLICE,         /* left[items: three CONST or expressions] */
-    ZX_JN_CALL,          /* left(items) */
-    ZX_JN_FILTER,        /* left (NULL: what a block wrote) | value(items) */
-    ZX_JN_TEST,          /* left is value(items) */
-    ZX_JN_KEYWORD,       /* value=left */
-    ZX_JN_STAR,          /* *left */
-    ZX_JN_DOUBLE_STAR,   /* **left */
+    ZX_JN_ATTRIBUTE,   /* left.value */
+    ZX_JN_ITEM,        /* left[right] */
+    ZX_JN_SLICE,       /* left[items: three CONST or expressions] */
+    ZX_JN_CALL,        /* left(items) */
+    ZX_JN_FILTER,      /* left (NULL: what a block wrote) | value(items) */
+    ZX_JN_TEST,        /* left is value(items) */
+    ZX_JN_KEYWORD,     /* value=left */
+    ZX_JN_STAR,        /* *left */
+    ZX_JN_DOUBLE_STAR, /* **left */
     /* statements */
-    ZX_JN_OUTPUT,        /* items */
-    ZX_JN_IF,            /* left, body, otherwise (of an elif: one IF) */
-    ZX_JN_FOR,           /* left in right if third: body, otherwise */
-    ZX_JN_SET,           /* left = right */
-    ZX_JN_SET_BLOCK,     /* left, right: FILTER or NULL, body */
-    ZX_JN_MACRO,         /* value, items: NAME with its default in left, body */
-    ZX_JN_CALL_BLOCK,    /* left: CALL, items as MACRO, body */
-    ZX_JN_FILTER_BLOCK,  /* left: FILTER, body */
-    ZX_JN_WITH,          /* items: NAME or TUPLE, each followed by its value; body */
-    ZX_JN_AUTOESCAPE,    /* left, body */
-    ZX_JN_BLOCK,         /* value, body */
-    ZX_JN_GENERATION,    /* body */
-    ZX_JN_LOAD,          /* include, import, from, extends: value; items: names it would set */
+    ZX_JN_OUTPUT,       /* items */
+    ZX_JN_IF,           /* left, body, otherwise (of an elif: one IF) */
+    ZX_JN_FOR,          /* left in right if third: body, otherwise */
+    ZX_JN_SET,          /* left = right */
+    ZX_JN_SET_BLOCK,    /* left, right: FILTER or NULL, body */
+    ZX_JN_MACRO,        /* value, items: NAME with its default in left, body */
+    ZX_JN_CALL_BLOCK,   /* left: CALL, items as MACRO, body */
+    ZX_JN_FILTER_BLOCK, /* left: FILTER, body */
+    ZX_JN_WITH,         /* items: NAME or TUPLE, each followed by its value; body */
+    ZX_JN_AUTOESCAPE,   /* left, body */
+    ZX_JN_BLOCK,        /* value, body */
+    ZX_JN_GENERATION,   /* body */
+    ZX_JN_LOAD,         /* include, import, from, extends: value; items: names it would set */
     ZX_JN_BREAK,
     ZX_JN_CONTINUE,
-    ZX_JN_TEMPLATE,      /* body */
+    ZX_JN_TEMPLATE, /* body */
     ZX_JN_KINDS,
 } zx_jnode_kind;
 
@@ -145,7 +145,7 @@ typedef struct zx_jload {
 typedef struct zx_jscope {
     zx_jload *loads;
     size_t load_count;
-    uint32_t frame_size;  /* slots of the function frame that the scope opens; 0: it opens none */
+    uint32_t frame_size; /* slots of the function frame that the scope opens; 0: it opens none */
 } zx_jscope;
 
 typedef struct zx_jnode zx_jnode;
@@ -156,20 +156,20 @@ struct zx_jnode {
     zx_jvalue value;
     zx_jnode *left, *right, *third;
     zx_jnode *items, *body, *otherwise;
-    zx_jtoken_kind op;     /* OPERAND: EQ to LE, or NAME for 'in' */
-    bool negated;          /* OPERAND: not in */
-    bool recursive;        /* FOR */
-    bool is_name_stored;   /* NAME: on the left of an assignment */
-    bool is_parameter;     /* NAME: a parameter or a target of 'with' */
-    bool exports;          /* SET, SET_BLOCK, MACRO at the top level */
-    bool has_blocks;       /* TEMPLATE */
+    zx_jtoken_kind op;                              /* OPERAND: EQ to LE, or NAME for 'in' */
+    bool negated;                                   /* OPERAND: not in */
+    bool recursive;                                 /* FOR */
+    bool is_name_stored;                            /* NAME: on the left of an assignment */
+    bool is_parameter;                              /* NAME: a parameter or a target of 'with' */
+    bool exports;                                   /* SET, SET_BLOCK, MACRO at the top level */
+    bool has_blocks;                                /* TEMPLATE */
     bool takes_caller, takes_kwargs, takes_varargs; /* MACRO, CALL_BLOCK, GENERATION */
-    zx_jslot slot;         /* NAME, MEMBER_TARGET, MACRO */
-    zx_jslot special[3];   /* caller, kwargs, varargs; FOR: loop */
-    zx_jscope *scope;      /* of the body */
-    zx_jscope *else_scope; /* FOR: of the else part */
-    zx_jscope *test_scope; /* FOR: of the condition, a function of its own */
-    zx_jnode *test_target; /* FOR: the target as the condition sees it */
+    zx_jslot slot;                                  /* NAME, MEMBER_TARGET, MACRO */
+    zx_jslot special[3];                            /* caller, kwargs, varargs; FOR: loop */
+    zx_jscope *scope;                               /* of the body */
+    zx_jscope *else_scope;                          /* FOR: of the else part */
+    zx_jscope *test_scope;         /* FOR: of the condition, a function of its own */
+    zx_jnode *test_target;         /* FOR: the target as the condition sees it */
     const struct zx_jbuiltin *row; /* FILTER, TEST; NULL: unknown */
 };
 
@@ -180,8 +180,7 @@ typedef struct zx_jblock {
 } zx_jblock;
 
 /* The tree of a template, its names resolved. */
-ZMLX_MUST_CHECK zmlx_status zx_jparse(zx_jrun *run, const zx_jtokens *tokens,
-                                      zx_jnode **template);
+ZMLX_MUST_CHECK zmlx_status zx_jparse(zx_jrun *run, const zx_jtokens *tokens, zx_jnode **template);
 ZMLX_MUST_CHECK zmlx_status zx_jscope_resolve(zx_jrun *run, zx_jnode *template);
 
 #endif

@@ -40,7 +40,7 @@ static zmlx_status write_string(writer *to, const zx_jstring *string)
     for (; at < string->length; at += bytes) {
         const unsigned char c = (unsigned char)string->bytes[at];
         bytes = 1;
-        if (c >= ' ' && c != '"' && c != '\\' && (c < 0x80 || !to->ascii)) continue;
+        if (c >= ' ' && c != '"' && c != '\\' && (c < 0x7f || !to->ascii)) continue;
         const uint32_t point = zx_jstring_at(string, at, &bytes);
         ZX_TRY(zx_jbuilder_add(to->run, &to->text, string->bytes + plain, at - plain));
         ZX_TRY(write_escape(to, point));

@@ -276,7 +276,7 @@ ZMLX_MUST_CHECK zmlx_status zx_jvalue_print(zx_jrun *run, zx_jbuilder *builder, 
 ZMLX_MUST_CHECK zmlx_status zx_jvalue_repr(zx_jrun *run, zx_jbuilder *builder, zx_jvalue value);
 ZMLX_MUST_CHECK zmlx_status zx_jvalue_string(zx_jrun *run, zx_jvalue value, zx_jvalue *string);
 ZMLX_MUST_CHECK zmlx_status zx_jvalue_repr_string(zx_jrun *run, zx_jvalue value, zx_jvalue *string);
-enum { ZX_J_FLOAT_BYTES = 32 };
+enum { ZX_J_FLOAT_BYTES = 48 };
 void zx_jfloat_text(double number, char text[ZX_J_FLOAT_BYTES]);
 
 /* iterate.c */

@@ -22,7 +22,8 @@ static bool is_letter(uint32_t point)
 /* What may stand before a dash: a word character or punctuation that ends a word. */
 static bool is_word_end(uint32_t point)
 {
-    return zx_unicode_is_word(point) || (point < 0x80 && point > 0 && strchr("!\"'&.,?", (int)point));
+    return zx_unicode_is_word(point) ||
+           (point < 0x80 && point > 0 && strchr("!\"'&.,?", (int)point));
 }
 
 /* The code point at 'at', or 0 beyond the end; 'next' is where the one behind it begins. */
