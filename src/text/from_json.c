@@ -9,7 +9,9 @@
 #include "base/memory.h"
 #include "text/build.h"
 
-enum { MERGES_AT_ONCE = 512 };
+/* How many bytes of the file a token and a merge take at the least in a large vocabulary: only an
+ * estimate of how much memory to take at once. */
+enum { MERGES_AT_ONCE = 512, BYTES_PER_TOKEN = 128, BYTES_PER_MERGE = 64 };
 
 typedef struct reading {
     zx_tokenizer *tokenizer;
@@ -102,6 +104,8 @@ static zmlx_status read_merges(reading *r, zx_json *json)
 {
     zx_merge merges[MERGES_AT_ONCE];
     size_t count = 0;
+    ZX_TRY(zx_bpe_expect_merges(&r->tokenizer->model,
+                                (size_t)(json->end - json->at) / BYTES_PER_MERGE));
     for (;;) {
         ZX_TRY(zx_json_next(json));
         if (json->kind == ZX_JSON_ARRAY_END) break;
@@ -130,6 +134,8 @@ static zmlx_status start_vocabulary(reading *r)
     if (r->has_vocabulary) return zx_json_fail(r->json, "\"vocab\" stands there twice");
     r->has_vocabulary = true;
     r->is_list = r->json->kind == ZX_JSON_ARRAY;
+    ZX_TRY(zx_vocabulary_reserve(&r->tokenizer->model.vocabulary,
+                                 (size_t)(r->json->end - r->json->at) / BYTES_PER_TOKEN));
     if (r->is_list) return read_token_list(r);
     if (r->json->kind != ZX_JSON_OBJECT)
         return zx_json_fail(r->json, "\"vocab\" must be an object");
@@ -298,7 +304,7 @@ static zmlx_status read_added(reading *r)
         if (json->kind != ZX_JSON_OBJECT) return zx_json_fail(json, "expected an added token");
         ZX_TRY(zx_grow(&added->items, &added->capacity, added->count + 1, sizeof *added->items,
                        "added tokens"));
-        added->items[added->count] = (zx_added_token){0};
+        added->items[added->count] = (zx_added_token){.id = -1};
         ZX_TRY(read_added_token(r, &added->items[added->count]));
         added->count++;
     }

@@ -36,19 +36,6 @@ static zmlx_status copy_name(zx_json *json, char name[MAX_NAME], size_t *length)
     return ZMLX_OK;
 }
 
-/* "$A", "$0", "$A:1", "[CLS]", "[CLS]:0" */
-static zmlx_status read_short_piece(reading *r, zx_json *json)
-{
-    struct piece *const piece = &r->pieces[r->piece_count];
-    ZX_TRY(copy_name(json, piece->name, &piece->length));
-    const char *const colon = memrchr(piece->name, ':', piece->length);
-    if (colon != NULL) piece->length = (size_t)(colon - piece->name);
-    piece->is_text = piece->length > 0 && piece->name[0] == '$';
-    if (piece->is_text && piece->length > 1 && (piece->name[1] == 'B' || piece->name[1] == 'b'))
-        return zx_json_fail(json, "a template for one text names a second one");
-    return ZMLX_OK;
-}
-
 /* {"SpecialToken": {"id": "[CLS]", "type_id": 0}} or {"Sequence": {"id": "A", ...}} */
 static zmlx_status read_piece(reading *r, zx_json *json)
 {
@@ -80,12 +67,8 @@ static zmlx_status read_single(reading *r, zx_json *json)
         ZX_TRY(zx_json_next(json));
         if (json->kind == ZX_JSON_ARRAY_END) return ZMLX_OK;
         if (r->piece_count == MAX_PIECES) return zx_json_fail(json, "the template is too long");
-        if (json->kind == ZX_JSON_STRING)
-            ZX_TRY(read_short_piece(r, json));
-        else if (json->kind == ZX_JSON_OBJECT)
-            ZX_TRY(read_piece(r, json));
-        else
-            return zx_json_fail(json, "a template must hold objects");
+        if (json->kind != ZX_JSON_OBJECT) return zx_json_fail(json, "a template must hold objects");
+        ZX_TRY(read_piece(r, json));
     }
 }
 

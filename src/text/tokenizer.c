@@ -25,7 +25,9 @@ void zx_model_fini(zx_model *model)
     zx_vocabulary_fini(&model->vocabulary);
     zx_trie_fini(&model->trie);
     zx_free(model->scores);
+    zx_free(model->reserved);
     zx_free(model->pairs);
+    zx_text_fini(&model->joined);
     *model = (zx_model){0};
 }
 
@@ -35,6 +37,7 @@ void zx_tokenizer_close(zx_tokenizer *tokenizer)
     zx_model_fini(&tokenizer->model);
     zx_added_fini(&tokenizer->added);
     zx_ids_fini(&tokenizer->template);
+    zx_trie_fini(&tokenizer->spm.symbols);
     while (tokenizer->regexes != NULL) {
         zx_regex *const dead = tokenizer->regexes;
         tokenizer->regexes = dead->next;

@@ -14,6 +14,7 @@
 #include "kernels/matmul/codes_avx512vnni.h"
 #include "kernels/matmul/few_avx512vnni.h"
 #include "kernels/matmul/lanes_avx512.h"
+#include "kernels/matmul/one_avx512vnni.h"
 
 enum {
     BLOCK_PLANES = 12,
@@ -131,12 +132,12 @@ BLOCK(2, 5)
 BLOCK(2, 6)
 
 /* [planes - 1][tokens - 1] */
-static const block_fn blocks[2][BLOCK_PLANES] = {
+static const block_fn block_fns[2][BLOCK_PLANES] = {
     {block_1_1, block_1_2, block_1_3, block_1_4, block_1_5, block_1_6, block_1_7, block_1_8,
      block_1_9, block_1_10, block_1_11, block_1_12},
     {block_2_1, block_2_2, block_2_3, block_2_4, block_2_5, block_2_6}};
 
-typedef void (*spread_fn)(const codes_source *source, size_t columns, uint8_t *codes);
+typedef void (*spread_fn)(const rows_source *source, const panel *p, size_t half);
 
 /* Dwords of 16 rows, transposed, to where the panel wants those that exist; nibbles of pairs come
  * in runs of four dwords. */
@@ -151,53 +152,115 @@ INLINE void store_chunk(bool pairs, __m512i rows[LANES], size_t first, size_t dw
     }
 }
 
-/* A half of a panel's codes. */
-INLINE void spread(codes_kind kind, const codes_source *source, size_t columns, uint8_t *codes)
+INLINE void spread_codes(codes_kind kind, const rows_source *source, size_t columns, uint8_t *codes)
 {
-    const size_t chunk = chunk_columns(kind), bytes = chunk_bytes(source);
+    const size_t chunk = chunk_columns(kind);
     const uint8_t *from = source->codes;
-    for (size_t at = 0; at < columns; at += chunk, from += bytes) {
-        const size_t left = columns - at;
-        __m512i low[LANES], high[LANES];
+    for (size_t at = 0; at < columns; at += chunk, from += chunk_bytes(kind)) {
+        const size_t left = columns - at < chunk ? columns - at : chunk;
         const uint8_t *row_codes = from;
+        __m512i low[LANES], high[LANES];
         for (size_t row = 0; row < LANES; row++, row_codes += source->stride)
             if (is_pairs(kind))
-                load_pairs(kind, row_codes, source->block_bytes, left < chunk ? left : chunk,
-                           &low[row], &high[row]);
+                load_pairs(kind, row_codes, left, &low[row], &high[row]);
             else
-                low[row] =
-                    load_bytes(kind, row_codes, source->block_bytes, left < chunk ? left : chunk);
+                low[row] = load_bytes(kind, row_codes, left);
         store_chunk(is_pairs(kind), low, at / 4, columns / 4, codes);
         if (is_pairs(kind)) store_chunk(true, high, at / 4 + 4, columns / 4, codes);
     }
 }
 
-#define SPREAD(kind)                                                                      \
-    static void spread_##kind(const codes_source *source, size_t columns, uint8_t *codes) \
-    {                                                                                     \
-        spread(kind, source, columns, codes);                                             \
+/* Some scales of 16 rows, transposed, as f32. */
+INLINE void spread_some_scales(scales_kind kind, bool affine, __m512i *scales, __m512i *biases,
+                               size_t count, float *to_scales, float *to_biases)
+{
+    transpose_dwords(scales);
+    if (kind == SCALES_F32) transpose_dwords(biases);
+    for (size_t i = 0; i < count; i++, to_scales += HALVES * LANES, to_biases += HALVES * LANES) {
+        _mm512_store_ps(to_scales, scale_of(kind, scales[i]));
+        if (affine) _mm512_store_ps(to_biases, bias_of(kind, scales[i], biases[i]));
+    }
+}
+
+INLINE __m512i load_heads(codes_kind kind, const uint8_t *blocks, size_t count)
+{
+    const size_t chunk = kind == BYTES_Q8_0 ? 2 : 4; /* blocks */
+    __m512i heads = _mm512_setzero_si512();
+#pragma GCC unroll 8
+    for (size_t i = 0; i < LANES / chunk; i++, blocks += chunk_bytes(kind)) {
+        if (i * chunk >= count) break;
+        const size_t left = count - i * chunk;
+        heads = add_heads(kind, heads, i, blocks, chunk_bytes(kind) * left / chunk);
+    }
+    return heads;
+}
+
+INLINE void spread_scales(codes_kind kind, scales_kind how, bool affine, const rows_source *source,
+                          const panel *p, size_t half)
+{
+    for (size_t first = 0; first < p->groups; first += LANES) {
+        const size_t left = p->groups - first, count = left < LANES ? left : LANES;
+        const size_t at = (first * HALVES + half) * LANES, skip = first * source->scale_bytes;
+        __m512i scales[LANES], biases[LANES];
+        for (size_t row = 0; row < LANES; row++) {
+            const uint8_t *own = source->scales + row * source->scales_stride + skip;
+            const uint8_t *bias = source->biases + row * source->scales_stride + skip;
+            if (is_blocks(kind)) {
+                const uint8_t *blocks = source->codes + row * source->stride;
+                scales[row] = load_heads(kind, blocks + first * source->block_bytes, count);
+            } else {
+                scales[row] = load_scales(how, own, bias, count);
+                if (how == SCALES_F32) biases[row] = load_scales(SCALES_F32, bias, NULL, count);
+            }
+        }
+        spread_some_scales(how, affine, scales, how == SCALES_F32 ? biases : scales, count,
+                           p->scales + at, p->biases + at);
+    }
+}
+
+/* A half of a panel. */
+INLINE void spread(codes_kind kind, const rows_source *source, const panel *p, size_t half)
+{
+    spread_codes(kind, source, p->groups * source->group, p->codes + half * 64);
+    if (kind == PAIRS_Q4_1)
+        spread_scales(kind, SCALES_F16, true, source, p, half);
+    else if (is_blocks(kind))
+        spread_scales(kind, SCALES_HEADS, false, source, p, half);
+    else if (kind == PAIRS_E2M1)
+        spread_scales(kind, SCALES_E8M0, false, source, p, half);
+    else if (kind == BYTES_E2M1)
+        spread_scales(kind, SCALES_E4M3, false, source, p, half);
+    else if (source->scales_kind == SCALES_F32)
+        spread_scales(kind, SCALES_F32, true, source, p, half);
+    else if (source->scales_kind == SCALES_F16)
+        spread_scales(kind, SCALES_F16, true, source, p, half);
+    else
+        spread_scales(kind, SCALES_BF16, true, source, p, half);
+}
+
+#define SPREAD(kind)                                                                  \
+    static void spread_##kind(const rows_source *source, const panel *p, size_t half) \
+    {                                                                                 \
+        spread(kind, source, p, half);                                                \
     }
 SPREAD(PAIRS)
-SPREAD(PAIRS_BLOCKS)
+SPREAD(PAIRS_Q4_0)
+SPREAD(PAIRS_Q4_1)
 SPREAD(PAIRS_E2M1)
 SPREAD(BYTES_2)
 SPREAD(BYTES_3)
 SPREAD(BYTES_5)
 SPREAD(BYTES_6)
 SPREAD(BYTES_8)
-SPREAD(BYTES_BLOCKS)
+SPREAD(BYTES_Q8_0)
 SPREAD(BYTES_E2M1)
 
 static const spread_fn spreads[CODES_KINDS] = {
-    [PAIRS] = spread_PAIRS,
-    [PAIRS_BLOCKS] = spread_PAIRS_BLOCKS,
-    [PAIRS_E2M1] = spread_PAIRS_E2M1,
-    [BYTES_2] = spread_BYTES_2,
-    [BYTES_3] = spread_BYTES_3,
-    [BYTES_5] = spread_BYTES_5,
-    [BYTES_6] = spread_BYTES_6,
-    [BYTES_8] = spread_BYTES_8,
-    [BYTES_BLOCKS] = spread_BYTES_BLOCKS,
+    [PAIRS] = spread_PAIRS,           [PAIRS_Q4_0] = spread_PAIRS_Q4_0,
+    [PAIRS_Q4_1] = spread_PAIRS_Q4_1, [PAIRS_E2M1] = spread_PAIRS_E2M1,
+    [BYTES_2] = spread_BYTES_2,       [BYTES_3] = spread_BYTES_3,
+    [BYTES_5] = spread_BYTES_5,       [BYTES_6] = spread_BYTES_6,
+    [BYTES_8] = spread_BYTES_8,       [BYTES_Q8_0] = spread_BYTES_Q8_0,
     [BYTES_E2M1] = spread_BYTES_E2M1,
 };
 
@@ -229,11 +292,8 @@ static blocking blocking_of(const zx_launch *launch)
 
 static void fill_half(panel *p, size_t half, const zx_weight *weight, size_t row, size_t first)
 {
-    codes_source source = source_of(weight, row, first);
-    source.groups = p->groups;
-    spreads[source.kind](&source, p->groups * source.group, p->codes + half * 64);
-    load_scales(weight, row, first, &source, HALVES * LANES, p->scales + half * LANES,
-                p->biases + half * LANES);
+    const rows_source source = source_of(weight, row, first);
+    spreads[source.kind](&source, p, half);
     p->affine[half] = source.affine;
     p->zero[half] = source.zero;
 }
@@ -258,7 +318,7 @@ static void sweep(const zx_matmul *matmul, const blocking *b, const panel *p, si
                                .stride = in->stride};
         float *const sums = b->chunked ? memory + token * HALVES * LANES : memory;
         if (first == 0) memset(sums, 0, tokens * HALVES * LANES * sizeof *sums);
-        blocks[in->layout.planes - 1][tokens - 1](p, &x, sums);
+        block_fns[in->layout.planes - 1][tokens - 1](p, &x, sums);
         for (size_t i = 0; last && i < tokens; i++) {
             const __m512 left_sums = _mm512_load_ps(sums + i * HALVES * LANES);
             const __m512 right_sums = _mm512_load_ps(sums + i * HALVES * LANES + LANES);
@@ -317,6 +377,10 @@ static zmlx_status run(const zx_matmul *matmul)
     const zx_operand *x = matmul->x;
     const bool few = x->rows * x->layout.planes <= ZX_FEW_PLANES;
     if (x->rows == 0) return ZMLX_OK;
+    if (zx_one_applies(matmul)) {
+        zx_pool_run(matmul->launch->pool, zx_strip_parts(matmul, 1), zx_run_one, matmul);
+        return ZMLX_OK;
+    }
     zx_pool_run(matmul->launch->pool, zx_strip_parts(matmul, few ? 1 : HALVES),
                 few ? zx_run_few : run_panels, matmul);
     return ZMLX_OK;
