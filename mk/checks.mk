@@ -44,14 +44,16 @@ $(BUILD)/tidy/%.ok: %.c $(BUILD)/obj/%.o $(wildcard .clang-tidy src/*/.clang-tid
 
 SANITIZED = BUILD=$(BUILD)/sanitize CFLAGS="-O1 -g -fno-omit-frame-pointer" FAST=-O2 \
             SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all"
+# Tests marked slow would take a sanitizer too long; SKIP_MARKS= runs them too.
+SKIP_MARKS ?= slow
 sanitize:  ## run the unit tests under the address and undefined-behaviour sanitizers
-	$(MAKE) $(AGAIN) $(SANITIZED) test
+	ZX_SKIP_MARKS=$(SKIP_MARKS) $(MAKE) $(AGAIN) $(SANITIZED) test
 
 # A check that fails leaves its test at once, so leaks say nothing here.
 faults:  ## run the unit tests again and again under the sanitizers, failing each allocation in turn
 	$(MAKE) $(AGAIN) $(SANITIZED) faults-run
 faults-run: $(BUILD)/zmlx_test
-	ASAN_OPTIONS=detect_leaks=0 ZX_SKIP_MARKS=slow $(BUILD)/zmlx_test --faults $(T)
+	ASAN_OPTIONS=detect_leaks=0 ZX_SKIP_MARKS=$(SKIP_MARKS) $(BUILD)/zmlx_test --faults $(T)
 
 # The tests with threads in them, by file or name.  The sanitizer dislikes some address layouts: setarch.
 THREADED := pool engine session
