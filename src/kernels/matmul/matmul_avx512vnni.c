@@ -408,8 +408,10 @@ size_t zx_scratch_matmul_avx512vnni(const zx_launch *launch)
 {
     const blocking b = blocking_of(launch);
     const size_t panels = b.panel_bytes + 2 * b.scale_bytes + b.sum_bytes;
-    const size_t few = zx_few_scratch(launch);
-    return zx_pool_threads(launch->pool) * (few > panels ? few : panels);
+    size_t most = zx_few_scratch(launch);
+    if (most < panels) most = panels;
+    if (most < ZX_ONE_SCRATCH) most = ZX_ONE_SCRATCH;
+    return zx_pool_threads(launch->pool) * most;
 }
 
 static zmlx_status run(const zx_matmul *matmul)
