@@ -44,14 +44,16 @@ $(BUILD)/tidy/%.ok: %.c $(BUILD)/obj/%.o $(wildcard .clang-tidy src/*/.clang-tid
 
 SANITIZED = BUILD=$(BUILD)/sanitize CFLAGS="-O1 -g -fno-omit-frame-pointer" FAST=-O2 \
             SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all"
+# Tests marked slow would take a sanitizer too long; SKIP_MARKS= runs them too.
+SKIP_MARKS ?= slow
 sanitize:  ## run the unit tests under the address and undefined-behaviour sanitizers
-	$(MAKE) $(AGAIN) $(SANITIZED) test
+	ZX_SKIP_MARKS=$(SKIP_MARKS) $(MAKE) $(AGAIN) $(SANITIZED) test
 
 # A check that fails leaves its test at once, so leaks say nothing here.
 faults:  ## run the unit tests again and again under the sanitizers, failing each allocation in turn
 	$(MAKE) $(AGAIN) $(SANITIZED) faults-run
 faults-run: $(BUILD)/zmlx_test
-	ASAN_OPTIONS=detect_leaks=0 ZX_SKIP_MARKS=slow $(BUILD)/zmlx_test --faults $(T)
+	ASAN_OPTIONS=detect_leaks=0 ZX_SKIP_MARKS=$(SKIP_MARKS) $(BUILD)/zmlx_test --faults $(T)
 
 # The tests with threads in them, by file or name.  The sanitizer dislikes some address layouts: setarch.
 THREADED := pool engine session
@@ -66,6 +68,7 @@ tsan-run: $(BUILD)/zmlx_test
 
 fuzz:  ## run every fuzzer for SECONDS (60) over its corpus
 	$(MAKE) $(AGAIN) CC=clang BUILD=$(BUILD)/fuzz CFLAGS="-O1 -g -fno-omit-frame-pointer" FAST=-O1 \
+	    UNWATCHED=src/kernels/% \
 	    SANITIZE="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all" \
 	    SECONDS=$(SECONDS) -k $(patsubst tests/fuzz/%.c,run-%,$(FUZZERS))
 $(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/libzmlx.a
@@ -80,8 +83,8 @@ $(patsubst tests/fuzz/%.c,run-%,$(FUZZERS)): run-fuzz_%: $(BUILD)/fuzz_%
 	    echo "fuzz_$*: ok, $$(awk '/number_of_executed_units/ {print $$2}' $(BUILD)/$*.log) runs" || \
 	    { tail -n 30 $(BUILD)/$*.log; echo "fuzz_$*: failed"; exit 1; }
 
-size: $(BUILD)/zmlx  ## check that the stripped program stays within 8 MiB
-	@strip -o $(BUILD)/zmlx.stripped $< && bytes=$$(wc -c < $(BUILD)/zmlx.stripped) && \
+size: $(PROGRAM)  ## check that the stripped program stays within 8 MiB
+	@strip -o $(BUILD)/zmlx.stripped $(PROGRAM) && bytes=$$(wc -c < $(BUILD)/zmlx.stripped) && \
 	    echo "stripped program: $$bytes bytes (limit 8388608)" && [ $$bytes -le 8388608 ]
 
 .PHONY: style format headers tidy sanitize faults faults-run tsan tsan-run fuzz size

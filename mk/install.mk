@@ -8,7 +8,7 @@ FILL      = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@VERSION@|$(VERSION)|g' \
 
 install: all shared  ## install below PREFIX (/usr/local), DESTDIR goes in front
 	install -d $(ROOT)/bin $(ROOT)/include/zmlx $(ROOT)/lib/pkgconfig $(ROOT)/lib/cmake/zmlx
-	install -m 755 $(BUILD)/zmlx $(ROOT)/bin
+	install -m 755 $(PROGRAM) $(ROOT)/bin
 	install -m 644 $(wildcard include/zmlx/*.h) $(ROOT)/include/zmlx
 	install -m 644 $(BUILD)/libzmlx.a $(ROOT)/lib
 	install -m 755 $(BUILD)/$(SHARED) $(ROOT)/lib
@@ -23,6 +23,6 @@ install-test: all shared  ## build the examples against an installed tree (MODEL
 bench-peers: all  ## measure against llama.cpp (installs llama-cpp-python in a venv; MODEL=file)
 	@[ -x $(BUILD)/peers/bin/python ] || python3 -m venv $(BUILD)/peers
 	$(BUILD)/peers/bin/python -m pip install --quiet 'llama-cpp-python==0.3.36'
-	$(BUILD)/peers/bin/python tools/bench_peers.py --zmlx $(BUILD)/zmlx $(MODEL)
+	$(BUILD)/peers/bin/python tools/bench_peers.py --zmlx $(PROGRAM) $(MODEL)
 
 .PHONY: install install-test bench-peers

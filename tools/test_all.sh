@@ -99,7 +99,7 @@ oracle() {
 }
 
 static_build() {
-    make -s -j"$jobs" STATIC=1 BUILD="$BUILD/static" all || return 1
+    make -s -j"$jobs" STATIC=1 all || return 1
     "$BUILD/static/zmlx" --version || return 1
     if ldd "$BUILD/static/zmlx" | grep -E 'jansson|pcre2|utf8proc|libedit'; then
         echo "the static program still asks for these"

@@ -148,24 +148,39 @@ static const zmlx_bench_test *find_test(const zmlx_bench_report *report, bool de
     return NULL;
 }
 
+/* Right-aligned; '±' is two bytes and one column. */
+static void print_cell(const char *text, size_t width)
+{
+    size_t columns = 0;
+    for (const char *at = text; *at != '\0'; at++) columns += ((unsigned char)*at & 0xC0) != 0x80;
+    zx_cli_print(" %*s%s |", (int)(width > columns ? width - columns : 0), "", text);
+}
+
 static void print_cells(const char *label, const char *fused, const char *unfused,
                         const char *ratio)
 {
-    zx_cli_print("| %-36s | %14s | %14s | %15s |\n", label, fused, unfused, ratio);
+    zx_cli_print("| %-36s |", label);
+    print_cell(fused, 16);
+    print_cell(unfused, 16);
+    print_cell(ratio, 15);
+    zx_cli_print("\n");
 }
 
 static void print_rates(const zmlx_bench_report *report, bool decode)
 {
     char label[64];
-    char cells[3][32] = {"", "", ""};
+    char cells[3][64] = {"", "", ""};
     const zmlx_bench_test *fused = find_test(report, decode, true);
     const zmlx_bench_test *unfused = find_test(report, decode, false);
     const zmlx_bench_test *any = fused != NULL ? fused : unfused;
     if (any == NULL) return;
     (void)snprintf(label, sizeof label, "%s, %zu tokens (tokens/s)", decode ? "decode" : "prompt",
                    decode ? any->n_gen : any->n_prompt);
-    if (fused != NULL) (void)snprintf(cells[0], sizeof cells[0], "%.1f", fused->avg_ts);
-    if (unfused != NULL) (void)snprintf(cells[1], sizeof cells[1], "%.1f", unfused->avg_ts);
+    if (fused != NULL)
+        (void)snprintf(cells[0], sizeof cells[0], "%.1f ± %.1f", fused->avg_ts, fused->stddev_ts);
+    if (unfused != NULL)
+        (void)snprintf(cells[1], sizeof cells[1], "%.1f ± %.1f", unfused->avg_ts,
+                       unfused->stddev_ts);
     if (fused != NULL && unfused != NULL && unfused->avg_ts > 0)
         (void)snprintf(cells[2], sizeof cells[2], "%.2f", fused->avg_ts / unfused->avg_ts);
     print_cells(label, cells[0], cells[1], cells[2]);
@@ -181,8 +196,8 @@ int zx_cli_bench_summary(const zx_cli_bench *bench)
     (void)snprintf(cells[0], sizeof cells[0], "%s, %zu thread%s", precision_name(bench),
                    report->threads, report->threads == 1 ? "" : "s");
     print_cells(cells[0], "fused", "unfused", "fused / unfused");
-    zx_cli_print("| %.36s | %.13s: | %.13s: | %.14s: |\n", "------------------------------------",
-                 "--------------", "--------------", "---------------");
+    print_cells("------------------------------------",
+                "---------------:", "---------------:", "--------------:");
     print_rates(report, false);
     print_rates(report, true);
     if (any != NULL) {

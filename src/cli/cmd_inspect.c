@@ -72,16 +72,14 @@ static int run_inspect(const void *raw)
     const zmlx_status status = zmlx_inspect(options->file, &text);
     if (status != ZMLX_OK) return zx_cli_fail_library(common, status);
     int code = ZX_CLI_OK;
-    if (common->json) {
-        zx_cli_write(text.bytes, text.length);
-        if (text.length > 0 && text.bytes[text.length - 1] != '\n') zx_cli_write("\n", 1);
+    json_t *report = json_loadb(text.bytes, text.length, JSON_ALLOW_NUL, NULL);
+    if (report == NULL) {
+        code = zx_cli_fail(common, ZMLX_ERROR_MEMORY, "the report does not fit in memory");
+    } else if (common->json) {
+        code = zx_cli_print_json(common, report);
     } else {
-        json_t *object = json_loadb(text.bytes, text.length, JSON_ALLOW_NUL, NULL);
-        if (object == NULL)
-            code = zx_cli_fail(common, ZMLX_ERROR_MEMORY, "the report does not fit in memory");
-        else
-            zx_cli_print_inspection(object, options->tensors);
-        json_decref(object);
+        zx_cli_print_inspection(report, options->tensors);
+        json_decref(report);
     }
     zmlx_string_free(&text);
     return code;

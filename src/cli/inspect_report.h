@@ -5,6 +5,6 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-void zx_cli_print_inspection(json_t *object, bool tensors);
+void zx_cli_print_inspection(const json_t *report, bool tensors);
 
 #endif

@@ -99,8 +99,7 @@ static void on_log(zmlx_log_level level, const char *line, void *user)
     (void)user;
     static const char *const names[] = {"error: ", "warning: ", "", ""};
     static const char *const colours[] = {"\033[31m", "\033[33m", "", "\033[2m"};
-    const zmlx_log_level most =
-        state.quiet ? ZMLX_LOG_WARNING : (state.verbose ? ZMLX_LOG_DEBUG : ZMLX_LOG_WARNING);
+    const zmlx_log_level most = state.verbose && !state.quiet ? ZMLX_LOG_DEBUG : ZMLX_LOG_WARNING;
     if (level > most) return;
     (void)pthread_mutex_lock(&state.lock);
     clear_line();

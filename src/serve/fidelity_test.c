@@ -11,7 +11,15 @@
 #include "base/test.h"
 #include "serve/session.h"
 
-enum { TOKENS = 130, OTHERS = 2, VOCABULARY_MAX = 512, MAX_STEP = 400 };
+enum { TOKENS = 70, OTHERS = 1, VOCABULARY_MAX = 512, MAX_STEP = 400 };
+
+/* Under a sanitizer every seventh combination: seven has no factor in common with the number of
+ * any one's choices, so that each choice is still met with each other. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { STRIDE = 7 };
+#else
+enum { STRIDE = 1 };
+#endif
 
 static const char *const models[] = {"tests/golden/llama", "tests/golden/llama-4bit-g64"};
 static const zx_precision precisions[] = {ZX_PRECISION_F32, ZX_PRECISION_Q16, ZX_PRECISION_Q8};
@@ -82,7 +90,7 @@ static bool run(const zmlx_model *model, zx_precision precision, const variant *
         }
         memset(got, 0xff, sizeof got);
         if (ok) zx_sequence_reuse(zx_engine_cache(engine), &sequences[0], ids[0], TOKENS);
-        ok = ok && sequences[0].length == 2 * ZX_PAGE_TOKENS;
+        ok = ok && sequences[0].length == ZX_PAGE_TOKENS;
     }
     *first = sequences[0].length;
     ok = ok && feed(engine, sequences, v);
@@ -127,7 +135,7 @@ static bool matrix_holds(const char *path, zx_precision precision, char subject[
     draw_ids(vocabulary);
     bool ok = vocabulary <= VOCABULARY_MAX && run(model, precision, &v, &first);
     memcpy(expected, got, sizeof got);
-    for (size_t n = 0; ok && nth_variant(n, &v); n++) {
+    for (size_t n = 0; ok && nth_variant(n, &v); n += STRIDE) {
         memset(got, 0xff, sizeof got);
         ok = run(model, precision, &v, &first) && same(first, vocabulary);
         (void)snprintf(subject, 200,

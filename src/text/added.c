@@ -34,6 +34,7 @@ static bool same_options(const zx_added_token *a, const zx_added_token *b)
 zmlx_status zx_added_add(zx_added *added, const zx_vocabulary *vocabulary, zx_added_token token)
 {
     if (token.content.length == 0) return ZMLX_OK;
+    const int32_t given = token.id;
     token.id = zx_vocabulary_find(&added->names, token.content.bytes, token.content.length);
     if (token.id >= 0) { /* a repetition: the last one's options count */
         for (size_t i = 0; i < added->count; i++) {
@@ -43,7 +44,7 @@ zmlx_status zx_added_add(zx_added *added, const zx_vocabulary *vocabulary, zx_ad
         }
     }
     token.id = zx_vocabulary_find(vocabulary, token.content.bytes, token.content.length);
-    if (token.id < 0) token.id = next_id(added, vocabulary);
+    if (token.id < 0) token.id = given >= 0 ? given : next_id(added, vocabulary);
     bool fresh;
     ZX_TRY(zx_vocabulary_add(&added->names, token.content.bytes, token.content.length,
                              (uint32_t)token.id, &fresh));
@@ -60,7 +61,7 @@ static zmlx_status add_normalized(zx_added *added, const zx_part *normalizer, zx
     const zx_string_view content = token->content;
     work->normal.bytes = content.bytes;
     work->normal.length = content.length;
-    ZX_TRY(zx_normalize(normalizer, work));
+    if (!token->as_is) ZX_TRY(zx_normalize(normalizer, work));
     void *memory;
     ZX_TRY(zx_arena_alloc(arena, work->normal.length + 1, &memory));
     if (work->normal.length > 0) memcpy(memory, work->normal.bytes, work->normal.length);

@@ -14,6 +14,7 @@ typedef struct zx_added_token {
     zx_string_view written; /* what it decodes to: its normalized form where that is searched */
     int32_t id;
     bool single_word, left, right, normalized, special;
+    bool as_is; /* 'normalized', but the content is so already */
 } zx_added_token;
 
 typedef struct zx_added { /* {0} is empty */
@@ -25,8 +26,8 @@ typedef struct zx_added { /* {0} is empty */
 
 void zx_added_fini(zx_added *added);
 
-/* Adds a token; its id is the one it has in the vocabulary or among those added, or the next free
- * one.  Empty tokens and repetitions are left out. */
+/* Adds a token; its id is the one it has in the vocabulary or among those added, or else the one
+ * given, or (where that is -1) the next free one.  Empty tokens and repetitions are left out. */
 ZMLX_MUST_CHECK zmlx_status zx_added_add(zx_added *added, const zx_vocabulary *vocabulary,
                                          zx_added_token token);
 /* After the last one: builds the searches. */

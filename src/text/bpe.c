@@ -13,7 +13,7 @@
 #include "text/model.h"
 #include "text/unicode.h"
 
-enum { MERGE_BATCH = 64, SHORT_PIECE = 24, NO_RANK = -1 };
+enum { MERGE_BATCH = 64, SHORT_PIECE = 24 };
 
 static const uint32_t no_rank = UINT32_MAX, no_place = UINT32_MAX;
 
@@ -23,9 +23,14 @@ static size_t home(const zx_model *model, uint64_t key)
            (model->pair_slots - 1);
 }
 
+static uint64_t key_of(int32_t left, int32_t right)
+{
+    return ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) + 1;
+}
+
 static const zx_pair *find_pair(const zx_model *model, int32_t left, int32_t right)
 {
-    const uint64_t key = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) + 1;
+    const uint64_t key = key_of(left, right);
     for (size_t at = home(model, key);; at = (at + 1) & (model->pair_slots - 1)) {
         const zx_pair *const pair = &model->pairs[at];
         if (pair->key == key) return pair;
@@ -38,6 +43,7 @@ static zmlx_status grow_pairs(zx_model *model, size_t count)
     size_t slots = 64;
     while (slots / 3 * 2 < count) slots *= 2;
     if (slots <= model->pair_slots) return ZMLX_OK;
+    if (model->pair_slots == 0) model->pair_seed = zx_random_seed();
     void *memory;
     ZX_TRY(zx_alloc_array(slots, sizeof(zx_pair), "merges", &memory));
     zx_pair *const old = model->pairs;
@@ -57,7 +63,7 @@ static zmlx_status grow_pairs(zx_model *model, size_t count)
 /* A pair that comes twice keeps its later rank, as in the format's own reader. */
 static void put_pair(zx_model *model, int32_t left, int32_t right, uint32_t rank, int32_t merged)
 {
-    const uint64_t key = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) + 1;
+    const uint64_t key = key_of(left, right);
     size_t at = home(model, key);
     while (model->pairs[at].key != 0 && model->pairs[at].key != key)
         at = (at + 1) & (model->pair_slots - 1);
@@ -65,9 +71,8 @@ static void put_pair(zx_model *model, int32_t left, int32_t right, uint32_t rank
     model->pairs[at] = (zx_pair){key, rank, merged};
 }
 
-static zmlx_status refuse_merge(const zx_model *model, const char *source, const zx_merge *merge)
+static zmlx_status refuse_merge(const char *source, const zx_merge *merge)
 {
-    (void)model;
     return ZX_FAIL(ZMLX_ERROR_FORMAT,
                    "%s: merge \"%.*s\" with \"%.*s\": the vocabulary lacks one of the two or "
                    "what they become",
@@ -76,44 +81,78 @@ static zmlx_status refuse_merge(const zx_model *model, const char *source, const
                    merge->right.bytes);
 }
 
+/* Whether the token with this id is what the merge makes. */
+static bool is_joined(const zx_model *model, int32_t id, const zx_merge *merge, size_t cut)
+{
+    if (id < 0 || (size_t)id >= model->vocabulary.size) return false;
+    const zx_string_view token = model->vocabulary.tokens[id];
+    const size_t left = merge->left.length;
+    return token.bytes != NULL && merge->right.length >= cut &&
+           token.length == left + merge->right.length - cut &&
+           memcmp(token.bytes, merge->left.bytes, left) == 0 &&
+           memcmp(token.bytes + left, merge->right.bytes + cut, token.length - left) == 0;
+}
+
+/* The id of what a merge makes.  Mostly it is the one of the merge before or the next. */
+static zmlx_status find_joined(zx_model *model, const zx_merge *merge, int32_t *id)
+{
+    const size_t cut = model->prefix.length;
+    for (int32_t guess = model->last_merged; guess <= model->last_merged + 1; guess++) {
+        *id = guess;
+        if (is_joined(model, guess, merge, cut)) return ZMLX_OK;
+    }
+    const size_t skipped = merge->right.length < cut ? merge->right.length : cut;
+    zx_text *const text = &model->joined;
+    zx_text_clear(text);
+    ZX_TRY(zx_text_add(text, merge->left.bytes, merge->left.length));
+    ZX_TRY(zx_text_add(text, merge->right.bytes + skipped, merge->right.length - skipped));
+    *id =
+        zx_vocabulary_find(&model->vocabulary, text->length == 0 ? "" : text->bytes, text->length);
+    return ZMLX_OK;
+}
+
 static zmlx_status add_batch(zx_model *model, const char *source, const zx_merge *merges,
                              size_t count, bool lenient)
 {
-    const size_t cut = model->prefix.length;
-    zx_string_view texts[3 * MERGE_BATCH];
-    int32_t ids[3 * MERGE_BATCH];
-    zx_text joined = {0};
-    size_t starts[MERGE_BATCH];
-    zmlx_status status = ZMLX_OK;
-    for (size_t i = 0; i < count && status == ZMLX_OK; i++) {
-        texts[3 * i] = merges[i].left;
-        texts[3 * i + 1] = merges[i].right;
-        const size_t skipped = merges[i].right.length < cut ? merges[i].right.length : cut;
-        starts[i] = joined.length;
-        status = zx_text_add(&joined, merges[i].left.bytes, merges[i].left.length);
-        if (status == ZMLX_OK)
-            status = zx_text_add(&joined, merges[i].right.bytes + skipped,
-                                 merges[i].right.length - skipped);
-        texts[3 * i + 2].length = joined.length - starts[i];
+    zx_string_view texts[2 * MERGE_BATCH] = {{0}};
+    int32_t ids[2 * MERGE_BATCH], joined[MERGE_BATCH];
+    for (size_t i = 0; i < count; i++) {
+        texts[2 * i] = merges[i].left;
+        texts[2 * i + 1] = merges[i].right;
     }
-    for (size_t i = 0; i < count && status == ZMLX_OK; i++)
-        texts[3 * i + 2].bytes = joined.length == 0 ? "" : joined.bytes + starts[i];
-    if (status == ZMLX_OK) zx_vocabulary_find_many(&model->vocabulary, texts, 3 * count, ids);
-    for (size_t i = 0; i < count && status == ZMLX_OK; i++) {
+    zx_vocabulary_find_many(&model->vocabulary, texts, 2 * count, ids);
+    for (size_t i = 0; i < count; i++) {
+        ZX_TRY(find_joined(model, &merges[i], &joined[i]));
+        if (joined[i] >= 0) model->last_merged = joined[i];
+        __builtin_prefetch(&model->pairs[home(model, key_of(ids[2 * i], ids[2 * i + 1]))], 1);
+    }
+    for (size_t i = 0; i < count; i++) {
         const uint32_t rank = model->ranks++;
-        if (ids[3 * i] >= 0 && ids[3 * i + 1] >= 0 && ids[3 * i + 2] >= 0)
-            put_pair(model, ids[3 * i], ids[3 * i + 1], rank, ids[3 * i + 2]);
+        if (ids[2 * i] >= 0 && ids[2 * i + 1] >= 0 && joined[i] >= 0)
+            put_pair(model, ids[2 * i], ids[2 * i + 1], rank, joined[i]);
         else if (!lenient)
-            status = refuse_merge(model, source, &merges[i]);
+            return refuse_merge(source, &merges[i]);
     }
-    zx_text_fini(&joined);
-    return status;
+    return ZMLX_OK;
+}
+
+zmlx_status zx_bpe_put_merge(zx_model *model, int32_t left, int32_t right, uint32_t rank,
+                             int32_t merged)
+{
+    if (model->pair_count + 1 > model->pair_slots / 3 * 2)
+        ZX_TRY(grow_pairs(model, model->pair_count * 2 + 1));
+    put_pair(model, left, right, rank, merged);
+    return ZMLX_OK;
+}
+
+zmlx_status zx_bpe_expect_merges(zx_model *model, size_t count)
+{
+    return grow_pairs(model, count);
 }
 
 zmlx_status zx_bpe_add_merges(zx_model *model, const char *source, const zx_merge *merges,
                               size_t count, bool lenient)
 {
-    if (model->pair_slots == 0) model->pair_seed = zx_random_seed();
     size_t wanted = model->pair_count + count;
     if (wanted > model->pair_slots / 3 * 2 && model->pair_slots > 0) wanted *= 2;
     ZX_TRY(grow_pairs(model, wanted));
@@ -123,15 +162,37 @@ zmlx_status zx_bpe_add_merges(zx_model *model, const char *source, const zx_merg
     return ZMLX_OK;
 }
 
-static zmlx_status prepare(zx_model *model, const char *source)
+void zx_model_find_bytes(zx_model *model)
 {
-    (void)source;
-    ZX_TRY(grow_pairs(model, 1));
     for (int i = 0; i < 256; i++) {
         char text[8];
         const int length = snprintf(text, sizeof text, "<0x%02X>", (unsigned)i);
         model->bytes[i] = zx_vocabulary_find(&model->vocabulary, text, (size_t)length);
     }
+}
+
+static bool has_bytes(const zx_model *model, const char *bytes, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (model->bytes[(unsigned char)bytes[i]] < 0) return false;
+    return true;
+}
+
+zmlx_status zx_model_add_bytes(const zx_model *model, const char *bytes, size_t length, zx_ids *ids,
+                               bool *added)
+{
+    *added = model->byte_fallback && has_bytes(model, bytes, length);
+    for (size_t i = 0; i < length && *added; i++)
+        ZX_TRY(zx_ids_add(ids, model->bytes[(unsigned char)bytes[i]]));
+    return ZMLX_OK;
+}
+
+static zmlx_status prepare(zx_model *model, const char *source)
+{
+    (void)source;
+    zx_text_fini(&model->joined);
+    ZX_TRY(grow_pairs(model, 1));
+    zx_model_find_bytes(model);
     for (uint32_t i = 0; i < sizeof model->points / sizeof *model->points; i++) {
         char text[4];
         const size_t length = zx_utf8_encode(i, text);
@@ -166,13 +227,6 @@ static zmlx_status close_unknown(symbols *list)
     if (!list->unknown_open) return ZMLX_OK;
     list->unknown_open = false;
     return add_symbol(list, list->model->unknown);
-}
-
-static bool has_bytes(const zx_model *model, const char *bytes, size_t length)
-{
-    for (size_t i = 0; i < length; i++)
-        if (model->bytes[(unsigned char)bytes[i]] < 0) return false;
-    return true;
 }
 
 /* A character that is no token: its bytes, or the unknown token, or nothing. */

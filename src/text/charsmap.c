@@ -101,8 +101,9 @@ static bool look_up(const zx_charsmap *map, const char *bytes, size_t count, boo
         if ((unit >> 8 & 1) == 0) continue;
         const size_t text = map->units[place] & ~(1u << 31);
         if (text > map->text_bytes) break;
-        *replacement =
-            (zx_string_view){map->texts + text, strnlen(map->texts + text, map->text_bytes - text)};
+        const size_t length = strnlen(map->texts + text, map->text_bytes - text);
+        if (!zx_utf8_valid(map->texts + text, length)) break;
+        *replacement = (zx_string_view){map->texts + text, length};
         *used = i + 1;
         found = true;
         if (shortest) break;
@@ -133,19 +134,58 @@ static size_t grapheme_end(const zx_normal *normal, size_t at)
     return at;
 }
 
-static zmlx_status run_grapheme(const zx_charsmap *map, zx_normal *normal, size_t at, size_t end)
+/* What the reference takes an output character to stand for.  It counts characters, not places:
+ * what grows or vanishes shifts all that follows.  This matters only where the text begins. */
+typedef struct following {
+    zx_normal *normal;
+    size_t at; /* the next character of the old text */
+} following;
+
+static void follow(following *f, size_t characters)
 {
+    uint32_t point;
+    for (; characters > 0 && f->at < f->normal->length; characters--)
+        f->at += zx_utf8_next(f->normal->bytes + f->at, &point);
+}
+
+static size_t count_characters(const char *bytes, size_t length)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < length; i++) count += ((unsigned char)bytes[i] & 0xC0) != 0x80;
+    return count;
+}
+
+/* Writes what 'old_count' characters became. */
+static zmlx_status add_mapped(following *f, size_t old_count, zx_string_view text)
+{
+    const size_t new_count = count_characters(text.bytes, text.length);
+    size_t index = 0;
+    for (size_t at = 0; at < text.length; index++) {
+        uint32_t point;
+        const size_t length = zx_utf8_next(text.bytes + at, &point);
+        const bool inserted = index > 0 || new_count > old_count;
+        const size_t from = inserted && f->at > 0 ? f->at - 1 : f->at;
+        ZX_TRY(zx_normal_add(f->normal, from, text.bytes + at, length));
+        if (!inserted) follow(f, 1 + old_count - new_count);
+        at += length;
+    }
+    return ZMLX_OK;
+}
+
+static zmlx_status run_grapheme(const zx_charsmap *map, following *f, size_t at, size_t end)
+{
+    const char *const bytes = f->normal->bytes;
     size_t used;
     zx_string_view replacement;
     if (end - at < LONGEST_GRAPHEME &&
-        look_up(map, normal->bytes + at, end - at, true, &used, &replacement))
-        return zx_normal_add(normal, at, replacement.bytes, replacement.length);
+        look_up(map, bytes + at, end - at, true, &used, &replacement))
+        return add_mapped(f, count_characters(bytes + at, end - at), replacement);
     while (at < end) {
         uint32_t point;
-        const size_t length = zx_utf8_next(normal->bytes + at, &point);
-        if (!look_up(map, normal->bytes + at, length, true, &used, &replacement))
-            replacement = (zx_string_view){normal->bytes + at, length};
-        ZX_TRY(zx_normal_add(normal, at, replacement.bytes, replacement.length));
+        const size_t length = zx_utf8_next(bytes + at, &point);
+        if (!look_up(map, bytes + at, length, true, &used, &replacement))
+            replacement = (zx_string_view){bytes + at, length};
+        ZX_TRY(add_mapped(f, 1, replacement));
         at += length;
     }
     return ZMLX_OK;
@@ -155,9 +195,10 @@ zmlx_status zx_charsmap_run(const zx_charsmap *map, zx_normal *normal)
 {
     zx_text *out;
     ZX_TRY(zx_normal_begin(normal, normal->length, &out));
+    following f = {normal, 0};
     for (size_t at = 0; at < normal->length;) {
         const size_t end = grapheme_end(normal, at);
-        ZX_TRY(run_grapheme(map, normal, at, end));
+        ZX_TRY(run_grapheme(map, &f, at, end));
         at = end;
     }
     zx_normal_commit(normal);

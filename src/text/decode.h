@@ -27,6 +27,9 @@ typedef struct zx_decoding { /* {0} is empty */
     bool spaces; /* no decoder: tokens are joined by spaces */
 } zx_decoding;
 
+/* A decoder that tokenizer.json does not know: drops the space before the text. */
+extern const zx_part_row zx_spm_start;
+
 ZMLX_MUST_CHECK zmlx_status zx_decoding_init(zx_decoding *decoding, const zx_part *decoder);
 void zx_decoding_fini(zx_decoding *decoding);
 

@@ -179,6 +179,26 @@ static zmlx_status flush_bytes(zx_decoding *decoding, size_t stage)
     return ZMLX_OK;
 }
 
+/* SentencePiece's way with a run of byte tokens: its characters as they come, one U+FFFD for each
+ * byte that is in none. */
+static zmlx_status give_characters(zx_decoding *decoding, size_t stage, bool final)
+{
+    zx_text *const held = &decoding->stages[stage].held;
+    size_t at = 0;
+    while (at < held->length) {
+        uint32_t point;
+        const size_t left = held->length - at;
+        const size_t length = zx_utf8_decode(held->bytes + at, left, &point);
+        if (length == 0 && !final && zx_utf8_incomplete_tail(held->bytes + at, left) == left) break;
+        ZX_TRY(length == 0 ? give(decoding, stage, "\xEF\xBF\xBD", 3, true)
+                           : give(decoding, stage, held->bytes + at, length, true));
+        at += length == 0 ? 1 : length;
+    }
+    if (at > 0) memmove(held->bytes, held->bytes + at, held->length - at);
+    held->length -= at;
+    return ZMLX_OK;
+}
+
 /* ByteFallback: a run of byte tokens is a text if it is UTF-8, else one U+FFFD for each; so nothing
  * of it is certain before it ends. */
 static zmlx_status decode_byte_fallback(zx_decoding *decoding, size_t stage, const char *bytes,
@@ -186,11 +206,13 @@ static zmlx_status decode_byte_fallback(zx_decoding *decoding, size_t stage, con
 {
     (void)end;
     const int byte = bytes == NULL ? -1 : fallback_byte(bytes, count);
+    const bool by_character = decoding->stages[stage].part->individual;
     if (byte >= 0) {
         const char one = (char)byte;
-        return zx_text_add(&decoding->stages[stage].held, &one, 1);
+        ZX_TRY(zx_text_add(&decoding->stages[stage].held, &one, 1));
+        return by_character ? give_characters(decoding, stage, false) : ZMLX_OK;
     }
-    ZX_TRY(flush_bytes(decoding, stage));
+    ZX_TRY(by_character ? give_characters(decoding, stage, true) : flush_bytes(decoding, stage));
     return bytes == NULL ? ZMLX_OK : give(decoding, stage, bytes, count, true);
 }
 
@@ -315,10 +337,31 @@ static zmlx_status decode_ctc(zx_decoding *decoding, size_t stage, const char *b
     return status;
 }
 
+/* The space that SentencePiece's normalizer put before the text: 'left' says that it did, 'right'
+ * that it takes away spaces at the start.  flag is set once something was written. */
+static zmlx_status decode_spm_start(zx_decoding *decoding, size_t stage, const char *bytes,
+                                    size_t count, bool end)
+{
+    (void)end;
+    if (bytes == NULL) return ZMLX_OK;
+    zx_stage *const own = &decoding->stages[stage];
+    const bool space =
+        own->part->left && !own->flag && count >= 3 && memcmp(bytes, "\xE2\x96\x81", 3) == 0;
+    if (space) {
+        bytes += 3;
+        count -= 3;
+    }
+    own->flag |= count > 0 || (space && !own->part->right);
+    return give(decoding, stage, bytes, count, true);
+}
+
+const zx_part_row zx_spm_start = {
+    .type = "SentencePieceStart", .decode = decode_spm_start, .whole = true};
+
 static zmlx_status prepare_point(const zx_build *build, zx_part *part)
 {
     void *memory;
-    ZX_TRY(zx_arena_alloc(build->arena, 4, &memory));
+    ZX_TRY(zx_arena_alloc(&build->store->arena, 4, &memory));
     part->text = (zx_string_view){memory, zx_utf8_encode(part->point, memory)};
     if (part->prefix_given && !part->add_prefix_space) part->scheme = ZX_PREPEND_NEVER;
     return ZMLX_OK;

@@ -9,7 +9,9 @@
 #include "base/memory.h"
 #include "text/build.h"
 
-enum { MERGES_AT_ONCE = 512 };
+/* How many bytes of the file a token and a merge take at the least in a large vocabulary: only an
+ * estimate of how much memory to take at once. */
+enum { MERGES_AT_ONCE = 512, BYTES_PER_TOKEN = 128, BYTES_PER_MERGE = 64 };
 
 typedef struct reading {
     zx_tokenizer *tokenizer;
@@ -66,7 +68,9 @@ static zmlx_status read_token_list(reading *r)
         ZX_TRY(zx_json_expect(json, ZX_JSON_NUMBER));
         ZX_TRY(zx_grow(&model->scores, &model->score_capacity, id + 1, sizeof(double), "scores"));
         model->scores[id] = json->number;
-        ZX_TRY(add_token(r, token, (uint32_t)id));
+        bool added; /* a token that comes twice is no error in this form */
+        ZX_TRY(
+            zx_vocabulary_add(&model->vocabulary, token.bytes, token.length, (uint32_t)id, &added));
         ZX_TRY(zx_json_expect(json, ZX_JSON_ARRAY_END));
     }
 }
@@ -102,6 +106,8 @@ static zmlx_status read_merges(reading *r, zx_json *json)
 {
     zx_merge merges[MERGES_AT_ONCE];
     size_t count = 0;
+    ZX_TRY(zx_bpe_expect_merges(&r->tokenizer->model,
+                                (size_t)(json->end - json->at) / BYTES_PER_MERGE));
     for (;;) {
         ZX_TRY(zx_json_next(json));
         if (json->kind == ZX_JSON_ARRAY_END) break;
@@ -130,6 +136,8 @@ static zmlx_status start_vocabulary(reading *r)
     if (r->has_vocabulary) return zx_json_fail(r->json, "\"vocab\" stands there twice");
     r->has_vocabulary = true;
     r->is_list = r->json->kind == ZX_JSON_ARRAY;
+    ZX_TRY(zx_vocabulary_reserve(&r->tokenizer->model.vocabulary,
+                                 (size_t)(r->json->end - r->json->at) / BYTES_PER_TOKEN));
     if (r->is_list) return read_token_list(r);
     if (r->json->kind != ZX_JSON_OBJECT)
         return zx_json_fail(r->json, "\"vocab\" must be an object");
@@ -138,9 +146,10 @@ static zmlx_status start_vocabulary(reading *r)
 
 static zmlx_status read_type(reading *r)
 {
-    static const zx_model_row *const rows[] = {&zx_model_bpe, &zx_model_unigram,
-                                               &zx_model_wordpiece, &zx_model_wordlevel};
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    enum { ROWS = 4 };
+    static const zx_model_row *const rows[ROWS] = {&zx_model_bpe, &zx_model_unigram,
+                                                   &zx_model_wordpiece, &zx_model_wordlevel};
+    for (size_t i = 0; i < ROWS; i++)
         if (zx_json_is(r->json, rows[i]->type)) r->tokenizer->model.row = rows[i];
     if (r->tokenizer->model.row != NULL) return ZMLX_OK;
     return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED, "%s: model \"%.*s\" is not supported", r->build.source,
@@ -298,7 +307,7 @@ static zmlx_status read_added(reading *r)
         if (json->kind != ZX_JSON_OBJECT) return zx_json_fail(json, "expected an added token");
         ZX_TRY(zx_grow(&added->items, &added->capacity, added->count + 1, sizeof *added->items,
                        "added tokens"));
-        added->items[added->count] = (zx_added_token){0};
+        added->items[added->count] = (zx_added_token){.id = -1};
         ZX_TRY(read_added_token(r, &added->items[added->count]));
         added->count++;
     }
@@ -381,9 +390,7 @@ static zmlx_status open_json(zx_tokenizer *tokenizer, const char *source, const 
 {
     zx_json json;
     zx_json_init(&json, source, bytes, count);
-    reading r = {.tokenizer = tokenizer,
-                 .build = {source, &tokenizer->arena, &tokenizer->regexes},
-                 .json = &json};
+    reading r = {.tokenizer = tokenizer, .build = {source, &tokenizer->store}, .json = &json};
     zmlx_status status = read_document(&r);
     if (r.merges_wait) zx_json_fini(&r.merges);
     zx_json_fini(&json);

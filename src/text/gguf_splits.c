@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+#include "base/fail.h"
+#include "text/build.h"
+
 #define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 #define SPACES       "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 #define UPPER        "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
@@ -139,9 +142,30 @@ const zx_gguf_split *zx_gguf_split_find(const char *name)
 {
     if (name == NULL || *name == 0) name = "default";
     const size_t length = strlen(name);
+    if (strchr(name, ' ') != NULL) return NULL;
     for (const zx_gguf_split *row = zx_gguf_splits; row->names != NULL; row++) {
         for (const char *at = row->names; (at = strstr(at, name)) != NULL; at++)
             if (at[-1] == ' ' && at[length] == ' ') return row;
     }
     return NULL;
+}
+
+/* A Split for each pattern, and the byte alphabet. */
+zmlx_status zx_tokenizer_byte_level(zx_tokenizer *tokenizer, const zx_build *build,
+                                    const zx_gguf_split *split)
+{
+    zx_part *sequence, *part;
+    ZX_TRY(zx_tokenizer_sequence(tokenizer, &zx_pre_tokenizers, ZX_MAX_SPLITS + 1, &sequence));
+    for (size_t i = 0; i < ZX_MAX_SPLITS && split->patterns[i] != NULL; i++) {
+        ZX_TRY(zx_tokenizer_part(tokenizer, &zx_pre_tokenizers, "Split", &part));
+        part->behavior = ZX_ISOLATED;
+        ZX_TRY(zx_build_regex(build, split->patterns[i], strlen(split->patterns[i]), false,
+                              &part->regex));
+        sequence->children[sequence->child_count++] = *part;
+    }
+    ZX_TRY(zx_tokenizer_part(tokenizer, &zx_pre_tokenizers, "ByteLevel", &part));
+    part->add_prefix_space = part->use_regex = false;
+    sequence->children[sequence->child_count++] = *part;
+    tokenizer->pre_tokenizer = sequence;
+    return zx_tokenizer_part(tokenizer, &zx_decoders, "ByteLevel", &tokenizer->decoder);
 }

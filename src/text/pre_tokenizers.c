@@ -163,7 +163,7 @@ static bool wants_replacement(const zx_part *part, const zx_piece *piece, const 
 static zmlx_status prepare_metaspace(const zx_build *build, zx_part *part)
 {
     void *memory;
-    ZX_TRY(zx_arena_alloc(build->arena, 4, &memory));
+    ZX_TRY(zx_arena_alloc(&build->store->arena, 4, &memory));
     part->text = (zx_string_view){memory, zx_utf8_encode(part->point, memory)};
     if (part->prefix_given && !part->add_prefix_space) part->scheme = ZX_PREPEND_NEVER;
     return ZMLX_OK;
@@ -235,7 +235,7 @@ static zmlx_status run_fixed_length(const zx_part *part, zx_work *work)
 static zmlx_status prepare_scripts(const zx_build *build, zx_part *part)
 {
     static const char names[] =
-        "Latin Common Cyrillic Greek Arabic Hebrew Devanagari Hangul Thai Inherited Armenian "
+        "Latin Cyrillic Greek Arabic Hebrew Devanagari Hangul Thai Inherited Armenian "
         "Georgian Bengali Tamil Telugu Kannada Malayalam Gujarati Gurmukhi Oriya Sinhala Lao "
         "Tibetan Myanmar Ethiopic Khmer Mongolian Cherokee Canadian_Aboriginal Ogham Runic "
         "Tagalog Hanunoo Buhid Tagbanwa Limbu Tai_Le New_Tai_Lue Buginese Tai_Tham Balinese "
@@ -250,15 +250,23 @@ static zmlx_status prepare_scripts(const zx_build *build, zx_part *part)
         "Tirhuta Siddham Modi Takri Ahom Warang_Citi Pau_Cin_Hau Bhaiksuki Marchen Cuneiform "
         "Anatolian_Hieroglyphs Mro Bassa_Vah Pahawh_Hmong Miao Tangut Duployan SignWriting "
         "Mende_Kikakui Adlam Braille Syriac Thaana Nko Samaritan Mandaic Egyptian_Hieroglyphs ";
+    /* Younger scripts count as none. */
+    static const char none[] =
+        " \\p{Cn}\\p{Co}\\p{Dogra}\\p{Gunjala_Gondi}\\p{Hanifi_Rohingya}\\p{Makasar}"
+        "\\p{Medefaidrin}\\p{Old_Sogdian}\\p{Sogdian}\\p{Elymaic}\\p{Nandinagari}"
+        "\\p{Nyiakeng_Puachue_Hmong}\\p{Wancho}\\p{Chorasmian}\\p{Dives_Akuru}"
+        "\\p{Khitan_Small_Script}\\p{Yezidi}\\p{Cypro_Minoan}\\p{Old_Uyghur}\\p{Tangsa}"
+        "\\p{Toto}\\p{Vithkuqi}\\p{Masaram_Gondi}\\p{Nushu}\\p{Soyombo}\\p{Zanabazar_Square}";
     zx_text pattern = {0};
     zmlx_status status =
-        zx_text_add_string(&pattern, "[\\p{Han}\\p{Hiragana}\\p{Katakana}\\x{30fc}]"
-                                     "[\\p{Han}\\p{Hiragana}\\p{Katakana}\\x{30fc} \\p{Cn}]*");
+        zx_text_format(&pattern,
+                       "[\\p{Han}\\p{Hiragana}\\p{Katakana}\\x{30fc}]"
+                       "[\\p{Han}\\p{Hiragana}\\p{Katakana}\\x{30fc}%s]*"
+                       "|(?![ \\x{30fc}])\\p{Common}(?:(?!\\x{30fc})[\\p{Common}%s])*",
+                       none, none);
     for (const char *at = names; status == ZMLX_OK && *at != 0;) {
         const int length = (int)strcspn(at, " ");
-        status = zx_text_format(&pattern,
-                                "|(?![ \\x{30fc}])\\p{%.*s}(?:(?!\\x{30fc})[\\p{%.*s} \\p{Cn}])*",
-                                length, at, length, at);
+        status = zx_text_format(&pattern, "|\\p{%.*s}[\\p{%.*s}%s]*", length, at, length, at, none);
         at += length + 1;
     }
     if (status == ZMLX_OK)

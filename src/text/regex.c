@@ -54,8 +54,9 @@ static zmlx_status compile_code(const char *source, zx_regex *regex, const char 
     int code;
     PCRE2_SIZE offset;
     regex->code = pcre2_compile((PCRE2_SPTR)(text.length == 0 ? "" : text.bytes), text.length,
-                                PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NO_UTF_CHECK, &code,
-                                &offset, context);
+                                PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NO_UTF_CHECK |
+                                    PCRE2_NEVER_BACKSLASH_C,
+                                &code, &offset, context);
     if (regex->code == NULL) {
         char message[128];
         pcre2_get_error_message(code, (PCRE2_UCHAR *)message, sizeof message);

@@ -8,7 +8,13 @@
 #include "base/memory.h"
 #include "text/build.h"
 
-enum { MAX_SPECIALS = 64, MAX_PIECES = 256, MAX_NAME = 128, MAX_TEMPLATE = 1 << 16 };
+enum {
+    MAX_SPECIALS = 64,
+    MAX_PIECES = 256,
+    MAX_NAME = 128,
+    MAX_TEMPLATE = 1 << 16,
+    MAX_PLACES = 64
+};
 
 typedef struct special { /* a name in "special_tokens" and its ids */
     char name[MAX_NAME];
@@ -33,19 +39,6 @@ static zmlx_status copy_name(zx_json *json, char name[MAX_NAME], size_t *length)
     if (json->length >= MAX_NAME) return zx_json_fail(json, "the name of a token is too long");
     memcpy(name, json->string, json->length);
     *length = json->length;
-    return ZMLX_OK;
-}
-
-/* "$A", "$0", "$A:1", "[CLS]", "[CLS]:0" */
-static zmlx_status read_short_piece(reading *r, zx_json *json)
-{
-    struct piece *const piece = &r->pieces[r->piece_count];
-    ZX_TRY(copy_name(json, piece->name, &piece->length));
-    const char *const colon = memrchr(piece->name, ':', piece->length);
-    if (colon != NULL) piece->length = (size_t)(colon - piece->name);
-    piece->is_text = piece->length > 0 && piece->name[0] == '$';
-    if (piece->is_text && piece->length > 1 && (piece->name[1] == 'B' || piece->name[1] == 'b'))
-        return zx_json_fail(json, "a template for one text names a second one");
     return ZMLX_OK;
 }
 
@@ -80,12 +73,8 @@ static zmlx_status read_single(reading *r, zx_json *json)
         ZX_TRY(zx_json_next(json));
         if (json->kind == ZX_JSON_ARRAY_END) return ZMLX_OK;
         if (r->piece_count == MAX_PIECES) return zx_json_fail(json, "the template is too long");
-        if (json->kind == ZX_JSON_STRING)
-            ZX_TRY(read_short_piece(r, json));
-        else if (json->kind == ZX_JSON_OBJECT)
-            ZX_TRY(read_piece(r, json));
-        else
-            return zx_json_fail(json, "a template must hold objects");
+        if (json->kind != ZX_JSON_OBJECT) return zx_json_fail(json, "a template must hold objects");
+        ZX_TRY(read_piece(r, json));
     }
 }
 
@@ -150,6 +139,15 @@ static zmlx_status add_all(zx_ids *list, const zx_ids *more)
     return ZMLX_OK;
 }
 
+/* A text that stands there a thousand times is no template. */
+static zmlx_status check_places(const char *source, const zx_ids *template)
+{
+    size_t places = 0;
+    for (size_t i = 0; i < template->count; i++) places += template->items[i] == ZX_SEQUENCE;
+    if (places <= MAX_PLACES) return ZMLX_OK;
+    return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED, "%s: the template repeats the text too often", source);
+}
+
 /* Wraps what is in 'template' so far. */
 static zmlx_status apply_pieces(const reading *r, zx_ids *template)
 {
@@ -193,6 +191,7 @@ static zmlx_status read_template(const char *source, zx_json *json, zx_ids *temp
                                                       : zx_json_drop(json);
     }
     if (status == ZMLX_OK) status = apply_pieces(r, template);
+    if (status == ZMLX_OK) status = check_places(source, template);
     for (size_t i = 0; i < r->special_count; i++) zx_ids_fini(&r->specials[i].ids);
     zx_free(r);
     return status;

@@ -1,4 +1,5 @@
-/* testdata.h - the shared test data, for the tests of this folder. */
+/* testdata.h - data for the tests of this folder: our own in tests/data, published files outside.
+ */
 #ifndef ZX_TEXT_TESTDATA_H
 #define ZX_TEXT_TESTDATA_H
 
@@ -7,8 +8,11 @@
 
 #include "base/text.h"
 
-/* Reads shared/data/NAME (under $ZX_SHARED, or ../shared), unpacked where it ends in ".xz".  False,
- * and a line that says so, where it is missing. */
+/* The path of a file or folder of tests/data, or else of the shared data; NULL where it is missing.
+ */
+const char *zx_testdata_path(const char *name);
+
+/* Reads such a file, unpacked where it ends in ".xz"; false where it cannot. */
 bool zx_testdata_read(const char *name, zx_text *bytes);
 
 /* Calls 'see' with every line of a text that is not empty; stops at the first false. */

@@ -1,8 +1,10 @@
-/* testdata_test.c - finds, unpacks and reads the shared test data. */
+/* testdata_test.c - finds, unpacks and reads the data of the tokenizers' tests. */
+#include "base/test.h"
+
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "text/testdata.h"
 
@@ -15,33 +17,28 @@ static bool read_stream(FILE *stream, zx_text *bytes)
     return true;
 }
 
+const char *zx_testdata_path(const char *name)
+{
+    static char own[256];
+    (void)snprintf(own, sizeof own, "tests/data/%s", name);
+    if (zx_path_exists(own)) return own;
+    (void)snprintf(own, sizeof own, "data/%s", name);
+    return zx_test_shared(own);
+}
+
 bool zx_testdata_read(const char *name, zx_text *bytes)
 {
-    const char *const folder = getenv("ZX_SHARED");
-    char path[1024], command[1100];
-    (void)snprintf(path, sizeof path, "%s/data/%s", folder != NULL ? folder : "../shared", name);
+    char command[4200];
+    const char *const path = zx_testdata_path(name);
     zx_text_clear(bytes);
-    FILE *stream = fopen(path, "rb");
-    if (stream == NULL) {
-        (void)printf("skipped: %s is missing (set ZX_SHARED to the folder that holds data/)\n",
-                     path);
-        return false;
-    }
+    if (path == NULL) return false;
     const size_t length = strlen(path);
     const bool packed = length > 3 && strcmp(path + length - 3, ".xz") == 0;
-    if (packed) {
-        (void)fclose(stream);
-        (void)snprintf(command, sizeof command, "xz -dc '%s'", path);
-        stream = popen(command, "r");
-        if (stream == NULL) return false;
-    }
-    bool good = read_stream(stream, bytes);
-    if (packed)
-        good &= pclose(stream) == 0;
-    else
-        (void)fclose(stream);
-    if (!good) (void)printf("skipped: %s cannot be read (is xz installed?)\n", path);
-    return good;
+    (void)snprintf(command, sizeof command, "xz -dc '%s'", path);
+    FILE *const stream = packed ? popen(command, "r") : fopen(path, "rb");
+    if (stream == NULL) return false;
+    const bool good = read_stream(stream, bytes);
+    return (packed ? pclose(stream) : fclose(stream)) == 0 && good;
 }
 
 bool zx_testdata_lines(const zx_text *text,

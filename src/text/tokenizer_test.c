@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/memory.h"
 #include "base/test.h"
 #include "text/testdata.h"
 #include "text/tokenizer.h"
@@ -103,18 +104,20 @@ static bool check_line(const char *line, size_t length, void *user)
     return false;
 }
 
-/* Checks every line of a file; true where it is missing. */
+/* Checks every line of a file. */
 static bool check_lines(const zx_tokenizer *tokenizer, const char *name)
 {
     zx_text lines = {0};
-    checking *const c = calloc(1, sizeof *c);
-    bool good = c != NULL;
-    if (good && zx_testdata_read(name, &lines)) {
+    void *memory = NULL;
+    bool good = zx_alloc(sizeof(checking), "expectations", &memory) == ZMLX_OK;
+    checking *const c = memory;
+    good = good && zx_testdata_read(name, &lines);
+    if (good) {
         c->tokenizer = tokenizer;
         good = zx_testdata_lines(&lines, check_line, c) && c->seen > 0;
     }
     if (c != NULL) zx_expectation_fini(&c->expected);
-    free(c);
+    zx_free(c);
     zx_text_fini(&lines);
     return good;
 }
@@ -123,11 +126,13 @@ static bool check_lines(const zx_tokenizer *tokenizer, const char *name)
 static bool check_texts(const zx_tokenizer *tokenizer, const char *name)
 {
     zx_text bytes = {0};
-    if (!zx_testdata_read(name, &bytes)) return true;
-    checking *const c = calloc(1, sizeof *c);
+    if (!zx_testdata_read(name, &bytes)) return false;
+    void *memory = NULL;
     zx_json json;
     zx_json_init(&json, name, bytes.bytes, bytes.length);
-    bool good = c != NULL && zx_json_expect(&json, ZX_JSON_OBJECT) == ZMLX_OK;
+    bool good = zx_alloc(sizeof(checking), "expectations", &memory) == ZMLX_OK;
+    checking *const c = memory;
+    good = good && zx_json_expect(&json, ZX_JSON_OBJECT) == ZMLX_OK;
     size_t seen = 0;
     for (; good; seen++) {
         char file[256];
@@ -139,7 +144,7 @@ static bool check_texts(const zx_tokenizer *tokenizer, const char *name)
         if (!good) (void)printf("  %s\n", file);
     }
     if (c != NULL) zx_expectation_fini(&c->expected);
-    free(c);
+    zx_free(c);
     zx_json_fini(&json);
     zx_text_fini(&bytes);
     return good && seen > 30;
@@ -156,15 +161,12 @@ static zx_tokenizer *open_json(const char *name)
     return tokenizer;
 }
 
-TEST(tokenizer_published_vocabularies)
+TEST_MARKED(tokenizer_published_vocabularies, "slow")
 {
+    if (zx_testdata_path("tokenizers") == NULL) SKIP("the shared data is missing");
     for (size_t i = 0; i < sizeof published / sizeof *published; i++) {
         char name[128];
         (void)snprintf(name, sizeof name, "tokenizers/%s/tokenizer.json.xz", published[i]);
-        zx_text there = {0};
-        const bool exists = zx_testdata_read(name, &there);
-        zx_text_fini(&there);
-        if (!exists) return;
         zx_tokenizer *const tokenizer = open_json(name);
         CHECK_ON(published[i], tokenizer != NULL);
         (void)snprintf(name, sizeof name, "tokenizers/%s/expect.json.xz", published[i]);
@@ -182,10 +184,6 @@ TEST(tokenizer_small_vocabularies)
     for (size_t i = 0; i < sizeof small / sizeof *small; i++) {
         char name[128];
         (void)snprintf(name, sizeof name, "tokenizers-small/%s/tokenizer.json", small[i]);
-        zx_text there = {0};
-        const bool exists = zx_testdata_read(name, &there);
-        zx_text_fini(&there);
-        if (!exists) return;
         zx_tokenizer *const tokenizer = open_json(name);
         CHECK_ON(small[i], tokenizer != NULL);
         (void)snprintf(name, sizeof name, "tokenizers-small/%s/expect.jsonl", small[i]);
@@ -221,17 +219,20 @@ TEST(tokenizer_short_and_long_pieces_merge_alike)
     CHECK(open_tiny(&tokenizer) == ZMLX_OK);
     char text[100];
     memset(text, 'a', sizeof text);
-    for (size_t length = 1; length <= sizeof text; length++) {
+    bool good = true;
+    for (size_t length = 1; length <= sizeof text && good; length++) {
         zx_ids ids = {0};
-        CHECK(zx_tokenizer_encode(tokenizer, text, length, false, &ids) == ZMLX_OK);
         const size_t expected = length / 8 + (length >> 2 & 1) + (length >> 1 & 1) + (length & 1);
-        const size_t got = ids.count;
-        const int32_t last = ids.items[got - 1];
+        good = zx_tokenizer_encode(tokenizer, text, length, false, &ids) == ZMLX_OK &&
+               ids.count == expected &&
+               ids.items[expected - 1] == (length & 1   ? 0
+                                           : length & 2 ? 1
+                                           : length & 4 ? 2
+                                                        : 3);
         zx_ids_fini(&ids);
-        CHECK(got == expected);
-        CHECK(last == (length & 1 ? 0 : length & 2 ? 1 : length & 4 ? 2 : 3));
     }
     zx_tokenizer_close(tokenizer);
+    CHECK(good);
 }
 
 TEST(tokenizer_added_tokens_swallow_spaces)
@@ -332,8 +333,10 @@ static zx_string_view take_string(gguf_file *file)
 
 static zx_string_view *take_strings(gguf_file *file, size_t count)
 {
-    zx_string_view *const list = calloc(count + 1, sizeof *list);
-    for (size_t i = 0; i < count && list != NULL; i++) list[i] = take_string(file);
+    void *memory = NULL;
+    if (zx_alloc_array(count, sizeof(zx_string_view), "strings", &memory) != ZMLX_OK) return NULL;
+    zx_string_view *const list = memory;
+    for (size_t i = 0; i < count; i++) list[i] = take_string(file);
     return list;
 }
 
@@ -351,14 +354,15 @@ static void take_array(gguf_file *file, const char *key)
         v->merges = file->merges = take_strings(file, count);
         v->merge_count = count;
     } else if (type != 8) {
-        void *const copy = malloc(count * type_widths[type] + 1);
-        if (copy != NULL) memcpy(copy, items, count * type_widths[type]);
+        void *copy = NULL;
+        if (zx_alloc_array(count, type_widths[type], "array", &copy) != ZMLX_OK) return;
+        memcpy(copy, items, count * type_widths[type]);
         if (strcmp(key, "token_type") == 0)
             v->types = copy;
         else if (strcmp(key, "scores") == 0)
             v->scores = copy;
         else
-            free(copy);
+            zx_free(copy);
         file->at += count * type_widths[type];
     }
 }
@@ -409,10 +413,10 @@ static zx_tokenizer *open_gguf(const char *name)
     }
     if (zx_tokenizer_open_gguf(&file.vocabulary, &tokenizer) != ZMLX_OK)
         (void)printf("  %s\n", zmlx_error_message());
-    free(file.tokens);
-    free(file.merges);
-    free((void *)(size_t)file.vocabulary.types);
-    free((void *)(size_t)file.vocabulary.scores);
+    zx_free(file.tokens);
+    zx_free(file.merges);
+    zx_free((void *)(size_t)file.vocabulary.types);
+    zx_free((void *)(size_t)file.vocabulary.scores);
     zx_text_fini(&file.bytes);
     return tokenizer;
 }
@@ -455,11 +459,8 @@ static bool check_published_cases(const zx_tokenizer *tokenizer, const char *nam
 static void check_gguf(const char *name)
 {
     char path[128];
-    zx_text there = {0};
+    if (zx_testdata_path("vocab") == NULL) SKIP("the shared data is missing");
     (void)snprintf(path, sizeof path, "vocab/%s.gguf", name);
-    const bool exists = zx_testdata_read(path, &there);
-    zx_text_fini(&there);
-    if (!exists) return;
     zx_tokenizer *const tokenizer = open_gguf(path);
     CHECK_ON(name, tokenizer != NULL);
     const bool cases = check_published_cases(tokenizer, path);
@@ -473,4 +474,32 @@ static void check_gguf(const char *name)
 TEST(tokenizer_gguf_byte_level)
 {
     check_gguf("ggml-vocab-gpt-2");
+}
+
+TEST(tokenizer_gguf_sentencepiece)
+{
+    check_gguf("ggml-vocab-llama-spm");
+}
+
+static void check_model(const char *folder, bool add_bos)
+{
+    char name[128];
+    (void)snprintf(name, sizeof name, "%s/tokenizer.model", folder);
+    const char *const path = zx_testdata_path(name);
+    CHECK_ON(folder, path != NULL);
+    zx_tokenizer *tokenizer = NULL;
+    const zmlx_status status =
+        zx_tokenizer_open_model(path, &(zx_tokenizer_options){.add_bos = add_bos}, &tokenizer);
+    CHECK_ON(status == ZMLX_OK ? folder : zmlx_error_message(), status == ZMLX_OK);
+    (void)snprintf(name, sizeof name, "%s/expect.jsonl", folder);
+    const bool good = check_lines(tokenizer, name);
+    zx_tokenizer_close(tokenizer);
+    CHECK_ON(folder, good);
+}
+
+TEST(tokenizer_model_files)
+{
+    check_model("sentencepiece/unigram", true);
+    check_model("sentencepiece/bpe", true);
+    check_model("tiktoken/small", false);
 }

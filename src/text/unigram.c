@@ -5,7 +5,6 @@
  * unknown characters become one, and then perhaps bytes. */
 #include <float.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/fail.h"
@@ -13,35 +12,31 @@
 #include "text/model.h"
 #include "text/unicode.h"
 
-enum { UNKNOWN_PENALTY = 10 };
-
 static zmlx_status prepare(zx_model *model, const char *source)
 {
     const zx_vocabulary *const vocabulary = &model->vocabulary;
     double lowest = (double)INFINITY;
     for (size_t id = 0; id < vocabulary->size; id++) {
         const zx_string_view *const token = &vocabulary->tokens[id];
-        if (token->bytes == NULL) continue;
+        if (token->bytes == NULL || zx_model_reserves(model, (int32_t)id)) continue;
         if (model->scores[id] < lowest) lowest = model->scores[id];
         if (token->length > 0)
             ZX_TRY(zx_trie_add(&model->trie, token->bytes, token->length, (int32_t)id, true));
     }
-    model->unknown_score = lowest - UNKNOWN_PENALTY;
+    if (model->unknown_score == 0) model->unknown_score = lowest - ZX_UNKNOWN_PENALTY;
     if (model->unknown >= (int32_t)vocabulary->size)
         return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: \"unk_id\" %d is not in the vocabulary", source,
                        (int)model->unknown);
-    for (int i = 0; i < 256; i++) {
-        char text[8];
-        const int length = snprintf(text, sizeof text, "<0x%02X>", (unsigned)i);
-        model->bytes[i] = zx_vocabulary_find(vocabulary, text, (size_t)length);
-    }
+    zx_model_find_bytes(model);
     return ZMLX_OK;
 }
 
-static void offer(zx_step *steps, size_t from, size_t to, double score, int32_t id)
+static void offer(const zx_model *model, zx_step *steps, size_t from, size_t to, double score,
+                  int32_t id)
 {
     zx_step *const step = &steps[to];
-    const double total = steps[from].score + score;
+    double total = steps[from].score + score;
+    if (model->sentencepiece) total = (double)(float)total;
     if (step->from != UINT32_MAX && total <= step->score) return;
     *step = (zx_step){total, (uint32_t)from, id};
 }
@@ -56,7 +51,7 @@ static zmlx_status try_place(const zx_model *model, zx_step *steps, const char *
         if (node == 0) break;
         const int32_t id = model->trie.values[node];
         if (id < 0) continue;
-        offer(steps, at, i + 1, model->scores[id], id);
+        offer(model, steps, at, i + 1, model->scores[id], id);
         alone |= i + 1 == at + step;
     }
     if (alone) return ZMLX_OK;
@@ -64,21 +59,19 @@ static zmlx_status try_place(const zx_model *model, zx_step *steps, const char *
         return ZX_FAIL(ZMLX_ERROR_FORMAT,
                        "the text holds a character that the vocabulary lacks, and there is no "
                        "\"unk_id\"");
-    offer(steps, at, at + step, model->unknown_score, model->unknown);
+    offer(model, steps, at, at + step, model->unknown_score, model->unknown);
     return ZMLX_OK;
 }
 
 /* A run of unknown characters: a token after all, bytes, or the unknown token. */
 static zmlx_status add_unknown(const zx_model *model, const char *bytes, size_t length, zx_ids *ids)
 {
-    const int32_t id = zx_vocabulary_find(&model->vocabulary, bytes, length);
+    const int32_t id =
+        model->sentencepiece ? -1 : zx_vocabulary_find(&model->vocabulary, bytes, length);
     if (id >= 0) return zx_ids_add(ids, id);
-    bool all = model->byte_fallback;
-    for (size_t i = 0; i < length && all; i++) all = model->bytes[(unsigned char)bytes[i]] >= 0;
-    if (!all) return zx_ids_add(ids, model->unknown);
-    for (size_t i = 0; i < length; i++)
-        ZX_TRY(zx_ids_add(ids, model->bytes[(unsigned char)bytes[i]]));
-    return ZMLX_OK;
+    bool added;
+    ZX_TRY(zx_model_add_bytes(model, bytes, length, ids, &added));
+    return added ? ZMLX_OK : zx_ids_add(ids, model->unknown);
 }
 
 static zmlx_status encode(const zx_model *model, zx_work *work, const char *bytes, size_t length,

@@ -85,6 +85,7 @@ static zmlx_status prepare_wordlevel(zx_model *model, const char *source)
 {
     (void)source;
     find_unknown(model);
+    if (model->byte_fallback) zx_model_find_bytes(model);
     return ZMLX_OK;
 }
 
@@ -93,7 +94,13 @@ static zmlx_status encode_wordlevel(const zx_model *model, zx_work *work, const 
 {
     (void)work;
     const int32_t id = zx_vocabulary_find(&model->vocabulary, bytes, length);
-    return id >= 0 ? zx_ids_add(ids, id) : add_unknown(model, ids);
+    if (id >= 0) return zx_ids_add(ids, id);
+    bool added;
+    ZX_TRY(zx_model_add_bytes(model, bytes, length, ids, &added));
+    if (added) return ZMLX_OK;
+    if (model->sentencepiece && ids->count > 0 && ids->items[ids->count - 1] == model->unknown)
+        return ZMLX_OK; /* one for several */
+    return add_unknown(model, ids);
 }
 
 const zx_model_row zx_model_wordpiece = {"WordPiece", prepare_wordpiece, encode_wordpiece};

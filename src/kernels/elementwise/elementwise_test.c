@@ -62,10 +62,10 @@ TEST(elementwise_rows_return_the_formula)
 
 TEST(elementwise_may_write_its_input)
 {
-    for (size_t i = 0; i < zx_kernel_count; i++) {
-        const zx_kernel *kernel = &zx_kernels[i];
+    for (size_t i = 0; i < 2 * zx_kernel_count; i++) {
+        const zx_kernel *kernel = &zx_kernels[i / 2];
         if (kernel->op != ZX_OP_SWIGLU || !zx_kernel_usable(kernel)) continue;
-        zx_launch launch = open_launch(ZX_F16, 2, 700);
+        zx_launch launch = open_launch(dtypes[i % 2], 2, 700);
         const bool ran = testing_run(kernel, &launch);
         zx_launch in_place = launch;
         in_place.outputs[0] = launch.inputs[0];

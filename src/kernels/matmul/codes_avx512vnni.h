@@ -1,11 +1,10 @@
 /* codes_avx512vnni.h - codes and scales of a quantized weight as vectors.
  *
- * Codes are loaded a row at a time and 64 bytes at a time, so that a cache line is touched once:
- * many models have rows 4096 bytes apart, and sixteen such lines do not fit a set of the L1 cache.
- *
+ * Codes are loaded row by row, 64 bytes at a time:
  *   pairs   64 packed bytes are 128 columns: the low nibbles of byte 16 p + i meet byte 32 p + i of
  *           the activations' plane, the high ones byte 32 p + 16 + i
  *   bytes   64 columns, one code per byte, in the order of the plane
+ * Scales are loaded 16 groups of a row at a time, as dwords.
  *
  * Only the avx512vnni files include this. */
 #ifndef ZX_KERNELS_MATMUL_CODES_AVX512VNNI_H
@@ -17,50 +16,72 @@
 
 enum { LANES = 16, CHUNK = 64 };
 
-/* How the codes of a row are packed; a weight's format and bits decide (see zx_codes_kind). */
+/* How the codes of a row are packed; a weight's format and bits decide (see kind_of). */
 typedef enum codes_kind {
-    PAIRS,        /* affine with 4 bits */
-    PAIRS_BLOCKS, /* Q4_0, Q4_1 */
-    PAIRS_E2M1,   /* MXFP4 */
-    BYTES_2,      /* affine with 2 bits, and so on */
+    PAIRS, /* affine with 4 bits */
+    PAIRS_Q4_0,
+    PAIRS_Q4_1,
+    PAIRS_E2M1, /* MXFP4 */
+    BYTES_2,    /* affine with 2 bits, and so on */
     BYTES_3,
     BYTES_5,
     BYTES_6,
     BYTES_8,
-    BYTES_BLOCKS, /* Q8_0 */
-    BYTES_E2M1,   /* NVFP4 */
+    BYTES_Q8_0,
+    BYTES_E2M1, /* NVFP4 */
     CODES_KINDS,
 } codes_kind;
 
+/* How the scales of a row are kept. */
+typedef enum scales_kind {
+    SCALES_F16, /* affine: the scale in the low half of a dword, the bias in the high half */
+    SCALES_BF16,
+    SCALES_F32, /* affine, the biases as a dword of their own */
+    SCALES_E8M0,
+    SCALES_E4M3,
+    SCALES_HEADS, /* of blocks: an f16 scale in the low half */
+    SCALES_KINDS,
+} scales_kind;
+
 #define INLINE static inline __attribute__((always_inline))
 
-/* Sixteen rows of a weight. */
-typedef struct codes_source {
+/* Rows of a weight from a first row and group on. */
+typedef struct rows_source {
     codes_kind kind;
+    scales_kind scales_kind;
     bool affine;
     int32_t zero;
     size_t group, groups;
-    const uint8_t *codes; /* of the first row and group */
+    const uint8_t *codes; /* of the first row and group; with blocks, of the block's head */
     size_t stride;        /* from row to row */
     size_t block_bytes;   /* from group to group */
-} codes_source;
+    const uint8_t *scales, *biases; /* of affine, and of MX formats */
+    size_t scales_stride, scale_bytes;
+} rows_source;
 
 INLINE bool is_pairs(codes_kind kind)
 {
     return kind <= PAIRS_E2M1;
 }
 
-/* Columns of a chunk. */
+INLINE bool is_blocks(codes_kind kind)
+{
+    return kind == PAIRS_Q4_0 || kind == PAIRS_Q4_1 || kind == BYTES_Q8_0;
+}
+
 INLINE size_t chunk_columns(codes_kind kind)
 {
     return is_pairs(kind) ? 2 * CHUNK : CHUNK;
 }
 
 /* Bytes from chunk to chunk of a row. */
-INLINE size_t chunk_bytes(const codes_source *source)
+INLINE size_t chunk_bytes(codes_kind kind)
 {
-    return chunk_columns(source->kind) * source->block_bytes / source->group;
+    static const uint8_t bytes[CODES_KINDS] = {64, 72, 80, 64, 16, 24, 40, 48, 64, 68, 32};
+    return bytes[kind];
 }
+
+/* -------- codes -------- */
 
 /* 2 v + 12 for the value v of an E2M1 code. */
 INLINE __m512i e2m1_codes(__m512i nibbles)
@@ -69,39 +90,43 @@ INLINE __m512i e2m1_codes(__m512i nibbles)
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), nibbles);
 }
 
+/* The first 64 of 'count' bytes. */
 INLINE __m512i load_some(const uint8_t *bytes, size_t count)
 {
-    if (count == CHUNK) return _mm512_loadu_si512(bytes);
+    if (count >= CHUNK) return _mm512_loadu_si512(bytes);
     return _mm512_maskz_loadu_epi8(((__mmask64)1 << count) - 1, bytes);
 }
 
-/* 16 bytes of each of 'count' (at most 4) blocks. */
-INLINE __m512i load_nibble_blocks(const uint8_t *bytes, size_t block_bytes, size_t count)
+INLINE __m512i load_from(const uint8_t *bytes, size_t skip, size_t count)
 {
-    const __m128i *first = (const __m128i *)(const void *)bytes;
-    __m512i packed = _mm512_castsi128_si512(_mm_loadu_si128(first));
-    if (count > 1)
-        packed = _mm512_mask_broadcast_i32x4(
-            packed, 0x00f0, _mm_loadu_si128((const __m128i *)(const void *)(bytes + block_bytes)));
-    if (count > 2)
-        packed = _mm512_mask_broadcast_i32x4(
-            packed, 0x0f00,
-            _mm_loadu_si128((const __m128i *)(const void *)(bytes + 2 * block_bytes)));
-    if (count > 3)
-        packed = _mm512_mask_broadcast_i32x4(
-            packed, 0xf000,
-            _mm_loadu_si128((const __m128i *)(const void *)(bytes + 3 * block_bytes)));
-    return packed;
+    return load_some(bytes + skip, count > skip ? count - skip : 0);
+}
+
+/* The nibbles of four blocks, of which 'count' bytes exist. */
+INLINE __m512i load_nibble_blocks(codes_kind kind, const uint8_t *blocks, size_t count)
+{
+    const __m512i first = load_some(blocks, count);
+    if (kind == PAIRS_Q4_1) {
+        const __m512i places =
+            _mm512_setr_epi32(1, 2, 3, 4, 6, 7, 8, 9, 11, 12, 13, 14, 28, 29, 30, 31);
+        return _mm512_permutex2var_epi32(first, places, load_from(blocks, 16, count));
+    }
+    /* words 9 p + 1 to 9 p + 8; the second vector begins with word 4 */
+    static const uint16_t places[32] __attribute__((aligned(64))) = {
+        1,  2,  3,  4,  5,  6,  7,  8,  10, 11, 12, 13, 14, 15, 16, 17,
+        19, 20, 21, 22, 23, 24, 25, 26, 28, 29, 30, 31, 60, 61, 62, 63};
+    return _mm512_permutex2var_epi16(first, _mm512_load_si512(places), load_from(blocks, 8, count));
 }
 
 /* A chunk of pairs, of which 'columns' exist. */
-INLINE void load_pairs(codes_kind kind, const uint8_t *bytes, size_t block_bytes, size_t columns,
-                       __m512i *low, __m512i *high)
+INLINE void load_pairs(codes_kind kind, const uint8_t *bytes, size_t columns, __m512i *low,
+                       __m512i *high)
 {
     const __m512i nibble = _mm512_set1_epi8(0x0f);
-    const __m512i packed = kind == PAIRS_BLOCKS
-                               ? load_nibble_blocks(bytes, block_bytes, columns / 32)
-                               : load_some(bytes, columns / 2);
+    const size_t count = columns * chunk_bytes(kind) / (2 * CHUNK);
+    __m512i packed =
+        is_blocks(kind) ? load_nibble_blocks(kind, bytes, count) : load_some(bytes, count);
+    __asm__("" : "+v"(packed)); /* loaded once, not once per use */
     *low = _mm512_and_si512(packed, nibble);
     *high = _mm512_and_si512(_mm512_srli_epi32(packed, 4), nibble);
     if (kind != PAIRS_E2M1) return;
@@ -124,27 +149,25 @@ INLINE __m512i spread_bits(__m512i packed, unsigned bits)
 }
 
 /* A chunk of bytes, of which 'columns' exist. */
-INLINE __m512i load_bytes(codes_kind kind, const uint8_t *bytes, size_t block_bytes, size_t columns)
+INLINE __m512i load_bytes(codes_kind kind, const uint8_t *bytes, size_t columns)
 {
+    const __m512i flip = _mm512_set1_epi8((char)0x80);
     if (kind == BYTES_8) return load_some(bytes, columns);
-    if (kind == BYTES_BLOCKS) {
-        __m512i codes =
-            _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(const void *)bytes));
-        if (columns > 32)
-            codes = _mm512_mask_broadcast_i64x4(
-                codes, 0xf0,
-                _mm256_loadu_si256((const __m256i *)(const void *)(bytes + block_bytes)));
-        return _mm512_xor_si512(codes, _mm512_set1_epi8((char)0x80));
+    if (kind == BYTES_Q8_0) {
+        const __m512i first = load_some(bytes + 2, columns);
+        if (columns <= CHUNK / 2) return _mm512_xor_si512(first, flip);
+        return _mm512_xor_si512(_mm512_mask_loadu_epi64(first, 0xf0, bytes + 4), flip);
     }
     if (kind == BYTES_E2M1) { /* of each 16 columns the even ones, then the odd ones */
-        const __m512i packed = load_some(bytes, columns / 2);
+        const __m512i packed = load_some(bytes, columns / 2 < CHUNK / 2 ? columns / 2 : CHUNK / 2);
         const __m512i twice =
             _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3), packed);
         const __m512i nibbles = _mm512_srlv_epi64(twice, _mm512_setr_epi64(0, 4, 0, 4, 0, 4, 0, 4));
         return e2m1_codes(_mm512_and_si512(nibbles, _mm512_set1_epi8(0x0f)));
     }
     const unsigned bits = kind == BYTES_2 ? 2 : kind == BYTES_3 ? 3 : kind == BYTES_5 ? 5 : 6;
-    return spread_bits(load_some(bytes, columns / 8 * bits), bits);
+    const size_t count = (columns < CHUNK ? columns : CHUNK) / 8 * bits;
+    return spread_bits(load_some(bytes, count), bits);
 }
 
 /* vectors[i] dword j becomes vectors[j] dword i. */
@@ -175,106 +198,84 @@ INLINE void transpose_dwords(__m512i vectors[LANES])
     }
 }
 
-/* -------- scales: 16 rows, one f32 vector per group -------- */
+/* -------- scales -------- */
+
+/* The heads of a chunk's blocks go to the dwords of 'dwords' that belong to the chunk-th of 16
+ * groups; 'bytes' of the chunk exist. */
+INLINE __m512i add_heads(codes_kind kind, __m512i dwords, size_t chunk, const uint8_t *blocks,
+                         size_t bytes)
+{
+    static const uint16_t q4_0[32]
+        __attribute__((aligned(64))) = {0, 0, 9, 0, 18, 0, 27, 0, 0, 0, 9, 0, 18, 0, 27, 0,
+                                        0, 0, 9, 0, 18, 0, 27, 0, 0, 0, 9, 0, 18, 0, 27, 0};
+    static const uint16_t q8_0[32]
+        __attribute__((aligned(64))) = {0, 0, 17, 0, 0, 0, 17, 0, 0, 0, 17, 0, 0, 0, 17, 0,
+                                        0, 0, 17, 0, 0, 0, 17, 0, 0, 0, 17, 0, 0, 0, 17, 0};
+    const __m512i head = load_some(blocks, bytes);
+    if (kind == PAIRS_Q4_1) {
+        const __m512i places =
+            _mm512_setr_epi32(0, 5, 10, 15, 0, 5, 10, 15, 0, 5, 10, 15, 0, 5, 10, 15);
+        return _mm512_mask_permutexvar_epi32(dwords, (__mmask16)(0xfu << 4 * chunk), places, head);
+    }
+    if (kind == PAIRS_Q4_0)
+        return _mm512_mask_permutexvar_epi16(dwords, (__mmask32)(0x55u << 8 * chunk),
+                                             _mm512_load_si512(q4_0), head);
+    return _mm512_mask_permutexvar_epi16(dwords, (__mmask32)(0x5u << 4 * chunk),
+                                         _mm512_load_si512(q8_0), head);
+}
+
+INLINE __m512i widen_words(const uint8_t *bytes, __mmask16 mask)
+{
+    return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, bytes));
+}
+
+/* 'count' (at most 16) scales that stand apart from the codes. */
+INLINE __m512i load_scales(scales_kind kind, const uint8_t *scales, const uint8_t *biases,
+                           size_t count)
+{
+    const __mmask16 mask = (__mmask16)((1u << count) - 1);
+    if (kind == SCALES_F32) return _mm512_maskz_loadu_epi32(mask, scales);
+    if (kind == SCALES_E8M0 || kind == SCALES_E4M3)
+        return _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, scales));
+    return _mm512_or_si512(widen_words(scales, mask),
+                           _mm512_slli_epi32(widen_words(biases, mask), 16));
+}
 
 INLINE __m512 f16_low_halves(__m512i dwords)
 {
     return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(dwords));
 }
 
-/* The two 16-bit values in each dword. */
-INLINE void store_halves(zx_dtype dtype, __m512i dwords, float *low, float *high)
+INLINE __m512 scale_of(scales_kind kind, __m512i dwords)
 {
-    const __m512i upper = _mm512_srli_epi32(dwords, 16);
-    if (dtype == ZX_F16) {
-        _mm512_store_ps(low, f16_low_halves(dwords));
-        _mm512_store_ps(high, f16_low_halves(upper));
-    } else {
-        _mm512_store_ps(low, _mm512_castsi512_ps(_mm512_slli_epi32(dwords, 16)));
-        _mm512_store_ps(high, _mm512_castsi512_ps(_mm512_slli_epi32(upper, 16)));
+    if (kind == SCALES_F32) return _mm512_castsi512_ps(dwords);
+    if (kind == SCALES_BF16) return _mm512_castsi512_ps(_mm512_slli_epi32(dwords, 16));
+    if (kind == SCALES_E4M3) { /* as f16 it is 2^-8 of its value, of which half is wanted */
+        const __m512i magnitude = _mm512_and_si512(dwords, _mm512_set1_epi32(0x7f));
+        const __m512i sign = _mm512_slli_epi32(_mm512_xor_si512(dwords, magnitude), 24);
+        const __m512 value =
+            _mm512_mul_ps(f16_low_halves(_mm512_slli_epi32(magnitude, 7)), _mm512_set1_ps(128.0F));
+        return _mm512_castsi512_ps(_mm512_or_si512(_mm512_castps_si512(value), sign));
     }
+    if (kind == SCALES_E8M0) {
+        const __m512i least = _mm512_set1_epi32(0x00400000); /* the code 0 is 2^-127 */
+        const __mmask16 is_zero = _mm512_testn_epi32_mask(dwords, dwords);
+        const __m512i bits = _mm512_mask_mov_epi32(_mm512_slli_epi32(dwords, 23), is_zero, least);
+        return _mm512_mul_ps(_mm512_castsi512_ps(bits), _mm512_set1_ps(0.5F));
+    }
+    return f16_low_halves(dwords);
 }
 
-/* Half the value of the E8M0 or E4M3 byte in each dword's low byte. */
-INLINE __m512 half_scale(bool e4m3, __m512i dwords)
+/* 'biases': the dwords of SCALES_F32. */
+INLINE __m512 bias_of(scales_kind kind, __m512i dwords, __m512i biases)
 {
-    const __m512i byte = _mm512_and_si512(dwords, _mm512_set1_epi32(0xff));
-    if (e4m3) {
-        const __m512i magnitude = _mm512_and_si512(byte, _mm512_set1_epi32(0x7f));
-        const __m512 value = f16_low_halves(_mm512_slli_epi32(magnitude, 7));
-        const __m512i sign = _mm512_slli_epi32(_mm512_xor_si512(byte, magnitude), 24);
-        return _mm512_castsi512_ps(_mm512_or_si512(
-            _mm512_castps_si512(_mm512_mul_ps(value, _mm512_set1_ps(128.0F))), sign));
-    }
-    const __m512i zero = _mm512_set1_epi32(0x00400000); /* the code 0 is 2^-127 */
-    const __mmask16 is_zero = _mm512_testn_epi32_mask(byte, byte);
-    const __m512i bits = _mm512_mask_mov_epi32(_mm512_slli_epi32(byte, 23), is_zero, zero);
-    return _mm512_mul_ps(_mm512_castsi512_ps(bits), _mm512_set1_ps(0.5F));
+    if (kind == SCALES_F32) return _mm512_castsi512_ps(biases);
+    if (kind == SCALES_BF16)
+        return _mm512_castsi512_ps(_mm512_and_si512(dwords, _mm512_set1_epi32(-0x10000)));
+    return f16_low_halves(_mm512_srli_epi32(dwords, 16));
 }
 
-/* 'count' (at most 64) bytes of each of 16 rows, transposed. */
-INLINE void load_transposed(const uint8_t *bytes, size_t stride, size_t count,
-                            __m512i dwords[LANES])
-{
-    for (size_t row = 0; row < LANES; row++) dwords[row] = load_some(bytes + row * stride, count);
-    transpose_dwords(dwords);
-}
-
-/* Scales (or biases) 'first' to 'first + groups' of 16 rows of the matrix at 'bytes' into
- * out[group][out_stride]. */
-static inline void transpose_scales(const zx_weight *weight, const uint8_t *bytes, size_t first,
-                                    size_t groups, size_t out_stride, float *out)
-{
-    const bool small_floats = weight->format != ZX_FORMAT_AFFINE;
-    const size_t size = small_floats ? 1 : zx_dtypes[weight->dtype].bytes;
-    const size_t per_load = CHUNK / size;
-    float spare[LANES] __attribute__((aligned(64)));
-    for (size_t done = 0; done < groups; done += per_load) {
-        const size_t left = groups - done, count = left < per_load ? left : per_load;
-        __m512i dwords[LANES];
-        load_transposed(bytes + (first + done) * size, weight->scales_stride, count * size, dwords);
-        for (size_t i = 0; i < count; i++) {
-            const __m512i four = dwords[i * size / 4];
-            float *const at = out + (done + i) * out_stride;
-            if (small_floats) {
-                const __m512i one = _mm512_srl_epi32(four, _mm_cvtsi32_si128((int)(i % 4 * 8)));
-                _mm512_store_ps(at, half_scale(weight->format == ZX_FORMAT_NVFP4, one));
-            } else if (size == 4) {
-                _mm512_store_ps(at, _mm512_castsi512_ps(four));
-            } else {
-                store_halves(weight->dtype, four, at, i + 1 < count ? at + out_stride : spare);
-                i++;
-            }
-        }
-    }
-}
-
-/* The scales (and minima) that stand in front of GGUF's blocks. */
-static inline void gather_block_scales(const zx_weight *weight, const uint8_t *bytes,
-                                       size_t block_bytes, size_t groups, size_t out_stride,
-                                       float *scales, float *biases)
-{
-    const bool affine = weight->format == ZX_FORMAT_Q4_1;
-    for (size_t group = 0; group < groups; group++, bytes += block_bytes) {
-        uint32_t *const raw = (uint32_t *)(void *)(scales + group * out_stride);
-        for (size_t row = 0; row < LANES; row++) {
-            uint32_t value = 0;
-            if (affine)
-                memcpy(&value, bytes + row * weight->codes_stride, 4);
-            else
-                memcpy(&value, bytes + row * weight->codes_stride, 2);
-            raw[row] = value;
-        }
-    }
-    for (size_t group = 0; group < groups; group++) {
-        float *const scale = scales + group * out_stride;
-        const __m512i dwords = _mm512_load_si512(scale);
-        if (affine)
-            store_halves(ZX_F16, dwords, scale, biases + group * out_stride);
-        else
-            _mm512_store_ps(scale, f16_low_halves(dwords));
-    }
-}
+/* -------- a weight's rows -------- */
 
 static inline codes_kind kind_of(const zx_weight *weight)
 {
@@ -282,49 +283,45 @@ static inline codes_kind kind_of(const zx_weight *weight)
         [2] = BYTES_2, [3] = BYTES_3, [4] = PAIRS, [5] = BYTES_5, [6] = BYTES_6, [8] = BYTES_8};
     static const codes_kind by_format[ZX_FORMAT_COUNT] = {[ZX_FORMAT_MXFP4] = PAIRS_E2M1,
                                                           [ZX_FORMAT_NVFP4] = BYTES_E2M1,
-                                                          [ZX_FORMAT_Q4_0] = PAIRS_BLOCKS,
-                                                          [ZX_FORMAT_Q4_1] = PAIRS_BLOCKS,
-                                                          [ZX_FORMAT_Q8_0] = BYTES_BLOCKS};
+                                                          [ZX_FORMAT_Q4_0] = PAIRS_Q4_0,
+                                                          [ZX_FORMAT_Q4_1] = PAIRS_Q4_1,
+                                                          [ZX_FORMAT_Q8_0] = BYTES_Q8_0};
     return weight->format == ZX_FORMAT_AFFINE ? by_bits[weight->bits] : by_format[weight->format];
 }
 
-/* Bytes of scales in front of a block's codes; 0 where scales stand apart. */
-static inline size_t block_head(const zx_weight *weight)
+static inline scales_kind scales_kind_of(const zx_weight *weight)
 {
-    if (weight->format == ZX_FORMAT_Q4_1) return 4;
-    return weight->format == ZX_FORMAT_Q4_0 || weight->format == ZX_FORMAT_Q8_0 ? 2 : 0;
+    static const scales_kind kinds[ZX_FORMAT_COUNT] = {
+        [ZX_FORMAT_MXFP4] = SCALES_E8M0, [ZX_FORMAT_NVFP4] = SCALES_E4M3,
+        [ZX_FORMAT_Q4_0] = SCALES_HEADS, [ZX_FORMAT_Q4_1] = SCALES_F16,
+        [ZX_FORMAT_Q8_0] = SCALES_HEADS,
+    };
+    if (weight->format != ZX_FORMAT_AFFINE) return kinds[weight->format];
+    if (weight->dtype == ZX_F32) return SCALES_F32;
+    return weight->dtype == ZX_F16 ? SCALES_F16 : SCALES_BF16;
 }
 
 /* Rows 'row' on, groups 'first' on. */
-static inline codes_source source_of(const zx_weight *weight, size_t row, size_t first)
+static inline rows_source source_of(const zx_weight *weight, size_t row, size_t first)
 {
     const zx_format_traits *traits = &zx_formats[weight->format];
-    const size_t block_bytes = block_head(weight) + (size_t)weight->group * weight->bits / 8;
-    return (codes_source){.kind = kind_of(weight),
-                          .affine = traits->integer == ZX_INTEGER_AFFINE,
-                          .zero = traits->zero,
-                          .group = weight->group,
-                          .groups = zx_weight_groups(weight) - first,
-                          .codes = weight->codes + row * weight->codes_stride +
-                                   first * block_bytes + block_head(weight),
-                          .stride = weight->codes_stride,
-                          .block_bytes = block_bytes};
-}
-
-/* Scales and biases of the source's groups, which begin at 'first', as f32, [group][out_stride]. */
-static inline void load_scales(const zx_weight *weight, size_t row, size_t first,
-                               const codes_source *source, size_t out_stride, float *scales,
-                               float *biases)
-{
-    const size_t head = block_head(weight), at = row * weight->scales_stride;
-    if (head > 0) {
-        gather_block_scales(weight, source->codes - head, source->block_bytes, source->groups,
-                            out_stride, scales, biases);
-        return;
-    }
-    transpose_scales(weight, weight->scales + at, first, source->groups, out_stride, scales);
-    if (weight->biases != NULL)
-        transpose_scales(weight, weight->biases + at, first, source->groups, out_stride, biases);
+    const codes_kind kind = kind_of(weight);
+    rows_source s = {.kind = kind,
+                     .scales_kind = scales_kind_of(weight),
+                     .affine = traits->integer == ZX_INTEGER_AFFINE,
+                     .zero = traits->zero,
+                     .group = weight->group,
+                     .groups = zx_weight_groups(weight) - first,
+                     .stride = weight->codes_stride,
+                     .block_bytes = chunk_bytes(kind) * weight->group / chunk_columns(kind),
+                     .scales_stride = weight->scales_stride};
+    s.codes = weight->codes + row * s.stride + first * s.block_bytes;
+    if (is_blocks(kind)) return s;
+    const bool affine = weight->format == ZX_FORMAT_AFFINE;
+    s.scale_bytes = affine ? zx_dtypes[weight->dtype].bytes : 1;
+    s.scales = weight->scales + row * s.scales_stride + first * s.scale_bytes;
+    if (affine) s.biases = weight->biases + row * s.scales_stride + first * s.scale_bytes;
+    return s;
 }
 
 #endif

@@ -1,31 +1,46 @@
 /* matmul_few_avx512vnni.c - the integer matmuls for few tokens: the reading of the weight sets the
- * pace, so it is read row after row, as it lies in memory.
+ * pace, so it is read row after row, as it lies in memory.  (Two rows at a time run at a third of
+ * the speed: they keep the prefetchers from seeing a stream.)
  *
- * A chunk of a row meets the chunk of the planes lane by lane; four chunks' products are then added
- * as a transposition would move them, which leaves a sum per granule (a fourth of a chunk):
+ * A chunk of a row meets the chunk of the planes lane by lane.  Four chunks' products are added as
+ * a transposition would move them, then, where a group is more than a fourth of a chunk (a
+ * granule), neighbouring 128-bit lanes are, until a dword is the sum of a group:
  *
  *   chunk a   | a0 a1 a2 a3 | ...      four chunks   | a b c d | a b c d | ...
- *   chunk b   | b0 b1 b2 b3 | ...  ->  a lane holds the sum of its four, the 128-bit lane l
+ *   chunk b   | b0 b1 b2 b3 | ...  ->  a dword holds the sum of its four, the 128-bit lane l
  *                                      the granules l of the chunks
  *
- * When 16 rows are done their vectors are transposed: lanes are outputs, and the groups are added
- * in ascending order, without any horizontal addition of floats. */
+ * So 16 groups of a row, a unit, leave a vector of sums and one of scales.  When 16 rows are done
+ * these are transposed: lanes are outputs, and the groups are added in ascending order, without any
+ * horizontal addition of floats. */
 #ifdef __AVX512VNNI__
 #include "kernels/matmul/codes_avx512vnni.h"
 #include "kernels/matmul/few_avx512vnni.h"
 #include "kernels/matmul/lanes_avx512.h"
 
-enum {
-    PLANES = ZX_FEW_PLANES,
-    GRANULES = 16, /* of four chunks */
-    AHEAD = 16,    /* lines of the next strip to fetch per block of this one */
-};
+enum { PLANES = ZX_FEW_PLANES };
 
+/* gcc 12 copies the accumulator around the intrinsic. */
 INLINE __m512i dot(__m512i sums, __m512i codes, __m512i values)
 {
     __asm__("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(codes), "v"(values));
     return sums;
 }
+
+/* Rows of x; their planes in the order of chunks: of pairs 64 bytes that meet the low nibbles, then
+ * 64 that meet the high ones. */
+typedef struct few_rows {
+    zx_activation_row rows[PLANES];
+    const int8_t *planes[PLANES];
+} few_rows;
+
+/* What 16 rows leave behind: [row][unit][scales, biases where they stand apart, tokens' sums]. */
+typedef struct few_outputs {
+    __m512i *vectors;
+    size_t row_vectors, unit_vectors, scale_vectors;
+} few_outputs;
+
+/* -------- one row -------- */
 
 /* Dword 4 l + i of the result is the sum of the four dwords of lane l of vector i. */
 INLINE __m512i add_four(const __m512i chunks[4])
@@ -37,13 +52,31 @@ INLINE __m512i add_four(const __m512i chunks[4])
     return _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
 }
 
-/* The planes of all tokens, chunk by chunk: what meets the low nibbles, then the high ones. */
-typedef struct few_rows {
-    zx_activation_row rows[PLANES];
-    const int8_t *planes[PLANES];
-} few_rows;
+/* Lanes 0 and 1, 2 and 3 of both added: a01 a23 b01 b23. */
+INLINE __m512i add_lanes(__m512i a, __m512i b)
+{
+    return _mm512_add_epi32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd));
+}
 
-/* The products of one chunk, of which 'columns' exist, with the planes of one token. */
+/* Dwords 2 i and 2 i + 1 of both added. */
+INLINE __m512i add_dwords(__m512i a, __m512i b)
+{
+    const __m512i even =
+        _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+    return _mm512_add_epi32(_mm512_permutex2var_epi32(a, even, b),
+                            _mm512_permutex2var_epi32(a, odd, b));
+}
+
+/* The sums of 16 groups in ascending order, groups being 'size' (below 4) granules. */
+INLINE __m512i order_groups(size_t size, __m512i sums)
+{
+    const __m512i one = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m512i two = _mm512_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15);
+    return _mm512_permutexvar_epi32(size == 1 ? one : two, sums);
+}
+
+/* The products of one chunk with the planes of one token. */
 INLINE __m512i multiply_chunk(bool pairs, size_t planes, __m512i low, __m512i high,
                               const int8_t *const *x, size_t at)
 {
@@ -57,182 +90,249 @@ INLINE __m512i multiply_chunk(bool pairs, size_t planes, __m512i low, __m512i hi
     return t;
 }
 
-/* One row: out[block][token][16 rows] (a vector each), 'out' being that of the row. */
-INLINE void row_sums(codes_kind kind, size_t planes, size_t tokens, const codes_source *source,
-                     const uint8_t *codes, const few_rows *x, __m512i *out)
+/* Four chunks, of which 'columns' exist, with every token: sums[token].  'heads' receives those of
+ * blocks; 'first' is the first chunk's place in its unit. */
+INLINE void four_chunks(codes_kind kind, size_t planes, size_t tokens, const uint8_t *codes,
+                        size_t columns, const few_rows *x, size_t at, size_t first, __m512i *heads,
+                        __m512i sums[PLANES])
 {
-    const size_t chunk = chunk_columns(kind), bytes = chunk_bytes(source);
-    const size_t columns = source->groups * source->group;
-    size_t at = 0;
-    for (; at + 4 * chunk <= columns; at += 4 * chunk, codes += 4 * bytes, out += tokens * LANES) {
-        __m512i t[PLANES][4];
+    const size_t chunk = chunk_columns(kind), bytes = chunk_bytes(kind);
+    __m512i t[PLANES][4];
 #pragma GCC unroll 4
-        for (size_t i = 0; i < 4; i++) {
-            __m512i low, high = _mm512_setzero_si512();
-            if (is_pairs(kind))
-                load_pairs(kind, codes + i * bytes, source->block_bytes, chunk, &low, &high);
-            else
-                low = load_bytes(kind, codes + i * bytes, source->block_bytes, chunk);
+    for (size_t i = 0; i < 4; i++, codes += bytes, at += chunk) {
+        if (columns <= i * chunk) {
 #pragma GCC unroll 4
-            for (size_t token = 0; token < tokens; token++)
-                t[token][i] = multiply_chunk(is_pairs(kind), planes, low, high,
-                                             x->planes + token * planes, at + i * chunk);
+            for (size_t token = 0; token < tokens; token++) t[token][i] = _mm512_setzero_si512();
+            continue;
         }
-#pragma GCC unroll 4
-        for (size_t token = 0; token < tokens; token++) out[token * LANES] = add_four(t[token]);
-    }
-    if (at == columns) return;
-    __m512i t[PLANES][4] = {0};
-    for (size_t i = 0; at < columns; i++, at += chunk, codes += bytes) {
-        const size_t left = columns - at < chunk ? columns - at : chunk;
+        const size_t left = columns - i * chunk < chunk ? columns - i * chunk : chunk;
         __m512i low, high = _mm512_setzero_si512();
         if (is_pairs(kind))
-            load_pairs(kind, codes, source->block_bytes, left, &low, &high);
+            load_pairs(kind, codes, left, &low, &high);
         else
-            low = load_bytes(kind, codes, source->block_bytes, left);
+            low = load_bytes(kind, codes, left);
+        if (is_blocks(kind))
+            *heads = add_heads(kind, *heads, first + i, codes, left * bytes / chunk);
+#pragma GCC unroll 4
         for (size_t token = 0; token < tokens; token++)
             t[token][i] =
                 multiply_chunk(is_pairs(kind), planes, low, high, x->planes + token * planes, at);
     }
-    for (size_t token = 0; token < tokens; token++) out[token * LANES] = add_four(t[token]);
+#pragma GCC unroll 4
+    for (size_t token = 0; token < tokens; token++) sums[token] = add_four(t[token]);
 }
 
-typedef void (*rows_fn)(const codes_source *source, const few_rows *x, __m512i *out);
-
-INLINE void sixteen_rows(codes_kind kind, size_t planes, size_t tokens, const codes_source *source,
-                         const few_rows *x, __m512i *out)
+/* A unit, of which 'columns' exist.  Sums of four chunks are added in pairs as soon as both are
+ * there: waiting[0] is one that waits for its neighbour, waiting[1] a pair, waiting[2] two. */
+INLINE void unit_sums(codes_kind kind, size_t planes, size_t tokens, size_t size,
+                      const uint8_t *codes, size_t columns, const few_rows *x, size_t at,
+                      __m512i *heads, __m512i *out)
 {
-    const uint8_t *codes = source->codes;
-    for (size_t row = 0; row < LANES; row++, codes += source->stride)
-        row_sums(kind, planes, tokens, source, codes, x, out + row);
+    const size_t four = 4 * chunk_columns(kind), bytes = 4 * chunk_bytes(kind);
+    __m512i waiting[3][PLANES], sums[PLANES];
+#pragma GCC unroll 4
+    for (size_t token = 0; token < tokens; token++)
+        waiting[0][token] = waiting[1][token] = waiting[2][token] = _mm512_setzero_si512();
+    for (size_t i = 0; i < size; i++, codes += bytes, at += four) {
+        const size_t before = i * four, left = columns > before ? columns - before : 0;
+        if (left >= four)
+            four_chunks(kind, planes, tokens, codes, four, x, at, 4 * i, heads, sums);
+        else
+            four_chunks(kind, planes, tokens, codes, left, x, at, 4 * i, heads, sums);
+#pragma GCC unroll 4
+        for (size_t token = 0; token < tokens; token++) {
+            __m512i sum = sums[token];
+            if (size == 1) {
+                out[token] = order_groups(1, sum);
+            } else if (i % 2 == 0) {
+                waiting[0][token] = sum;
+            } else {
+                sum = add_lanes(waiting[0][token], sum);
+                if (i % 4 == 3) sum = add_lanes(waiting[1][token], sum);
+                if (i == 7) sum = add_dwords(waiting[2][token], sum);
+                if (i == 3) waiting[2][token] = sum;
+                waiting[1][token] = sum;
+                if (i + 1 == size) out[token] = size == 2 ? order_groups(2, sum) : sum;
+            }
+        }
+    }
 }
 
-#define ROWS(kind, planes, tokens)                                                               \
-    static void rows_##kind##_##planes##_##tokens(const codes_source *source, const few_rows *x, \
-                                                  __m512i *out)                                  \
-    {                                                                                            \
-        sixteen_rows(kind, planes, tokens, source, x, out);                                      \
+/* One row; 'row' is its number of 16. */
+INLINE void read_row(codes_kind kind, size_t planes, size_t tokens, size_t size,
+                     const rows_source *source, size_t row, const few_rows *x, __m512i *out,
+                     const few_outputs *shape)
+{
+    const uint8_t *codes = source->codes + row * source->stride;
+    const uint8_t *scales = source->scales + row * source->scales_stride;
+    const uint8_t *biases = source->biases + row * source->scales_stride;
+    const size_t unit = 4 * size * chunk_columns(kind), bytes = 4 * size * chunk_bytes(kind);
+    const size_t columns = source->groups * source->group;
+    size_t groups = source->groups;
+    for (size_t at = 0; at < columns; at += unit, codes += bytes, out += shape->unit_vectors) {
+        const size_t count = groups < LANES ? groups : LANES;
+        __m512i heads = _mm512_setzero_si512();
+        if (columns - at >= unit)
+            unit_sums(kind, planes, tokens, size, codes, unit, x, at, &heads,
+                      out + shape->scale_vectors);
+        else
+            unit_sums(kind, planes, tokens, size, codes, columns - at, x, at, &heads,
+                      out + shape->scale_vectors);
+        groups -= count;
+        if (is_blocks(kind)) {
+            out[0] = heads;
+            continue;
+        }
+        if (source->scales_kind == SCALES_F32) {
+            out[0] = load_scales(SCALES_F32, scales, NULL, count);
+            out[1] = load_scales(SCALES_F32, biases, NULL, count);
+        } else if (kind == PAIRS_E2M1 || kind == BYTES_E2M1) {
+            out[0] = load_scales(SCALES_E8M0, scales, NULL, count);
+        } else {
+            out[0] = load_scales(SCALES_F16, scales, biases, count);
+        }
+        scales += LANES * source->scale_bytes;
+        biases += LANES * source->scale_bytes;
     }
-#define ALL_ROWS(kind) \
-    ROWS(kind, 1, 1)   \
-    ROWS(kind, 1, 2) ROWS(kind, 1, 3) ROWS(kind, 1, 4) ROWS(kind, 2, 1) ROWS(kind, 2, 2)
-ALL_ROWS(PAIRS)
-ALL_ROWS(PAIRS_BLOCKS)
-ALL_ROWS(PAIRS_E2M1)
-ALL_ROWS(BYTES_2)
-ALL_ROWS(BYTES_3)
-ALL_ROWS(BYTES_5)
-ALL_ROWS(BYTES_6)
-ALL_ROWS(BYTES_8)
-ALL_ROWS(BYTES_BLOCKS)
-ALL_ROWS(BYTES_E2M1)
+}
+
+typedef void (*read_fn)(const rows_source *source, const few_rows *x, const few_outputs *out);
+
+INLINE void read_rows(codes_kind kind, size_t planes, size_t tokens, const rows_source *source,
+                      const few_rows *x, const few_outputs *out)
+{
+    const size_t size = source->group * 4 / chunk_columns(kind);
+    for (size_t row = 0; row < LANES; row++) {
+        __m512i *const to = out->vectors + row * out->row_vectors;
+        if (is_blocks(kind) || kind == PAIRS_E2M1 || kind == BYTES_E2M1)
+            read_row(kind, planes, tokens, kind == BYTES_Q8_0 ? 2 : 1, source, row, x, to, out);
+        else
+            read_row(kind, planes, tokens, size, source, row, x, to, out);
+    }
+}
+
+#define READ(kind, planes, tokens)                                                              \
+    static void read_##kind##_##planes##_##tokens(const rows_source *source, const few_rows *x, \
+                                                  const few_outputs *out)                       \
+    {                                                                                           \
+        read_rows(kind, planes, tokens, source, x, out);                                        \
+    }
+#define READS(kind)  \
+    READ(kind, 1, 1) \
+    READ(kind, 1, 2) \
+    READ(kind, 1, 3) \
+    READ(kind, 1, 4) \
+    READ(kind, 2, 1) \
+    READ(kind, 2, 2)
+READS(PAIRS)
+READS(PAIRS_Q4_0)
+READS(PAIRS_Q4_1)
+READS(PAIRS_E2M1)
+READS(BYTES_2)
+READS(BYTES_3)
+READS(BYTES_5)
+READS(BYTES_6)
+READS(BYTES_8)
+READS(BYTES_Q8_0)
+READS(BYTES_E2M1)
 
 /* [kind][q8 of 1, 2, 3, 4 tokens, q16 of 1, 2 tokens] */
-static const rows_fn all_rows[CODES_KINDS][6] = {
+static const read_fn reads[CODES_KINDS][6] = {
 #define ROW(kind)                                                      \
-    [kind] = {rows_##kind##_1_1, rows_##kind##_1_2, rows_##kind##_1_3, \
-              rows_##kind##_1_4, rows_##kind##_2_1, rows_##kind##_2_2}
-    ROW(PAIRS),   ROW(PAIRS_BLOCKS), ROW(PAIRS_E2M1), ROW(BYTES_2),      ROW(BYTES_3),
-    ROW(BYTES_5), ROW(BYTES_6),      ROW(BYTES_8),    ROW(BYTES_BLOCKS), ROW(BYTES_E2M1)};
+    [kind] = {read_##kind##_1_1, read_##kind##_1_2, read_##kind##_1_3, \
+              read_##kind##_1_4, read_##kind##_2_1, read_##kind##_2_2}
+    ROW(PAIRS),   ROW(PAIRS_Q4_0), ROW(PAIRS_Q4_1), ROW(PAIRS_E2M1), ROW(BYTES_2),   ROW(BYTES_3),
+    ROW(BYTES_5), ROW(BYTES_6),    ROW(BYTES_8),    ROW(BYTES_Q8_0), ROW(BYTES_E2M1)};
 
-/* Adds one group to a token's sums. */
-INLINE __m512 add_group(const codes_source *source, size_t group, __m512i whole,
-                        const zx_activation_row *x, const float *scales, const float *biases,
-                        __m512 sum)
-{
-    if (source->affine)
-        sum = _mm512_fmadd_ps(_mm512_load_ps(biases + group * LANES), _mm512_set1_ps(x->sum[group]),
-                              sum);
-    else
-        whole = _mm512_sub_epi32(whole, _mm512_set1_epi32(source->zero * x->total[group]));
-    const __m512 product =
-        _mm512_mul_ps(_mm512_cvtepi32_ps(whole), _mm512_set1_ps(x->scale[group]));
-    return _mm512_fmadd_ps(product, _mm512_load_ps(scales + group * LANES), sum);
-}
+/* -------- 16 rows -------- */
 
-/* Adds a block's groups, 'size' granules each, to a token's sums. */
-INLINE __m512 add_block(size_t size, const codes_source *source, size_t group,
-                        const __m512i rows[LANES], const zx_activation_row *x, const float *scales,
-                        const float *biases, __m512 sum)
+/* Vector 'index' of a unit of every row, transposed. */
+INLINE void load_transposed(const few_outputs *rows, const __m512i *unit, size_t index,
+                            __m512i vectors[LANES])
 {
-    __m512i granules[LANES];
 #pragma GCC unroll 16
-    for (size_t i = 0; i < LANES; i++) granules[i] = rows[i];
-    transpose_dwords(granules);
+    for (size_t row = 0; row < LANES; row++) vectors[row] = unit[row * rows->row_vectors + index];
+    transpose_dwords(vectors);
+}
+
+/* Adds the groups of a unit to every token's sums. */
+INLINE void add_unit(scales_kind kind, bool affine, const rows_source *source,
+                     const few_outputs *rows, const __m512i *unit, size_t group, const few_rows *x,
+                     size_t tokens, float *sums)
+{
+    const size_t left = source->groups - group, count = left < LANES ? left : LANES;
+    __m512i scales[LANES], biases[LANES], whole[LANES];
+    load_transposed(rows, unit, 0, scales);
+    if (kind == SCALES_F32) load_transposed(rows, unit, 1, biases);
+    for (size_t token = 0; token < tokens; token++) {
+        const zx_activation_row *at = &x->rows[token];
+        load_transposed(rows, unit, rows->scale_vectors + token, whole);
+        __m512 sum = _mm512_load_ps(sums + token * LANES);
 #pragma GCC unroll 16
-    for (size_t i = 0; i < GRANULES / size; i++, group++) {
-        if (group >= source->groups) return sum;
-        __m512i whole = granules[i * size % 4 * 4 + i * size / 4];
-#pragma GCC unroll 8
-        for (size_t j = i * size + 1; j < (i + 1) * size; j++)
-            whole = _mm512_add_epi32(whole, granules[j % 4 * 4 + j / 4]);
-        sum = add_group(source, group, whole, x, scales, biases, sum);
+        for (size_t i = 0; i < LANES; i++) {
+            if (i == count) break;
+            if (affine)
+                sum = _mm512_fmadd_ps(
+                    bias_of(kind, scales[i], kind == SCALES_F32 ? biases[i] : scales[i]),
+                    _mm512_set1_ps(at->sum[group + i]), sum);
+            else
+                whole[i] = _mm512_sub_epi32(whole[i],
+                                            _mm512_set1_epi32(source->zero * at->total[group + i]));
+            const __m512 product =
+                _mm512_mul_ps(_mm512_cvtepi32_ps(whole[i]), _mm512_set1_ps(at->scale[group + i]));
+            sum = _mm512_fmadd_ps(product, scale_of(kind, scales[i]), sum);
+        }
+        _mm512_store_ps(sums + token * LANES, sum);
     }
-    return sum;
 }
 
-/* Fetches the beginning of what follows the strip while its sums are added. */
-INLINE void fetch_ahead(const uint8_t *line, size_t block)
-{
-    for (size_t i = 0; i < AHEAD; i++)
-        _mm_prefetch((const char *)line + (block * AHEAD + i) * 64, _MM_HINT_T1);
-}
+typedef void (*add_fn)(const rows_source *source, const few_outputs *rows, const few_rows *x,
+                       size_t tokens, float *sums);
 
-/* The sums of a token's 16 outputs. */
-static __m512 add_blocks(const codes_source *source, const __m512i *blocks, size_t tokens,
-                         const zx_activation_row *x, const float *scales, const float *biases)
-{
-    const size_t granule = chunk_columns(source->kind) / 4, size = source->group / granule;
-    const uint8_t *next = source->codes + LANES * source->stride;
-    __m512 sum = _mm512_setzero_ps();
-    size_t group = 0;
-    for (size_t block = 0; group < source->groups; block++, blocks += tokens * LANES) {
-        fetch_ahead(next, block);
-        if (size == 1)
-            sum = add_block(1, source, group, blocks, x, scales, biases, sum);
-        else if (size == 2)
-            sum = add_block(2, source, group, blocks, x, scales, biases, sum);
-        else if (size == 4)
-            sum = add_block(4, source, group, blocks, x, scales, biases, sum);
-        else
-            sum = add_block(8, source, group, blocks, x, scales, biases, sum);
-        group += GRANULES / size;
+#define ADD(kind, affine)                                                                         \
+    static void add_##kind(const rows_source *source, const few_outputs *rows, const few_rows *x, \
+                           size_t tokens, float *sums)                                            \
+    {                                                                                             \
+        const __m512i *unit = rows->vectors;                                                      \
+        for (size_t group = 0; group < source->groups; group += LANES) {                          \
+            add_unit(kind, affine, source, rows, unit, group, x, tokens, sums);                   \
+            unit += rows->unit_vectors;                                                           \
+        }                                                                                         \
     }
-    return sum;
+ADD(SCALES_F16, true)
+ADD(SCALES_BF16, true)
+ADD(SCALES_F32, true)
+ADD(SCALES_E8M0, false)
+ADD(SCALES_E4M3, false)
+ADD(SCALES_HEADS, false)
+
+static const add_fn adds[SCALES_KINDS] = {add_SCALES_F16,  add_SCALES_BF16, add_SCALES_F32,
+                                          add_SCALES_E8M0, add_SCALES_E4M3, add_SCALES_HEADS};
+
+/* -------- strips -------- */
+
+static size_t plane_bytes(const zx_operand *x)
+{
+    return zx_round_up(x->columns, 2 * CHUNK);
 }
 
-/* A thread's memory: planes in the order of chunks, scales, biases, blocks of sums. */
-typedef struct few_memory {
-    int8_t *planes;
-    float *scales, *biases;
-    __m512i *blocks;
-    size_t plane_bytes, scale_bytes, block_bytes;
-} few_memory;
-
-static few_memory memory_of(const zx_launch *launch, size_t thread)
+static few_outputs outputs_of(const zx_operand *x, size_t scale_vectors)
 {
-    const zx_operand *x = &launch->inputs[0];
-    const size_t columns = zx_round_up(x->columns, 4 * CHUNK);
-    few_memory m = {.plane_bytes = PLANES * (columns + CHUNK),
-                    .scale_bytes = x->columns / x->layout.group * LANES * sizeof(float),
-                    .block_bytes = columns / (4 * CHUNK) * PLANES * LANES * sizeof(__m512i)};
-    const size_t bytes = m.plane_bytes + 2 * m.scale_bytes + m.block_bytes;
-    char *const memory = launch->scratch == NULL ? NULL : (char *)launch->scratch + thread * bytes;
-    if (memory == NULL) return m;
-    m.planes = (int8_t *)memory;
-    m.scales = (float *)(void *)(memory + m.plane_bytes);
-    m.biases = (float *)(void *)(memory + m.plane_bytes + m.scale_bytes);
-    m.blocks = (__m512i *)(void *)(memory + m.plane_bytes + 2 * m.scale_bytes);
-    return m;
+    const size_t groups = x->columns / x->layout.group;
+    const size_t units = (groups + LANES - 1) / LANES;
+    few_outputs out = {.unit_vectors = scale_vectors + x->rows, .scale_vectors = scale_vectors};
+    /* an odd number, so that 16 rows do not meet in one set of the cache */
+    out.row_vectors = units * out.unit_vectors | 1;
+    return out;
 }
 
 size_t zx_few_scratch(const zx_launch *launch)
 {
-    const few_memory m = memory_of(launch, 0);
-    return m.plane_bytes + 2 * m.scale_bytes + m.block_bytes;
+    zx_operand x = launch->inputs[0];
+    if (x.rows > PLANES) x.rows = PLANES;
+    return PLANES * plane_bytes(&x) + LANES * outputs_of(&x, 2).row_vectors * sizeof(__m512i);
 }
 
-/* Copies a plane; for pairs 64 bytes that meet low nibbles, 64 that meet high ones, and so on. */
 static void order_plane(bool pairs, const int8_t *plane, size_t columns, int8_t *to)
 {
     const size_t padded = zx_activation_plane_bytes(columns);
@@ -248,14 +348,11 @@ static void order_plane(bool pairs, const int8_t *plane, size_t columns, int8_t 
     }
 }
 
-static void order_planes(const zx_matmul *matmul, bool pairs, const few_memory *m, few_rows *x)
+static void order_planes(const zx_operand *in, bool pairs, int8_t *to, few_rows *x)
 {
-    const zx_operand *in = matmul->x;
-    const size_t bytes = zx_round_up(in->columns, 2 * CHUNK);
-    int8_t *to = m->planes;
     for (size_t token = 0, i = 0; token < in->rows; token++) {
         x->rows[token] = zx_activation_parts(in->layout, in->columns, zx_operand_row(in, token));
-        for (size_t plane = 0; plane < in->layout.planes; plane++, i++, to += bytes) {
+        for (size_t plane = 0; plane < in->layout.planes; plane++, i++, to += plane_bytes(in)) {
             order_plane(pairs, x->rows[token].plane[plane], in->columns, to);
             x->planes[i] = to;
         }
@@ -263,42 +360,40 @@ static void order_planes(const zx_matmul *matmul, bool pairs, const few_memory *
 }
 
 /* sums[token][16] of one strip of one matrix. */
-static void run_strip(const zx_matmul *matmul, const zx_weight *weight, size_t row,
-                      const few_rows *x, const few_memory *m, float *sums)
+static void run_strip(const zx_operand *in, const zx_weight *weight, size_t row, const few_rows *x,
+                      __m512i *vectors, float *sums)
 {
-    const zx_operand *in = matmul->x;
-    const codes_source source = source_of(weight, row, 0);
+    const rows_source source = source_of(weight, row, 0);
+    few_outputs out = outputs_of(in, source.scales_kind == SCALES_F32 ? 2 : 1);
+    out.vectors = vectors;
     const size_t which = in->layout.planes == 1 ? in->rows - 1 : 3 + in->rows;
-    all_rows[source.kind][which](&source, x, m->blocks);
-    load_scales(weight, row, 0, &source, LANES, m->scales, m->biases);
-    for (size_t token = 0; token < in->rows; token++)
-        _mm512_store_ps(sums + token * LANES,
-                        add_blocks(&source, m->blocks + token * LANES, in->rows, &x->rows[token],
-                                   m->scales, m->biases));
+    memset(sums, 0, in->rows * LANES * sizeof *sums);
+    reads[source.kind][which](&source, x, &out);
+    adds[source.scales_kind](&source, &out, x, in->rows, sums);
 }
 
 void zx_run_few(const void *context, size_t part, size_t parts, size_t thread)
 {
     const zx_matmul *matmul = context;
-    const few_memory m = memory_of(matmul->launch, thread);
+    const zx_operand *in = matmul->x;
+    char *memory = (char *)matmul->launch->scratch + thread * zx_few_scratch(matmul->launch);
+    __m512i *vectors = (__m512i *)(void *)(memory + PLANES * plane_bytes(in));
     float sums[2][PLANES * LANES] __attribute__((aligned(64))) = {0};
     few_rows x;
-    bool ordered = false, pairs = false;
+    int ordered = -1; /* for pairs, or not */
     size_t index, end;
     zx_split(zx_count_strips(matmul), 1, part, parts, &index, &end);
     for (; index < end; index++) {
-        const zx_strip at = zx_strip_at(matmul, index);
-        for (size_t i = at.matrix; i <= at.matrix + matmul->swiglu; i++) {
-            const zx_weight *weight = matmul->weights[i];
-            if (!ordered || pairs != is_pairs(kind_of(weight))) {
-                pairs = is_pairs(kind_of(weight));
-                order_planes(matmul, pairs, &m, &x);
-                ordered = true;
-            }
-            run_strip(matmul, weight, at.row, &x, &m, sums[i - at.matrix]);
+        const zx_strip strip = zx_strip_at(matmul, index);
+        for (size_t i = 0; i < (matmul->swiglu ? 2 : 1); i++) {
+            const zx_weight *weight = matmul->weights[strip.matrix + i];
+            const bool pairs = is_pairs(kind_of(weight));
+            if (ordered != pairs) order_planes(in, pairs, (int8_t *)memory, &x);
+            ordered = pairs;
+            run_strip(in, weight, strip.row, &x, vectors, sums[i]);
         }
-        for (size_t token = 0; token < matmul->x->rows; token++)
-            finish_strip(matmul, at, token, _mm512_load_ps(sums[0] + token * LANES),
+        for (size_t token = 0; token < in->rows; token++)
+            finish_strip(matmul, strip, token, _mm512_load_ps(sums[0] + token * LANES),
                          _mm512_load_ps(sums[1] + token * LANES));
     }
 }
