@@ -18,7 +18,10 @@
 #include "kernels/matmul/few_avx512vnni.h"
 #include "kernels/matmul/lanes_avx512.h"
 
-enum { PLANES = ZX_FEW_PLANES };
+enum {
+    PLANES = ZX_FEW_PLANES,
+    AHEAD = 8192, /* bytes: how far ahead a weight is fetched, also while no rows are read */
+};
 
 /* gcc 12 copies the accumulator around the intrinsic. */
 INLINE __m512i dot(__m512i sums, __m512i codes, __m512i values)
@@ -97,7 +100,10 @@ INLINE void four_chunks(codes_kind kind, size_t planes, size_t tokens, const uin
                         __m512i sums[PLANES])
 {
     const size_t chunk = chunk_columns(kind), bytes = chunk_bytes(kind);
+    const size_t here = (columns < 4 * chunk ? columns : 4 * chunk) * bytes / chunk;
     __m512i t[PLANES][4];
+    for (size_t j = 0; j < here; j += 64)
+        _mm_prefetch((const char *)codes + AHEAD + j, _MM_HINT_T1);
 #pragma GCC unroll 4
     for (size_t i = 0; i < 4; i++, codes += bytes, at += chunk) {
         if (columns <= i * chunk) {
