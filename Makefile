@@ -1,69 +1,123 @@
-# zmlx - 'make help' lists the targets.  Every src/*/*.c is built; adding a file needs no edit here.
+# zmlx - 'make help' lists the targets.  Every src/*/*.c and src/*/*/*.c is built; adding a file
+# needs no edit here.  The checks stand in mk/checks.mk, installing in mk/install.mk.
+VERSION  := 0.1.0
 CC       ?= cc
+CXX      ?= c++
+AR       ?= ar
+CFLAGS   ?= -O2 -g
+FAST     ?= -O3
 BUILD    ?= build
+JOBS     ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+SYSTEM   := $(shell uname -s)
+MACHINE  := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+
+# All warnings are errors; 'make WARNINGS=' is for packagers with other compilers.
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wdouble-promotion -Wundef -Wvla \
-            -Wstrict-prototypes -Wmissing-prototypes -Wmissing-variable-declarations \
-            -Wcast-qual -Wwrite-strings -Wformat=2 -Wswitch-enum -Wimplicit-fallthrough -Werror
+            -Wstrict-prototypes -Wmissing-prototypes -Wmissing-variable-declarations -Wcast-qual \
+            -Wwrite-strings -Wformat=2 -Wswitch-enum -Wimplicit-fallthrough -Werror
 ifeq ($(shell $(CC) --version | grep -c clang),0)
 WARNINGS := $(filter-out -Wmissing-variable-declarations,$(WARNINGS)) -Wlogical-op -Wduplicated-cond
 endif
-CFLAGS   ?= -O2 -g
-JOBS     ?= $(shell nproc)
-CFLAGS   += -std=c17 -ffp-contract=off -D_GNU_SOURCE -fvisibility=hidden -Iinclude -Isrc $(WARNINGS) $(SANITIZE)
+
+# The suffix of a file's name chooses the instruction sets it may use: matmul_avx2.c gets ISA_avx2.
+# A file for another processor is compiled too, but its #ifdef leaves nothing in it.
+ifeq ($(MACHINE),x86_64)
+ISA_avx2       := -mavx2 -mfma -mf16c
+ISA_avx512     := $(ISA_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd
+ISA_avx512vnni := $(ISA_avx512) -mavx512vnni -mavx512vbmi
+ISA_avx512bf16 := $(ISA_avx512) -mavx512bf16
+endif
+isa = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
+
+# STATIC=1 takes the libraries from archives, libc stays dynamic.  libedit is optional; its
+# pkg-config file forgets what libbsd needs.
 PACKAGES := jansson libpcre2-8 libutf8proc
-CFLAGS   += $(shell pkg-config --cflags $(PACKAGES))
-LDLIBS   := $(shell pkg-config --libs $(PACKAGES)) -lpthread -ldl -lm
+EDIT     := $(shell pkg-config --exists libedit 2>/dev/null && echo libedit)
+packages  = $(shell pkg-config $(1) $(2))
+ifdef STATIC
+archives  = -Wl,-Bstatic $(filter-out -lpthread -ldl -lm -lc,$(call packages,--static --libs,$(1))) $(2) -Wl,-Bdynamic
+LIBS     := $(call archives,$(PACKAGES)) -static-libgcc -lpthread -ldl -lm
+CLI_LIBS := $(if $(EDIT),$(call archives,$(EDIT),$(if $(wildcard /usr/lib/*/libmd.a),-lmd)))
+PROGRAM  := $(BUILD)/static/zmlx
+else
+LIBS     := $(call packages,--libs,$(PACKAGES)) -lpthread -ldl -lm
+CLI_LIBS := $(if $(EDIT),$(call packages,--libs,$(EDIT)))
+PROGRAM  := $(BUILD)/zmlx
+endif
 
-SOURCES  := $(sort $(wildcard src/*/*.c src/*/*/*.c))
+DEFINES  := -std=c17 -D_GNU_SOURCE -Iinclude -Isrc $(call packages,--cflags,$(PACKAGES) $(EDIT)) \
+            $(if $(EDIT),-DZX_HAVE_LIBEDIT)
+BARE     := $(DEFINES) $(WARNINGS) $(CFLAGS) -ffp-contract=off -fvisibility=hidden
+FLAGS    := $(BARE) $(SANITIZE)
+
+SOURCES  := $(sort $(wildcard src/*/*.c src/*/*/*.c tests/*_test.c tests/*/*_test.c))
 TESTS    := $(filter %_test.c src/base/test_main.c,$(SOURCES))
-CLI      := $(filter src/cli/%,$(SOURCES))
+CLI      := $(filter src/cli/%,$(filter-out $(TESTS),$(SOURCES)))
 LIBRARY  := $(filter-out $(TESTS) $(CLI),$(SOURCES))
-objects   = $(patsubst src/%.c,$(BUILD)/%.o,$(1))
+EXAMPLES := $(wildcard examples/*.c)
+objects   = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+shared    = $(patsubst %.c,$(BUILD)/pic/%.o,$(1))
 
-all: $(BUILD)/zmlx  ## build the library and the program
+MAJOR    := $(firstword $(subst ., ,$(VERSION)))
+ifeq ($(SYSTEM),Darwin)
+SHARED   := libzmlx.$(MAJOR).dylib
+LINK     := libzmlx.dylib
+SONAME   := -dynamiclib -install_name @rpath/$(SHARED)
+else
+SHARED   := libzmlx.so.$(MAJOR)
+LINK     := libzmlx.so
+SONAME   := -shared -Wl,-soname,$(SHARED) -Wl,-z,defs
+endif
 
-$(BUILD)/%_avx2.o: CFLAGS += -mavx2 -mfma -mf16c
-$(BUILD)/%_avx512.o: CFLAGS += -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd
-$(BUILD)/%_avx512vnni.o: CFLAGS += -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd -mavx512vnni -mavx512vbmi
+all: $(BUILD)/libzmlx.a $(PROGRAM)  ## build library and program (STATIC=1: BUILD/static/zmlx, to carry away)
 
-$(BUILD)/%.o: src/%.c
-	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
+# Other flags than last time: everything is built again.
+STAMP    := $(BUILD)/flags
+$(shell mkdir -p $(BUILD); echo '$(CC) $(FLAGS) $(FAST)' | cmp -s - $(STAMP) || \
+        echo '$(CC) $(FLAGS) $(FAST)' > $(STAMP))
+
+# UNWATCHED sources are left out of the sanitizers: clang takes a quarter of an hour for unrolled kernels.
+compile   = @mkdir -p $(@D)$(newline)$(CC) $(if $(filter $(UNWATCHED),$<),$(BARE),$(FLAGS)) \
+            $(if $(filter src/kernels/%,$<),$(FAST)) \
+            $(call isa,$<) $(1) -MMD -MP -c $< -o $@
+define newline
+
+
+endef
+$(BUILD)/obj/%.o: %.c $(STAMP)
+	$(call compile)
+$(BUILD)/pic/%.o: %.c $(STAMP)
+	$(call compile,-fPIC)
 
 $(BUILD)/libzmlx.a: $(call objects,$(LIBRARY))
+	@rm -f $@
 	$(AR) rcs $@ $^
-$(BUILD)/libzmlx.so: CFLAGS += -fPIC
-$(BUILD)/zmlx: $(call objects,$(CLI)) $(BUILD)/libzmlx.a
-	$(CC) $(CFLAGS) $^ -o $@ $(LDLIBS)
-$(BUILD)/zmlx_test: $(call objects,$(TESTS)) $(BUILD)/libzmlx.a
-	$(CC) $(CFLAGS) $^ -o $@ $(LDLIBS)
+$(BUILD)/$(LINK): $(call shared,$(LIBRARY))
+	$(CC) $(FLAGS) $(SONAME) $^ -o $(BUILD)/$(SHARED) $(LIBS)
+	ln -sf $(SHARED) $@
+$(PROGRAM): $(call objects,$(CLI)) $(BUILD)/libzmlx.a
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $^ -o $@ $(CLI_LIBS) $(LIBS)
+$(BUILD)/zmlx_test: $(call objects,$(TESTS) $(filter-out src/cli/main.c,$(CLI))) $(BUILD)/libzmlx.a
+	$(CC) $(FLAGS) $^ -o $@ $(CLI_LIBS) $(LIBS)
+$(BUILD)/examples/%: $(BUILD)/obj/examples/%.o $(BUILD)/libzmlx.a
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $^ -o $@ $(LIBS)
 
-test: $(BUILD)/zmlx_test  ## run the tests (T=word runs those whose name holds it)
+shared: $(BUILD)/$(LINK)  ## build the shared library
+
+examples: $(EXAMPLES:%.c=$(BUILD)/%)  ## build the examples
+
+test: $(BUILD)/zmlx_test  ## run the unit tests (T=word runs those whose name holds it)
 	$(BUILD)/zmlx_test $(T)
 
-sanitize:  ## run the tests under the address and undefined-behaviour sanitizers
-	$(MAKE) BUILD=$(BUILD)/sanitize SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all" test
-
-style: $(BUILD)/libzmlx.a  ## check format, sizes, layers and symbol names
-	clang-format --dry-run -Werror $(SOURCES) $(wildcard include/*/*.h src/*/*.h)
-	python3 tools/cstyle.py --gate file=600,func=80,nest=4,cycles=0,macros=60 --layers tools/layers.txt --exclude 'src/kernels/*/*' .
-	python3 tools/cstyle.py --gate file=600,func=120,nest=4,cycles=0 src/kernels
-	sh tools/symbols.sh $(BUILD)/libzmlx.a
-
-headers:  ## check that every header compiles alone, and the public ones as C++ too
-	printf '%s\n' $(wildcard include/*/*.h src/*/*.h) | \
-	    xargs -P8 -I{} $(CC) $(CFLAGS) -fsyntax-only -x c {}
-	printf '%s\n' $(wildcard include/*/*.h) | xargs -I{} $(CXX) -Wall -Werror -Iinclude -fsyntax-only -x c++ {}
-
-tidy:  ## run clang-tidy
-	printf '%s\n' $(LIBRARY) $(CLI) | xargs -P8 -I{} clang-tidy --quiet {} -- \
-	    -std=c17 -D_GNU_SOURCE -Iinclude -Isrc -mavx2 -mfma
-
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-13s %s\n", $$1, $$2}'
 
 clean:  ## remove what was built
 	rm -rf $(BUILD)
 
-.PHONY: all test sanitize style headers tidy help clean
--include $(patsubst %.o,%.d,$(call objects,$(SOURCES)))
+include mk/checks.mk mk/install.mk
+.PHONY: all shared examples test help clean
+.SECONDARY:
+-include $(wildcard $(patsubst %.o,%.d,$(call objects,$(SOURCES) $(EXAMPLES)) $(call shared,$(LIBRARY))))

@@ -4,11 +4,12 @@
 #     tools/heap.sh [FOLDER]      (src)
 #
 # Names every line that calls the C library's heap elsewhere and exits 1.  Exempt are the two
-# doors themselves.  Comments do not count, neither do members and longer names such as
-# 'backend->free(' or 'zx_free('.
+# doors themselves, and the program, which sees the public headers only.  Comments do not count,
+# neither do members and longer names such as 'backend->free(' or 'zx_free('.
 set -eu
 folder=${1:-src}
-found=$(find "$folder" -name '*.[ch]' ! -path '*/base/memory.c' ! -path '*/backend/cpu/*' |
+found=$(find "$folder" -name '*.[ch]' ! -path '*/base/memory.c' ! -path '*/backend/cpu/*' \
+    ! -path '*/cli/*' |
     sort | xargs awk '
         FNR == 1 { inside = 0 }
         {

@@ -5,6 +5,7 @@
 #include "base/cpu.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,16 +63,25 @@ static uint32_t probe(void)
     return found;
 }
 
+bool zx_cpu_level(const char *name, uint32_t *allowed)
+{
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+        if (strcmp(levels[i].name, name) != 0) continue;
+        *allowed = levels[i].allowed;
+        return true;
+    }
+    return false;
+}
+
 static uint32_t allowed_by_environment(void)
 {
     const char *const wanted = getenv("ZMLX_ISA");
-    if (wanted == NULL || *wanted == 0) return UINT32_MAX;
-    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
-        if (strcmp(levels[i].name, wanted) == 0) return levels[i].allowed;
-    zx_log(ZMLX_LOG_WARNING,
-           "ZMLX_ISA: '%s' is none of baseline, avx2, avx512, avx512vnni; it is not followed",
-           wanted);
-    return UINT32_MAX;
+    uint32_t allowed = UINT32_MAX;
+    if (wanted != NULL && *wanted != 0 && !zx_cpu_level(wanted, &allowed))
+        zx_log(ZMLX_LOG_WARNING,
+               "ZMLX_ISA: '%s' is none of baseline, avx2, avx512, avx512vnni; it is not followed",
+               wanted);
+    return allowed;
 }
 
 uint32_t zx_cpu_features(void)
@@ -97,11 +107,11 @@ const char *zx_cpu_text(void)
 {
     static _Thread_local char text[64];
     const uint32_t features = zx_cpu_features();
+    size_t length = 0;
     text[0] = 0;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if ((features & names[i].feature) == 0) continue;
-        if (*text != 0) strcat(text, "+");
-        strcat(text, names[i].name);
-    }
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if ((features & names[i].feature) != 0)
+            length += (size_t)snprintf(text + length, sizeof text - length, "%s%s",
+                                       length > 0 ? "+" : "", names[i].name);
     return *text != 0 ? text : "baseline";
 }

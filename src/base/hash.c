@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "base/checked.h"
 #include "base/clock.h"
@@ -74,7 +75,7 @@ uint64_t zx_hash(const void *bytes, size_t count, uint64_t seed)
 uint64_t zx_hash_seed(void)
 {
     uint64_t seed = 0;
-    if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) != (ssize_t)sizeof seed) {
+    if (getentropy(&seed, sizeof seed) != 0) {
         const double now = zx_seconds();
         const void *const here = &seed;
         seed = zx_hash(&now, sizeof now, (uint64_t)(uintptr_t)here);

@@ -73,10 +73,33 @@ static zmlx_status unexpected(const zx_json *json, const char *what)
     return zx_json_fail(json, message);
 }
 
+static uint64_t load_eight(const char *bytes)
+{
+    uint64_t word = 0;
+    memcpy(&word, bytes, sizeof word);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
+    return word;
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
+/* Half of an indented document is blanks after a newline: they are passed eight at a time. */
 static void skip_space(zx_json *json)
 {
-    const char *at = json->at;
-    while (at < json->end && (*at == ' ' || *at == '\n' || *at == '\t' || *at == '\r')) at++;
+    const char *at = json->at, *const end = json->end;
+    while (at < end && is_space(*at)) {
+        if (*at++ != '\n') continue;
+        while (end - at >= 8) {
+            const uint64_t others = load_eight(at) ^ 0x2020202020202020u;
+            at += others == 0 ? 8 : __builtin_ctzll(others) / 8;
+            if (others != 0) break;
+        }
+    }
     json->at = at;
 }
 
@@ -86,11 +109,7 @@ static void skip_space(zx_json *json)
 static size_t plain_bytes(const char *bytes)
 {
     const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
-    uint64_t word = 0;
-    memcpy(&word, bytes, sizeof word);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    word = __builtin_bswap64(word);
-#endif
+    const uint64_t word = load_eight(bytes);
     const uint64_t quote = word ^ ones * '"', backslash = word ^ ones * '\\';
     const uint64_t marks =
         ((quote - ones) | (backslash - ones) | (word - ones * 0x20) | word) & tops;
@@ -404,7 +423,7 @@ static zmlx_status read_after(zx_json *json)
         return ZMLX_OK;
     }
     const bool object = json->stack[json->depth - 1] == ZX_JSON_OBJECT;
-    const char found = json->at < json->end ? *json->at : 0;
+    const int found = json->at < json->end ? *json->at : 0;
     if (found == (object ? '}' : ']')) return close_container(json);
     if (found != ',') return unexpected(json, object ? "',' or '}'" : "',' or ']'");
     json->at++;

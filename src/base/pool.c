@@ -1,27 +1,27 @@
-/* pool.c - workers that take parts from one 64-bit word.
+/* pool.c - workers that take parts from one counter.
  *
- * The word holds (job number, parts left).  A part is taken by a compare-and-swap of (g, n) to
- * (g, n - 1) with n > 0; the job's function, context and part count are plain fields, read
- * after the swap.  Why that is right, also for a worker that wakes up late:
- *  1. Who swaps from (g, n) owns a part of job g that nobody else owns: job numbers only grow
- *     and, within one, n only falls, so a value of the word never comes back (the number
- *     has 40 bits; it wraps after days of back-to-back runs).
- *  2. The run of job g returns only after every part is finished, 'pending' being 0.  Who owns
- *     a part has not finished it, so run g has not returned, and the fields, which the
- *     caller writes only at the start of the next run, are those of job g for as long as
- *     it owns the part.  The fields were written before the word was stored with release,
- *     and the swap acquires from that store or from a swap after it (its release sequence).
- *  3. A worker that slept through job g and finds (g, 0) touches nothing; one that read (g, n)
- *     and was delayed fails its swap when the word moved on, and then reads the word again:
- *     it never acts on what it read before.
- *  4. Finishing is the decrement of 'pending' (release), its last touch of the job; the caller
- *     acquires the zero.  So all parts' writes are visible to the caller, and the
- *     fields' reads are over before they are written again.
- * Sleeping.  A worker announces itself in 'sleepers', reads 'epoch', looks at the word once
- * more, then waits while 'epoch' is unchanged.  The caller stores the word, then reads 'sleepers',
- * and if there are some adds one to 'epoch' and wakes.  Both sides are sequentially consistent, so
- * either the worker sees the parts or the caller sees the worker.  The caller sleeps on 'pending'
- * itself, with a bit in it that asks the last finisher to wake it.
+ * 'left' counts the parts of the present job that nobody has taken.  A part is taken by a
+ * compare-and-swap of n to n - 1 with n > 0; the job's function, context and part count are
+ * plain fields, read after the swap and never before.  Why that is right, also for a worker
+ * that wakes up late:
+ *  1. Who swaps n to n - 1 owns part (parts - n) of the job that is current at that moment, and
+ *     nobody else does.  It does not matter how old the n is that it compares with, nor whether
+ *     an older job had the same count: what it knows of a job it reads afterwards.
+ *  2. A run returns only when every part is finished ('pending' is 0), and the caller writes the
+ *     fields only at the start of a run.  Who owns a part has not finished it, so the fields
+ *     stay those of its job for as long as it owns the part.  They were written before 'left'
+ *     was stored with release; the swap acquires from that store or from a swap after it, which
+ *     belongs to its release sequence.
+ *  3. A worker that slept through a job finds 0 and touches nothing.
+ *  4. Finishing a part is the decrement of 'pending' (release), the worker's last touch of the
+ *     job; the caller acquires the zero.  So all that the parts wrote is visible to the caller,
+ *     and the fields' reads are over before they are written again.
+ * Sleeping.  A worker announces itself in 'sleepers', reads 'epoch', looks at 'left' once more,
+ * then sleeps while 'epoch' is unchanged.  The caller stores 'left', then reads 'sleepers', and
+ * if there are some adds one to 'epoch' and wakes.  Both sides are sequentially consistent:
+ * either the worker sees the parts, or the caller sees the worker, and then the worker sees the
+ * new epoch or is woken.  The caller sleeps on 'pending' itself, with a bit in it that asks who
+ * finishes last to wake it.
  *
  * Forbidden: running on a pool from inside one of its parts, or from two threads at once. */
 #include "base/pool.h"
@@ -47,12 +47,10 @@
 
 enum {
     LINE_BYTES = 64,
-    PART_BITS = 24,
     MOST_THREADS = 1024,
     LOOKS_PER_CLOCK = 64, /* how often a spinning thread looks between two readings of the clock */
 };
 
-static const uint64_t part_mask = ((uint64_t)1 << PART_BITS) - 1;
 static const uint32_t caller_sleeps = (uint32_t)1 << 31; /* in 'pending' */
 static const double spin_seconds = 30e-6;
 
@@ -75,8 +73,8 @@ struct zx_pool {
     pthread_cond_t changed;
 #endif
 
-    /* Each on a line of its own: they are written by different threads. */
-    alignas(LINE_BYTES) _Atomic uint64_t word;
+    /* Each on a cache line of its own: they are written by different threads. */
+    alignas(LINE_BYTES) _Atomic uint32_t left;
     alignas(LINE_BYTES) _Atomic uint32_t pending;
     alignas(LINE_BYTES) _Atomic uint32_t epoch;
     _Atomic uint32_t sleepers;
@@ -84,7 +82,7 @@ struct zx_pool {
     alignas(LINE_BYTES) worker workers[];
 };
 
-/* Sleeps while the word at 'address' is 'value'; may return without a reason. */
+/* Sleeps while the number at 'address' is 'value'; may return without a reason. */
 static void sleep_on(zx_pool *pool, _Atomic uint32_t *address, uint32_t value)
 {
 #if defined(__linux__)
@@ -123,33 +121,26 @@ static void pause_briefly(void)
 /* Takes parts and runs them until none is left. */
 static void work(zx_pool *pool, size_t thread)
 {
-    uint64_t seen = atomic_load_explicit(&pool->word, memory_order_acquire);
-    while ((seen & part_mask) != 0) {
-        /* On failure 'seen' becomes the present value. */
-        if (!atomic_compare_exchange_weak_explicit(&pool->word, &seen, seen - 1,
-                                                   memory_order_acquire, memory_order_acquire))
+    uint32_t left = atomic_load_explicit(&pool->left, memory_order_relaxed);
+    while (left != 0) {
+        /* On failure 'left' becomes the present value. */
+        if (!atomic_compare_exchange_weak_explicit(&pool->left, &left, left - 1,
+                                                   memory_order_acquire, memory_order_relaxed))
             continue;
-        const size_t left = (size_t)(seen & part_mask);
         pool->run(pool->context, pool->parts - left, pool->parts, thread);
         const uint32_t before = atomic_fetch_sub_explicit(&pool->pending, 1, memory_order_acq_rel);
         if (before == (caller_sleeps | 1)) wake(pool, &pool->pending, 1);
-        seen = atomic_load_explicit(&pool->word, memory_order_acquire);
+        left = atomic_load_explicit(&pool->left, memory_order_relaxed);
     }
-}
-
-static bool has_parts(zx_pool *pool)
-{
-    return (atomic_load(&pool->word) & part_mask) != 0;
 }
 
 /* Waits, awake, for parts; false when the time is over. */
 static bool spin_for_parts(zx_pool *pool)
 {
-    if (pool->spin <= 0) return has_parts(pool);
+    if (pool->spin <= 0) return atomic_load(&pool->left) != 0;
     for (const double begin = zx_seconds(); zx_seconds() - begin < pool->spin;) {
         for (int i = 0; i < LOOKS_PER_CLOCK; i++) {
-            if ((atomic_load_explicit(&pool->word, memory_order_relaxed) & part_mask) != 0)
-                return true;
+            if (atomic_load_explicit(&pool->left, memory_order_relaxed) != 0) return true;
             pause_briefly();
         }
     }
@@ -167,7 +158,8 @@ static void *worker_main(void *argument)
         }
         atomic_fetch_add(&pool->sleepers, 1);
         const uint32_t epoch = atomic_load(&pool->epoch);
-        if (!has_parts(pool) && !atomic_load(&pool->stop)) sleep_on(pool, &pool->epoch, epoch);
+        if (atomic_load(&pool->left) == 0 && !atomic_load(&pool->stop))
+            sleep_on(pool, &pool->epoch, epoch);
         atomic_fetch_sub(&pool->sleepers, 1);
     }
     return NULL;
@@ -201,7 +193,7 @@ static void wait_for_parts(zx_pool *pool)
 
 void zx_pool_run(zx_pool *pool, size_t parts, zx_part_fn run, const void *context)
 {
-    if (pool == NULL || pool->threads == 1 || parts <= 1 || parts > (size_t)part_mask) {
+    if (pool == NULL || pool->threads == 1 || parts <= 1 || parts >= caller_sleeps) {
         for (size_t part = 0; part < parts; part++) run(context, part, parts, 0);
         return;
     }
@@ -210,8 +202,7 @@ void zx_pool_run(zx_pool *pool, size_t parts, zx_part_fn run, const void *contex
     pool->context = context;
     pool->parts = parts;
     atomic_store_explicit(&pool->pending, (uint32_t)parts, memory_order_relaxed);
-    const uint64_t job = (atomic_load_explicit(&pool->word, memory_order_relaxed) | part_mask) + 1;
-    atomic_store(&pool->word, job | parts);
+    atomic_store(&pool->left, (uint32_t)parts);
     wake_workers(pool, parts - 1);
     work(pool, 0);
     if (atomic_load_explicit(&pool->pending, memory_order_acquire) != 0) wait_for_parts(pool);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -34,9 +35,10 @@ static size_t read_number(const char *path, const char *key)
     if (file == NULL) return SIZE_MAX;
     while (found == SIZE_MAX && fgets(line, sizeof line, file) != NULL) {
         const size_t length = strlen(key);
-        unsigned long long number = 0;
-        if (strncmp(line, key, length) == 0 && sscanf(line + length, "%llu", &number) == 1)
-            found = (size_t)number;
+        char *end = NULL;
+        if (strncmp(line, key, length) != 0) continue;
+        const unsigned long long number = strtoull(line + length, &end, 10);
+        if (end != line + length) found = (size_t)number;
     }
     (void)fclose(file);
     return found;
@@ -55,6 +57,18 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+/* What a limit on the address space (ulimit -v) leaves. */
+static size_t left_of_address_space(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
+    const size_t pages = read_number("/proc/self/statm", "");
+    const long page_bytes = sysconf(_SC_PAGESIZE);
+    if (pages == SIZE_MAX || page_bytes <= 0) return SIZE_MAX;
+    const size_t used = pages * (size_t)page_bytes;
+    return (size_t)limit.rlim_cur > used ? (size_t)limit.rlim_cur - used : 0;
+}
+
 size_t zx_memory_available(void)
 {
     size_t available = read_number("/proc/meminfo", "MemAvailable:");
@@ -63,6 +77,7 @@ size_t zx_memory_available(void)
     const long page_bytes = sysconf(_SC_PAGESIZE);
     if (available == SIZE_MAX && pages > 0 && page_bytes > 0)
         available = (size_t)pages * (size_t)page_bytes;
+    available = smaller(available, left_of_address_space());
     available =
         smaller(available, left_of("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"));
     return smaller(available, left_of("/sys/fs/cgroup/memory/memory.limit_in_bytes",

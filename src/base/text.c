@@ -67,22 +67,6 @@ void zx_text_fini(zx_text *text)
     *text = (zx_text){0};
 }
 
-/* How a well-formed sequence begins: its length, and the range of its second byte, which is
- * what keeps overlong forms, surrogates and points past U+10FFFF out. */
-typedef struct lead {
-    uint8_t length, low, high;
-} lead;
-
-static lead lead_of(uint8_t first)
-{
-    if (first < 0x80) return (lead){1, 0, 0};
-    if (first < 0xc2) return (lead){0, 0, 0};
-    if (first < 0xe0) return (lead){2, 0x80, 0xbf};
-    if (first < 0xf0) return (lead){3, first == 0xe0 ? 0xa0 : 0x80, first == 0xed ? 0x9f : 0xbf};
-    if (first < 0xf5) return (lead){4, first == 0xf0 ? 0x90 : 0x80, first == 0xf4 ? 0x8f : 0xbf};
-    return (lead){0, 0, 0};
-}
-
 static bool is_continuation(uint8_t byte)
 {
     return (byte & 0xc0) == 0x80;
@@ -92,20 +76,25 @@ size_t zx_utf8_decode(const char *bytes, size_t count, uint32_t *point)
 {
     if (count == 0) return 0;
     const uint8_t *const b = (const uint8_t *)bytes;
-    const lead is = lead_of(b[0]);
-    if (is.length == 1) {
-        *point = b[0];
+    const uint32_t first = b[0];
+    if (first < 0x80) {
+        *point = first;
         return 1;
     }
-    if (is.length == 0 || count < is.length || b[1] < is.low || b[1] > is.high) return 0;
-    uint32_t value = b[0] & (0x7fu >> is.length);
-    value = value << 6 | (b[1] & 0x3fu);
-    for (size_t i = 2; i < is.length; i++) {
-        if (!is_continuation(b[i])) return 0;
-        value = value << 6 | (b[i] & 0x3fu);
+    if (count < 2 || !is_continuation(b[1])) return 0;
+    if (first < 0xe0) {
+        *point = (first & 0x1f) << 6 | (b[1] & 0x3fu);
+        return first >= 0xc2 ? 2 : 0;
     }
-    *point = value;
-    return is.length;
+    if (count < 3 || !is_continuation(b[2])) return 0;
+    if (first < 0xf0) {
+        const uint32_t value = (first & 0x0f) << 12 | (b[1] & 0x3fu) << 6 | (b[2] & 0x3fu);
+        *point = value;
+        return value >= 0x800 && (value < 0xd800 || value > 0xdfff) ? 3 : 0;
+    }
+    if (count < 4 || !is_continuation(b[3]) || first > 0xf4) return 0;
+    *point = (first & 0x07) << 18 | (b[1] & 0x3fu) << 12 | (b[2] & 0x3fu) << 6 | (b[3] & 0x3fu);
+    return *point >= 0x10000 && *point < 0x110000 ? 4 : 0;
 }
 
 size_t zx_utf8_encode(uint32_t point, char bytes[4])
@@ -150,6 +139,22 @@ bool zx_utf8_valid(const char *bytes, size_t count)
         at += length;
     }
     return true;
+}
+
+/* How a well-formed sequence begins: its length, and the range of its second byte, which is
+ * what keeps overlong forms, surrogates and points past U+10FFFF out. */
+typedef struct lead {
+    uint8_t length, low, high;
+} lead;
+
+static lead lead_of(uint8_t first)
+{
+    if (first < 0x80) return (lead){1, 0, 0};
+    if (first < 0xc2) return (lead){0, 0, 0};
+    if (first < 0xe0) return (lead){2, 0x80, 0xbf};
+    if (first < 0xf0) return (lead){3, first == 0xe0 ? 0xa0 : 0x80, first == 0xed ? 0x9f : 0xbf};
+    if (first < 0xf5) return (lead){4, first == 0xf0 ? 0x90 : 0x80, first == 0xf4 ? 0x8f : 0xbf};
+    return (lead){0, 0, 0};
 }
 
 size_t zx_utf8_incomplete_tail(const char *bytes, size_t count)

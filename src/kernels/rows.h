@@ -65,4 +65,13 @@ static inline void zx_row_store(zx_dtype dtype, void *row, size_t columns, const
         memcpy(row, values, columns * sizeof *values);
 }
 
+/* RN_T of f32 values, in place.  Whole loops: a choice inside one keeps it scalar. */
+static inline void zx_round_values(zx_dtype dtype, size_t count, float *y)
+{
+    if (dtype == ZX_F16)
+        for (size_t i = 0; i < count; i++) y[i] = zx_f16_to_f32(zx_f32_to_f16(y[i]));
+    else if (dtype == ZX_BF16)
+        for (size_t i = 0; i < count; i++) y[i] = zx_bf16_to_f32(zx_f32_to_bf16(y[i]));
+}
+
 #endif

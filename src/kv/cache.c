@@ -125,6 +125,12 @@ zmlx_status zx_sequence_reserve(zx_cache *cache, zx_sequence *sequence, size_t c
     return ZMLX_OK;
 }
 
+void zx_sequence_trim(zx_cache *cache, zx_sequence *sequence)
+{
+    while (sequence->page_count > pages_for(sequence->length))
+        zx_blocks_release(cache->blocks, sequence->table[--sequence->page_count]);
+}
+
 void zx_sequence_commit(zx_cache *cache, zx_sequence *sequence, const int32_t *ids, size_t count)
 {
     assert(sequence->length + count <= sequence->page_count * ZX_PAGE_TOKENS);

@@ -45,6 +45,9 @@ void zx_sequence_reuse(zx_cache *cache, zx_sequence *sequence, const int32_t *id
 ZMLX_MUST_CHECK zmlx_status zx_sequence_reserve(zx_cache *cache, zx_sequence *sequence,
                                                 size_t count);
 
+/* Gives up reserved room beyond the sequence's tokens. */
+void zx_sequence_trim(zx_cache *cache, zx_sequence *sequence);
+
 /* Says that a step has computed these tokens into the reserved room; full pages can be found from
  * now on. */
 void zx_sequence_commit(zx_cache *cache, zx_sequence *sequence, const int32_t *ids, size_t count);

@@ -80,16 +80,19 @@ static inline float zx_f16_to_f32(uint16_t half)
     return zx_float_from_bits(zx_bits_from_float(scaled) | special | sign);
 }
 
+/* Choices are masks here: gcc makes branches of the others, and loops stay scalar. */
 static inline uint16_t zx_f32_to_f16(float value)
 {
     const uint32_t bits = zx_bits_from_float(value);
     const uint32_t magnitude = bits & 0x7fffffffu;
+    const uint32_t most = 0x47800000u; /* 2^16, which becomes infinity */
+    const uint32_t capped = magnitude < most ? magnitude : most;
     /* subnormal results: adding 0.5 leaves the rounded multiple of 2^-24 in the low bits */
-    const uint32_t small = zx_bits_from_float(zx_float_from_bits(magnitude) + 0.5F) - 0x3f000000u;
-    const uint32_t normal = (magnitude + 0xc8000fffu + ((magnitude >> 13) & 1u)) >> 13;
-    uint32_t half = magnitude < 0x38800000u ? small : normal;
-    half = magnitude >= 0x477ff000u ? 0x7c00u : half;
-    half = magnitude > 0x7f800000u ? 0x7e00u : half;
+    const uint32_t small = zx_bits_from_float(zx_float_from_bits(capped) + 0.5F) - 0x3f000000u;
+    const uint32_t normal = (capped + 0xc8000fffu + ((capped >> 13) & 1u)) >> 13;
+    const uint32_t is_small = 0u - ((capped - 0x38800000u) >> 31);
+    const uint32_t is_nan = 0u - ((0x7f800000u - magnitude) >> 31);
+    const uint32_t half = (small & is_small) | (normal & ~is_small) | (is_nan & 0x200u);
     return (uint16_t)(half | ((bits >> 16) & 0x8000u));
 }
 

@@ -37,12 +37,37 @@ typedef struct zx_gguf_vocabulary {
     const float *scores;       /* tokenizer.ggml.scores, or NULL */
     int32_t bos, eos, unknown; /* -1 where the file has none */
     bool add_bos, add_eos, add_space_prefix;
+    /* For "t5": tokenizer.ggml.precompiled_charsmap (NULL for none), remove_extra_whitespaces. */
+    const char *charsmap;
+    size_t charsmap_bytes;
+    bool remove_extra_whitespaces;
 } zx_gguf_vocabulary;
 
 /* Reads a tokenizer.json.  An unknown part of the format is ZMLX_ERROR_UNSUPPORTED and named. */
 ZMLX_MUST_CHECK zmlx_status zx_tokenizer_open_json(const char *path, zx_tokenizer **tokenizer);
+/* The same from memory, which is copied; 'source' stands in messages for the path. */
+ZMLX_MUST_CHECK zmlx_status zx_tokenizer_open_json_bytes(const char *source, const void *bytes,
+                                                         size_t count, zx_tokenizer **tokenizer);
 ZMLX_MUST_CHECK zmlx_status zx_tokenizer_open_gguf(const zx_gguf_vocabulary *vocabulary,
                                                    zx_tokenizer **tokenizer);
+/* What stands beside a tokenizer.model, in tokenizer_config.json; {0} is fine. */
+typedef struct zx_tokenizer_options {
+    bool add_bos, add_eos;
+    const char *bos, *eos;               /* NULL: those the file names itself */
+    const zx_string_view *special_texts; /* tokens that the file does not hold, and their ids */
+    const int32_t *special_ids;
+    size_t special_count;
+} zx_tokenizer_options;
+
+/* Reads a tokenizer.model: SentencePiece's, or tiktoken's lines of "BASE64 RANK" (cut with Llama
+ * 3's pattern). */
+ZMLX_MUST_CHECK zmlx_status zx_tokenizer_open_model(const char *path,
+                                                    const zx_tokenizer_options *options,
+                                                    zx_tokenizer **tokenizer);
+ZMLX_MUST_CHECK zmlx_status zx_tokenizer_open_model_bytes(const char *source, const void *bytes,
+                                                          size_t count,
+                                                          const zx_tokenizer_options *options,
+                                                          zx_tokenizer **tokenizer);
 void zx_tokenizer_close(zx_tokenizer *tokenizer);
 
 size_t zx_tokenizer_size(const zx_tokenizer *tokenizer); /* one more than the largest id */

@@ -15,6 +15,7 @@
 #include "kernels/matmul/codes_avx512vnni.h"
 #include "kernels/matmul/few_avx512vnni.h"
 #include "kernels/matmul/lanes_avx512.h"
+#include "kernels/matmul/one_avx512vnni.h"
 
 enum {
     BLOCK_PLANES = 8,
@@ -409,8 +410,10 @@ size_t zx_scratch_matmul_avx512vnni(const zx_launch *launch)
 {
     const blocking b = blocking_of(launch);
     const size_t panels = b.panel_bytes + 2 * b.scale_bytes + b.sum_bytes;
-    const size_t few = zx_few_scratch(launch);
-    return zx_pool_threads(launch->pool) * (few > panels ? few : panels);
+    size_t most = zx_few_scratch(launch);
+    if (most < panels) most = panels;
+    if (most < ZX_ONE_SCRATCH) most = ZX_ONE_SCRATCH;
+    return zx_pool_threads(launch->pool) * most;
 }
 
 static zmlx_status run(const zx_matmul *matmul)
@@ -418,6 +421,10 @@ static zmlx_status run(const zx_matmul *matmul)
     const zx_operand *x = matmul->x;
     const bool few = x->rows * x->layout.planes <= ZX_FEW_PLANES;
     if (x->rows == 0) return ZMLX_OK;
+    if (zx_one_applies(matmul)) {
+        zx_pool_run(matmul->launch->pool, zx_strip_parts(matmul, 1), zx_run_one, matmul);
+        return ZMLX_OK;
+    }
     zx_pool_run(matmul->launch->pool, zx_strip_parts(matmul, few ? 1 : HALVES),
                 few ? zx_run_few : run_panels, matmul);
     return ZMLX_OK;

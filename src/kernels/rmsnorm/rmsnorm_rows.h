@@ -13,12 +13,13 @@ static inline void zx_rmsnorm_row(zx_dtype dtype, const float *x, const float *w
 {
     const float mean = zx_row_dot(x, x, columns) / (float)columns;
     const float scale = 1.0F / sqrtf(mean + epsilon);
-    if (dtype == ZX_F32) {
+    if (dtype == ZX_F32)
         for (size_t i = 0; i < columns; i++) y[i] = x[i] * scale * weight[i];
-        return;
-    }
-    for (size_t i = 0; i < columns; i++)
-        y[i] = zx_round_to(dtype, zx_round_to(dtype, x[i] * scale) * weight[i]);
+    else if (dtype == ZX_F16)
+        for (size_t i = 0; i < columns; i++) y[i] = zx_round_to(ZX_F16, x[i] * scale) * weight[i];
+    else
+        for (size_t i = 0; i < columns; i++) y[i] = zx_round_to(ZX_BF16, x[i] * scale) * weight[i];
+    zx_round_values(dtype, columns, y);
 }
 
 #endif

@@ -1,0 +1,193 @@
+/* bench.c - prompt and decode rates, fused and unfused interleaved (ABBA), beside the read loop. */
+#include "zmlx/bench.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/cpu.h"
+#include "base/fail.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/region.h"
+#include "bench/read_loop.h"
+#include "serve/session.h"
+
+enum { DEFAULT_PROMPT = 512, DEFAULT_GENERATE = 128, DEFAULT_REPETITIONS = 5 };
+
+typedef struct contender {
+    zmlx_session *session;
+    zmlx_bench_test *test;
+} contender;
+
+typedef struct run {
+    const zmlx_model *model;
+    size_t prompt, generate, depth, repetitions;
+    int32_t *ids;
+    contender contenders[2];
+    size_t contender_count;
+    zx_pool *pool;
+    double loops[ZMLX_BENCH_SAMPLES];
+    size_t loop_count;
+} run;
+
+static size_t value_or(size_t value, size_t fallback)
+{
+    if (value == SIZE_MAX) return 0;
+    return value > 0 ? value : fallback;
+}
+
+static zmlx_status time_prompt(const run *job, zmlx_session *session, double *rate)
+{
+    ZX_TRY(zx_session_begin(session, job->ids, job->prompt, false));
+    const double start = zx_seconds();
+    ZX_TRY(zx_session_feed(session, job->ids, job->prompt));
+    *rate = (double)job->prompt / (zx_seconds() - start);
+    return ZMLX_OK;
+}
+
+static zmlx_status time_decode(const run *job, contender *who, double *rate)
+{
+    zmlx_session *session = who->session;
+    const size_t depth = job->depth + 1; /* one step first, so that the time is of steady steps */
+    ZX_TRY(zx_session_begin(session, job->ids, depth, false));
+    ZX_TRY(zx_session_feed(session, job->ids, depth));
+    const size_t blocks = zx_allocation_count();
+    const double start = zx_seconds();
+    for (size_t i = 0; i < job->generate; i++)
+        ZX_TRY(zx_session_feed(session, &job->ids[depth + i], 1));
+    *rate = (double)job->generate / (zx_seconds() - start);
+    who->test->allocs_per_step = (double)(zx_allocation_count() - blocks) / (double)job->generate;
+    return ZMLX_OK;
+}
+
+static zmlx_status sample(run *job, contender *who, bool decode)
+{
+    double rate = 0;
+    ZX_TRY(decode ? time_decode(job, who, &rate) : time_prompt(job, who->session, &rate));
+    if (who->test->samples < ZMLX_BENCH_SAMPLES) who->test->samples_ts[who->test->samples++] = rate;
+    return ZMLX_OK;
+}
+
+/* One repetition: each contender once, in turning order, and the read loop between. */
+static zmlx_status repeat(run *job, size_t repetition, bool decode)
+{
+    for (size_t i = 0; i < job->contender_count; i++) {
+        const bool turned = repetition % 2 == 1 && job->contender_count == 2;
+        ZX_TRY(sample(job, &job->contenders[turned ? 1 - i : i], decode));
+    }
+    job->loops[job->loop_count++] = zx_read_loop(&job->model->graph, job->pool);
+    zx_progress(decode ? "decode" : "prompt", repetition + 1, job->repetitions);
+    return ZMLX_OK;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const double left = *(const double *)a;
+    const double right = *(const double *)b;
+    return left < right ? -1 : left > right;
+}
+
+static void finish_test(run *job, zmlx_bench_test *test)
+{
+    double sum = 0, squares = 0;
+    for (size_t i = 0; i < test->samples; i++) sum += test->samples_ts[i];
+    test->avg_ts = sum / (double)test->samples;
+    for (size_t i = 0; i < test->samples; i++)
+        squares += (test->samples_ts[i] - test->avg_ts) * (test->samples_ts[i] - test->avg_ts);
+    if (test->samples > 1) test->stddev_ts = sqrt(squares / (double)(test->samples - 1));
+    test->read_loop_gbs = job->loops[job->loop_count / 2] / 1e9;
+    if (test->n_gen > 0)
+        test->read_share =
+            test->avg_ts * (double)test->bytes_per_token / (test->read_loop_gbs * 1e9);
+}
+
+/* Keys and values that one token reads at the middle of the test. */
+static size_t cache_bytes(const run *job, const zmlx_session *session)
+{
+    const zx_dtype dtype = zx_engine_settings(session->engine)->kv_dtype;
+    const size_t page =
+        zx_cache_page_bytes(job->model->kv_layers, job->model->kv_layer_count, dtype);
+    return page * (job->depth + job->generate / 2) / ZX_PAGE_TOKENS;
+}
+
+static zmlx_status run_tests(run *job, bool decode, zmlx_bench_report *report)
+{
+    for (size_t i = 0; i < job->contender_count; i++) {
+        contender *who = &job->contenders[i];
+        who->test = &report->test[report->tests++];
+        *who->test = (zmlx_bench_test){.n_prompt = decode ? 0 : job->prompt,
+                                       .n_gen = decode ? job->generate : 0,
+                                       .n_depth = job->depth,
+                                       .fused = !zx_engine_settings(who->session->engine)->no_fuse,
+                                       .bytes_per_token = job->model->bytes_per_token +
+                                                          cache_bytes(job, who->session)};
+        double warm_up = 0;
+        ZX_TRY(decode ? time_decode(job, who, &warm_up) : time_prompt(job, who->session, &warm_up));
+    }
+    job->loop_count = 0;
+    for (size_t i = 0; i < job->repetitions; i++) ZX_TRY(repeat(job, i, decode));
+    qsort(job->loops, job->loop_count, sizeof *job->loops, ascending);
+    for (size_t i = 0; i < job->contender_count; i++) finish_test(job, job->contenders[i].test);
+    return ZMLX_OK;
+}
+
+static zmlx_status open_contenders(run *job, const zmlx_bench_options *options)
+{
+    zmlx_session_options settings = options->session;
+    const size_t prompt = job->prompt + job->depth;
+    const size_t decode = job->depth + 1 + job->generate;
+    if (settings.context == 0) settings.context = prompt > decode ? prompt : decode;
+    if (settings.context < prompt || settings.context < decode)
+        return ZX_FAIL(ZMLX_ERROR_ARGUMENT, "a context of %zu tokens is less than the test's %zu",
+                       settings.context, prompt > decode ? prompt : decode);
+    job->contender_count = options->compare ? 2 : 1;
+    for (size_t i = 0; i < job->contender_count; i++) {
+        if (options->compare) settings.no_fuse = i == 1;
+        ZX_TRY(zmlx_session_create(job->model, &settings, &job->contenders[i].session));
+    }
+    const size_t threads = zx_engine_settings(job->contenders[0].session->engine)->threads;
+    return zx_pool_create(threads, &job->pool);
+}
+
+static zmlx_status make_ids(run *job)
+{
+    void *memory = NULL;
+    const size_t count = job->prompt + job->depth + job->generate + 2;
+    ZX_TRY(zx_alloc_array(count, sizeof(int32_t), "tokens of a benchmark", &memory));
+    job->ids = memory;
+    uint64_t state = 42;
+    for (size_t i = 0; i < count; i++) {
+        state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        job->ids[i] = (int32_t)((state >> 33) % job->model->config.vocabulary);
+    }
+    return ZMLX_OK;
+}
+
+zmlx_status zmlx_bench(const zmlx_model *model, const zmlx_bench_options *options,
+                       zmlx_bench_report *report)
+{
+    run job = {.model = model,
+               .prompt = value_or(options->prompt, DEFAULT_PROMPT),
+               .generate = value_or(options->generate, DEFAULT_GENERATE),
+               .depth = options->depth,
+               .repetitions = value_or(options->repetitions, DEFAULT_REPETITIONS)};
+    *report = (zmlx_bench_report){0};
+    if (job.repetitions == 0 || job.repetitions > ZMLX_BENCH_SAMPLES)
+        return ZX_FAIL(ZMLX_ERROR_ARGUMENT, "%zu repetitions; expected 1 to %d", job.repetitions,
+                       ZMLX_BENCH_SAMPLES);
+    zmlx_status status = make_ids(&job);
+    if (status == ZMLX_OK) status = open_contenders(&job, options);
+    if (status == ZMLX_OK && job.prompt > 0) status = run_tests(&job, false, report);
+    if (status == ZMLX_OK && job.generate > 0) status = run_tests(&job, true, report);
+    if (status == ZMLX_OK) {
+        report->threads = zx_pool_threads(job.pool);
+        report->precision = options->session.precision;
+        report->cpu_features = zx_cpu_text();
+        report->peak_memory = zx_memory_peak();
+    }
+    for (size_t i = 0; i < 2; i++) zmlx_session_destroy(job.contenders[i].session);
+    zx_pool_destroy(job.pool);
+    zx_free(job.ids);
+    return status;
+}

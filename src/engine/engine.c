@@ -1,0 +1,200 @@
+#include "engine/engine.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "base/memory.h"
+#include "engine/lower.h"
+#include "fuse/rules.h"
+#include "kernels/rows.h"
+
+struct zx_engine {
+    zx_engine_options options;
+    zx_graph graph;
+    zx_pool *pool;
+    zx_cache cache;
+    zx_plan *plan;
+    zx_batch batch; /* its arrays point into 'numbers' */
+    int32_t *numbers, *ids, *positions, *token_start, *page_start, *pages, *sampled;
+    float *row; /* a row of logits of a 16-bit model */
+};
+
+zmlx_status zx_engine_graph(const zx_graph *traced, zx_precision precision, bool no_fuse,
+                            zx_graph *graph)
+{
+    zmlx_status status = zx_graph_copy(traced, graph);
+    if (status == ZMLX_OK) status = zx_lower_to_precision(graph, precision);
+    if (status == ZMLX_OK && !no_fuse) status = zx_fuse(graph, NULL);
+    if (status != ZMLX_OK) zx_graph_fini(graph);
+    return status;
+}
+
+/* The arrays of a batch of the largest step, in one block. */
+static zmlx_status reserve_batch(zx_engine *engine)
+{
+    const zx_plan_limits *limits = &engine->options.limits;
+    const size_t tables = engine->options.pages * limits->sequences;
+    const size_t count =
+        2 * limits->tokens + 2 * (limits->sequences + 1) + tables + limits->sampled_rows;
+    void *memory = NULL;
+    ZX_TRY(zx_alloc_array(count, sizeof(int32_t), "a batch", &memory));
+    engine->numbers = memory;
+    engine->ids = engine->numbers;
+    engine->positions = engine->ids + limits->tokens;
+    engine->token_start = engine->positions + limits->tokens;
+    engine->page_start = engine->token_start + limits->sequences + 1;
+    engine->pages = engine->page_start + limits->sequences + 1;
+    engine->sampled = engine->pages + tables;
+    engine->batch = (zx_batch){.ids = engine->ids,
+                               .positions = engine->positions,
+                               .token_start = engine->token_start,
+                               .page_start = engine->page_start,
+                               .pages = engine->pages,
+                               .sampled = engine->sampled};
+    ZX_TRY(zx_alloc_array(zx_engine_vocabulary(engine), sizeof(float), "a row of logits", &memory));
+    engine->row = memory;
+    return ZMLX_OK;
+}
+
+static zmlx_status build(zx_engine *engine, const zx_graph *traced, const zx_kv_layer layers[],
+                         size_t layer_count)
+{
+    const zx_engine_options *options = &engine->options;
+    ZX_TRY(zx_engine_graph(traced, options->precision, options->no_fuse, &engine->graph));
+    ZX_TRY(zx_pool_create(options->threads, &engine->pool));
+    ZX_TRY(zx_cache_create(layers, layer_count, options->kv_dtype, options->pages, &engine->cache));
+    ZX_TRY(zx_plan_create(&engine->graph, &options->limits, engine->pool, &engine->cache.pages,
+                          &engine->plan));
+    return reserve_batch(engine);
+}
+
+zmlx_status zx_engine_create(const zx_graph *traced, const zx_kv_layer layers[], size_t layer_count,
+                             const zx_engine_options *options, zx_engine **engine)
+{
+    void *memory = NULL;
+    ZX_TRY(zx_alloc(sizeof(zx_engine), "engine", &memory));
+    zx_engine *fresh = memory;
+    fresh->options = *options;
+    const zmlx_status status = build(fresh, traced, layers, layer_count);
+    if (status == ZMLX_OK)
+        *engine = fresh;
+    else
+        zx_engine_destroy(fresh);
+    return status;
+}
+
+void zx_engine_destroy(zx_engine *engine)
+{
+    if (engine == NULL) return;
+    zx_plan_destroy(engine->plan);
+    zx_cache_destroy(&engine->cache);
+    zx_pool_destroy(engine->pool);
+    zx_graph_fini(&engine->graph);
+    zx_free(engine->numbers);
+    zx_free(engine->row);
+    zx_free(engine);
+}
+
+zmlx_status zx_engine_activation_bytes(const zx_graph *traced, const zx_kv_layer layers[],
+                                       size_t layer_count, const zx_engine_options *options,
+                                       size_t *bytes)
+{
+    zx_graph graph;
+    zx_pool *pool = NULL;
+    ZX_TRY(zx_engine_graph(traced, options->precision, options->no_fuse, &graph));
+    const zx_kv_pages pages = {
+        NULL,           zx_cache_page_bytes(layers, layer_count, options->kv_dtype),
+        options->pages, options->kv_dtype,
+        layer_count,    layers};
+    zmlx_status status = zx_pool_create(options->threads, &pool);
+    if (status == ZMLX_OK) status = zx_plan_bytes(&graph, &options->limits, pool, &pages, bytes);
+    zx_pool_destroy(pool);
+    zx_graph_fini(&graph);
+    return status;
+}
+
+/* Reserves room for every feed, or for none. */
+static zmlx_status reserve(zx_engine *engine, const zx_feed feeds[], size_t count)
+{
+    size_t tokens = 0, sampled = 0;
+    for (size_t i = 0; i < count; i++) {
+        tokens += feeds[i].count;
+        sampled += feeds[i].sampled;
+        assert(feeds[i].count > 0 && feeds[i].sampled <= feeds[i].count);
+    }
+    const zx_plan_limits *limits = &engine->options.limits;
+    if (count > limits->sequences || tokens > limits->tokens || sampled > limits->sampled_rows)
+        return ZX_FAIL(
+            ZMLX_ERROR_ARGUMENT,
+            "a step of %zu sequences, %zu tokens, %zu sampled rows; at most %zu, %zu, %zu", count,
+            tokens, sampled, limits->sequences, limits->tokens, limits->sampled_rows);
+    for (size_t i = 0; i < count; i++) {
+        const zmlx_status status =
+            zx_sequence_reserve(&engine->cache, feeds[i].sequence, feeds[i].count);
+        if (status == ZMLX_OK) continue;
+        for (size_t k = 0; k < i; k++) zx_sequence_trim(&engine->cache, feeds[k].sequence);
+        return status;
+    }
+    return ZMLX_OK;
+}
+
+static void fill_batch(zx_engine *engine, const zx_feed feeds[], size_t count)
+{
+    int32_t tokens = 0, pages = 0, sampled = 0;
+    for (size_t s = 0; s < count; s++) {
+        const zx_feed *feed = &feeds[s];
+        engine->token_start[s] = tokens;
+        engine->page_start[s] = pages;
+        memcpy(engine->pages + pages, feed->sequence->table,
+               feed->sequence->page_count * sizeof(int32_t));
+        pages += (int32_t)feed->sequence->page_count;
+        for (size_t i = 0; i < feed->count; i++, tokens++) {
+            engine->ids[tokens] = feed->ids[i];
+            engine->positions[tokens] = (int32_t)(feed->sequence->length + i);
+            if (i + feed->sampled >= feed->count) engine->sampled[sampled++] = tokens;
+        }
+    }
+    engine->token_start[count] = tokens;
+    engine->page_start[count] = pages;
+    engine->batch.tokens = (size_t)tokens;
+    engine->batch.sequences = count;
+    engine->batch.sampled_rows = (size_t)sampled;
+}
+
+zmlx_status zx_engine_step(zx_engine *engine, const zx_feed feeds[], size_t count)
+{
+    ZX_TRY(reserve(engine, feeds, count));
+    fill_batch(engine, feeds, count);
+    ZX_TRY(zx_plan_run(engine->plan, &engine->batch));
+    for (size_t i = 0; i < count; i++)
+        zx_sequence_commit(&engine->cache, feeds[i].sequence, feeds[i].ids, feeds[i].count);
+    return ZMLX_OK;
+}
+
+size_t zx_engine_vocabulary(const zx_engine *engine)
+{
+    return zx_plan_output(engine->plan)->columns;
+}
+
+const float *zx_engine_logits(zx_engine *engine, size_t row)
+{
+    const zx_operand *output = zx_plan_output(engine->plan);
+    assert(row < output->rows);
+    return zx_row_load(output->dtype, zx_operand_row(output, row), output->columns, engine->row);
+}
+
+zx_cache *zx_engine_cache(zx_engine *engine)
+{
+    return &engine->cache;
+}
+
+zx_plan *zx_engine_plan(zx_engine *engine)
+{
+    return engine->plan;
+}
+
+const zx_engine_options *zx_engine_settings(const zx_engine *engine)
+{
+    return &engine->options;
+}

@@ -1,0 +1,59 @@
+/* engine.h - a traced graph made runnable: fused, planned, with threads and a cache of keys and
+ * values.
+ *
+ * One thread uses an engine at a time. */
+#ifndef ZX_ENGINE_ENGINE_H
+#define ZX_ENGINE_ENGINE_H
+
+#include "engine/plan.h"
+#include "kv/cache.h"
+
+typedef struct zx_engine_options {
+    size_t threads; /* at least 1 */
+    zx_precision precision;
+    zx_dtype kv_dtype;
+    bool no_fuse;
+    size_t pages;          /* of keys and values, for all sequences together */
+    zx_plan_limits limits; /* of one step */
+} zx_engine_options;
+
+typedef struct zx_engine zx_engine;
+
+/* 'traced' is copied (its weights are shared and must outlive the engine). */
+ZMLX_MUST_CHECK zmlx_status zx_engine_create(const zx_graph *traced, const zx_kv_layer layers[],
+                                             size_t layer_count, const zx_engine_options *options,
+                                             zx_engine **engine);
+void zx_engine_destroy(zx_engine *engine);
+
+/* What zx_engine_create would take for activations, in bytes. */
+ZMLX_MUST_CHECK zmlx_status zx_engine_activation_bytes(const zx_graph *traced,
+                                                       const zx_kv_layer layers[],
+                                                       size_t layer_count,
+                                                       const zx_engine_options *options,
+                                                       size_t *bytes);
+
+typedef struct zx_feed { /* one sequence's part of a step */
+    zx_sequence *sequence;
+    const int32_t *ids;
+    size_t count;   /* tokens to compute, at least 1 */
+    size_t sampled; /* of how many of the last of them the logits are wanted */
+} zx_feed;
+
+/* Computes one step over 'count' different sequences.  Room in the cache is reserved, and given up
+ * again when that fails for any of them; nothing is computed then.  Allocates nothing. */
+ZMLX_MUST_CHECK zmlx_status zx_engine_step(zx_engine *engine, const zx_feed feeds[], size_t count);
+
+/* Row 'row' of the last step's logits as f32 [vocabulary]; the rows are those sampled, in order.
+ * Valid until the next step or the next call for a 16-bit model. */
+const float *zx_engine_logits(zx_engine *engine, size_t row);
+size_t zx_engine_vocabulary(const zx_engine *engine);
+
+zx_cache *zx_engine_cache(zx_engine *engine);
+zx_plan *zx_engine_plan(zx_engine *engine);
+const zx_engine_options *zx_engine_settings(const zx_engine *engine);
+
+/* The graph as it would run: lowered to the precision and, unless no_fuse, fused; for printing. */
+ZMLX_MUST_CHECK zmlx_status zx_engine_graph(const zx_graph *traced, zx_precision precision,
+                                            bool no_fuse, zx_graph *graph);
+
+#endif

@@ -1,0 +1,160 @@
+/* numbers.c - Python's int(text, base), float(text) and int(float). */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "jinja/call.h"
+#include "jinja/run.h"
+#include "jinja/unicode.h"
+
+enum { LONGEST_FLOAT = 400 };
+
+/* The text without whitespace around it. */
+static zx_jstring trim(const zx_jstring *text)
+{
+    size_t start = 0, end = text->length, bytes = 0;
+    while (start < end && zx_unicode_is_space(zx_jstring_at(text, start, &bytes))) start += bytes;
+    while (end > start && zx_unicode_is_space(zx_jstring_before(text, end, &bytes))) end -= bytes;
+    return (zx_jstring){.bytes = text->bytes + start, .length = end - start};
+}
+
+static int digit_of(char c)
+{
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'z') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'Z') return c - 'A' + 10;
+    return 99;
+}
+
+/* Skips "0x" and its like where the base allows it; base 0 learns its base from it. */
+static bool skip_prefix(const zx_jstring *text, size_t *at, int *base)
+{
+    static const struct {
+        char letter;
+        int base;
+    } prefixes[] = {{'x', 16}, {'o', 8}, {'b', 2}};
+    if (*at + 1 < text->length && text->bytes[*at] == '0') {
+        for (size_t i = 0; i < 3; i++) {
+            if ((text->bytes[*at + 1] | 0x20) != prefixes[i].letter) continue;
+            if (*base != 0 && *base != prefixes[i].base) continue;
+            *base = prefixes[i].base;
+            *at += 2;
+            if (*at < text->length && text->bytes[*at] == '_') ++*at;
+            return true;
+        }
+    }
+    if (*base != 0) return true;
+    *base = 10;
+    if (*at >= text->length || text->bytes[*at] != '0') return true;
+    for (size_t i = *at; i < text->length; i++) /* base 0 refuses "010" */
+        if (text->bytes[i] != '0' && text->bytes[i] != '_') return false;
+    return true;
+}
+
+bool zx_jnumber_parse_int(const zx_jstring *given, int base, int64_t *integer, bool *overflow)
+{
+    const zx_jstring text = trim(given);
+    size_t at = 0;
+    uint64_t sum = 0;
+    *overflow = false;
+    if (base != 0 && (base < 2 || base > 36)) return false;
+    const bool negative = text.length > 0 && text.bytes[0] == '-';
+    if (text.length > 0 && (negative || text.bytes[0] == '+')) at++;
+    if (!skip_prefix(&text, &at, &base)) return false;
+    if (at >= text.length) return false;
+    for (bool after_digit = false; at < text.length; at++) {
+        const char c = text.bytes[at];
+        if (c == '_' && after_digit && at + 1 < text.length) {
+            after_digit = false;
+            continue;
+        }
+        const int digit = digit_of(c);
+        if (digit >= base) return false;
+        after_digit = true;
+        *overflow = *overflow || __builtin_mul_overflow(sum, (uint64_t)base, &sum) ||
+                    __builtin_add_overflow(sum, (uint64_t)digit, &sum);
+    }
+    const uint64_t limit = (uint64_t)INT64_MAX + (negative ? 1 : 0);
+    *overflow = *overflow || sum > limit;
+    *integer = negative ? (int64_t)(0 - sum) : (int64_t)sum;
+    return true;
+}
+
+/* Digits with single underscores between them, copied to 'into'; how many bytes were read. */
+static size_t copy_digits(const zx_jstring *text, size_t at, char *into, size_t *length)
+{
+    const size_t start = at;
+    while (at < text->length) {
+        const char c = text->bytes[at];
+        if (c == '_' && at > start && text->bytes[at - 1] != '_' && at + 1 < text->length &&
+            text->bytes[at + 1] >= '0' && text->bytes[at + 1] <= '9') {
+            at++;
+            continue;
+        }
+        if (c < '0' || c > '9') break;
+        into[(*length)++] = c;
+        at++;
+    }
+    return at - start;
+}
+
+static bool parse_word(const zx_jstring *text, size_t at, double *number)
+{
+    static const struct {
+        const char *word;
+        double value;
+    } words[] = {{"inf", HUGE_VAL}, {"infinity", HUGE_VAL}, {"nan", (double)NAN}};
+    for (size_t i = 0; i < 3; i++) {
+        const size_t length = strlen(words[i].word);
+        if (text->length - at != length ||
+            strncasecmp(text->bytes + at, words[i].word, length) != 0)
+            continue;
+        *number = at > 0 && text->bytes[0] == '-' ? -words[i].value : words[i].value;
+        return true;
+    }
+    return false;
+}
+
+bool zx_jnumber_parse_float(const zx_jstring *given, double *number)
+{
+    const zx_jstring text = trim(given);
+    char plain[LONGEST_FLOAT + 8];
+    size_t at = 0, length = 0;
+    if (text.length == 0 || text.length > LONGEST_FLOAT) return false;
+    if (text.bytes[0] == '-' || text.bytes[0] == '+') plain[length++] = text.bytes[at++];
+    if (parse_word(&text, at, number)) return true;
+    size_t digits = copy_digits(&text, at, plain, &length);
+    at += digits;
+    if (at < text.length && text.bytes[at] == '.') {
+        plain[length++] = '.';
+        at++;
+        const size_t fraction = copy_digits(&text, at, plain, &length);
+        at += fraction;
+        digits += fraction;
+    }
+    if (digits == 0) return false;
+    if (at < text.length && (text.bytes[at] | 0x20) == 'e') {
+        plain[length++] = 'e';
+        at++;
+        if (at < text.length && (text.bytes[at] == '-' || text.bytes[at] == '+'))
+            plain[length++] = text.bytes[at++];
+        const size_t exponent = copy_digits(&text, at, plain, &length);
+        if (exponent == 0) return false;
+        at += exponent;
+    }
+    if (at < text.length) return false;
+    plain[length] = '\0';
+    *number = strtod(plain, NULL);
+    return true;
+}
+
+zmlx_status zx_jnumber_truncate(zx_jrun *run, double number, int64_t *integer)
+{
+    if (isnan(number)) return zx_jfail(run, "cannot convert float NaN to integer");
+    if (isinf(number)) return zx_jfail(run, "cannot convert float infinity to integer");
+    const double whole = trunc(number);
+    if (!(whole >= -0x1p63 && whole < 0x1p63))
+        return zx_jfail(run, "the number does not fit in 64 bits");
+    *integer = (int64_t)whole;
+    return ZMLX_OK;
+}

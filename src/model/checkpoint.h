@@ -1,0 +1,57 @@
+/* checkpoint.h - one view of a model's files: an MLX or Hugging Face folder, a .gguf file, or a
+ * .safetensors file beside its config.json.
+ *
+ * Whatever the files say arrives in Hugging Face's words: config.json and tensor names such as
+ * "model.layers.0.self_attn.q_proj.weight".  Weights stay where they lie in the mapped files
+ * and must not outlive the checkpoint.  What a checkpoint was asked for is remembered without a
+ * lock: one thread at a time. */
+#ifndef ZX_MODEL_CHECKPOINT_H
+#define ZX_MODEL_CHECKPOINT_H
+
+#include <jansson.h>
+
+#include "model/config.h"
+#include "model/gguf.h"
+#include "quant/format.h"
+
+typedef struct zx_checkpoint zx_checkpoint;
+
+ZMLX_MUST_CHECK zmlx_status zx_checkpoint_open(const char *path, zx_checkpoint **checkpoint);
+/* A GGUF file in memory, which must outlive the checkpoint; 'name' stands in messages. */
+ZMLX_MUST_CHECK zmlx_status zx_checkpoint_open_gguf(const char *name, const void *bytes,
+                                                    size_t size, zx_checkpoint **checkpoint);
+/* A config.json without weights, in memory. */
+ZMLX_MUST_CHECK zmlx_status zx_checkpoint_open_config(const char *name, const char *text,
+                                                      size_t size, zx_checkpoint **checkpoint);
+void zx_checkpoint_close(zx_checkpoint *checkpoint);
+
+const char *zx_checkpoint_path(const zx_checkpoint *checkpoint); /* as given to open */
+const json_t *zx_checkpoint_config(const zx_checkpoint *checkpoint);
+/* The config for the getters of config.h; messages name its file. */
+zx_fields zx_checkpoint_fields(const zx_checkpoint *checkpoint);
+bool zx_checkpoint_is_gguf(const zx_checkpoint *checkpoint);
+const zx_gguf *zx_checkpoint_gguf(const zx_checkpoint *checkpoint); /* NULL where it is none */
+/* True where rope turns neighbours (2i, 2i + 1): the rows of q and k are ordered so. */
+bool zx_checkpoint_interleaved_rope(const zx_checkpoint *checkpoint);
+/* The ids that end an answer: generation_config.json's, else config.json's; may be none. */
+void zx_checkpoint_end_ids(const zx_checkpoint *checkpoint, const int32_t **ids, size_t *count);
+
+/* The tensor of that full name, which counts as used from now on; NULL where there is none. */
+const zx_stored_tensor *zx_checkpoint_find(const zx_checkpoint *checkpoint, const char *name);
+/* All tensors, in no particular order, and whether they were asked for. */
+size_t zx_checkpoint_count(const zx_checkpoint *checkpoint);
+const zx_stored_tensor *zx_checkpoint_tensor(const zx_checkpoint *checkpoint, size_t index,
+                                             bool *used);
+/* "FILE: tensor 'NAME' is missing", with its name in the file's own words too. */
+zmlx_status zx_checkpoint_missing(const zx_checkpoint *checkpoint, const char *name);
+
+/* The matrix [rows, columns] of the module 'name' ("model.layers.0.self_attn.q_proj"), with its
+ * bias where it has one.  Dense, quantized by MLX where NAME.scales is there, or GGUF's blocks. The
+ * modes without scales of a float type decode to f32. */
+ZMLX_MUST_CHECK zmlx_status zx_checkpoint_weight(const zx_checkpoint *checkpoint, const char *name,
+                                                 size_t rows, size_t columns, zx_weight *weight);
+/* The vector [columns] of the module 'name': a norm's weight.  Always dense. */
+ZMLX_MUST_CHECK zmlx_status zx_checkpoint_vector(const zx_checkpoint *checkpoint, const char *name,
+                                                 size_t columns, zx_weight *weight);
+
+#endif

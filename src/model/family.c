@@ -1,0 +1,139 @@
+/* family.c - finding a checkpoint's family, and reading its config by rows. */
+#include "model/family.h"
+
+#include <string.h>
+
+#include "base/fail.h"
+#include "base/text.h"
+
+static const zx_config_row common_rows[] = {
+    {"hidden_size", ZX_FIELD_SIZE, offsetof(zx_config, hidden_size), true, 0},
+    {"intermediate_size", ZX_FIELD_SIZE, offsetof(zx_config, intermediate_size), true, 0},
+    {"num_hidden_layers", ZX_FIELD_SIZE, offsetof(zx_config, layers), true, 0},
+    {"num_attention_heads", ZX_FIELD_SIZE, offsetof(zx_config, heads), true, 0},
+    {"num_key_value_heads", ZX_FIELD_SIZE, offsetof(zx_config, kv_heads), false, 0},
+    {"head_dim", ZX_FIELD_SIZE, offsetof(zx_config, head_size), false, 0},
+    {"vocab_size", ZX_FIELD_SIZE, offsetof(zx_config, vocabulary), true, 0},
+    {"max_position_embeddings", ZX_FIELD_SIZE, offsetof(zx_config, context_length), false, 2048},
+    {"rms_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-6},
+    {"tie_word_embeddings", ZX_FIELD_BOOL, offsetof(zx_config, tied), false, 0},
+    {0},
+};
+
+enum { MAX_LAYERS = 1024, MAX_SIZE = 1 << 24, MAX_CONTEXT = 1 << 30 };
+
+static bool holds(const char *const names[], const json_t *name)
+{
+    for (size_t i = 0; json_is_string(name) && i < 4 && names[i] != NULL; i++)
+        if (strcmp(names[i], json_string_value(name)) == 0) return true;
+    return false;
+}
+
+static zmlx_status unknown_family(const zx_checkpoint *checkpoint, const json_t *name)
+{
+    char known[512] = "";
+    size_t used = 0;
+    for (size_t i = 0; zx_families[i] != NULL; i++)
+        for (size_t k = 0; k < 4 && zx_families[i]->architectures[k] != NULL; k++) {
+            const char *architecture = zx_families[i]->architectures[k];
+            const size_t length = strlen(architecture);
+            if (used + length + 3 > sizeof known) continue;
+            used += (size_t)snprintf(known + used, sizeof known - used, "%s%s",
+                                     used > 0 ? ", " : "", architecture);
+        }
+    return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED, "%s: architecture '%s' is not known; known are: %s",
+                   zx_checkpoint_path(checkpoint),
+                   json_is_string(name) ? json_string_value(name) : "(none written)", known);
+}
+
+zmlx_status zx_family_find(const zx_checkpoint *checkpoint, const zx_family **family)
+{
+    const json_t *config = zx_checkpoint_config(checkpoint);
+    const json_t *architecture = json_array_get(json_object_get(config, "architectures"), 0);
+    const json_t *type = json_object_get(config, "model_type");
+    for (size_t i = 0; zx_families[i] != NULL; i++) {
+        const bool fits = architecture != NULL ? holds(zx_families[i]->architectures, architecture)
+                                               : holds(zx_families[i]->model_types, type);
+        if (!fits) continue;
+        *family = zx_families[i];
+        return ZMLX_OK;
+    }
+    return unknown_family(checkpoint, architecture != NULL ? architecture : type);
+}
+
+static zmlx_status wrong_field(const zx_checkpoint *checkpoint, const char *key,
+                               const char *expected)
+{
+    return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: config key '%s' is missing or no %s",
+                   zx_checkpoint_path(checkpoint), key, expected);
+}
+
+static zmlx_status read_row(const zx_checkpoint *checkpoint, const zx_config_row *row,
+                            zx_config *config)
+{
+    static const char *const kinds[] = {"whole number from 0 to 1073741824", "number", "boolean"};
+    const json_t *value = json_object_get(zx_checkpoint_config(checkpoint), row->key);
+    void *field = (char *)config + row->offset;
+    const bool absent = value == NULL || json_is_null(value);
+    if (absent && row->required) return wrong_field(checkpoint, row->key, kinds[row->kind]);
+    bool fits = true;
+    if (row->kind == ZX_FIELD_SIZE) {
+        const json_int_t number = absent ? (json_int_t)row->fallback : json_integer_value(value);
+        fits = (absent || json_is_integer(value)) && number >= 0 && number <= MAX_CONTEXT;
+        if (fits) *(size_t *)field = (size_t)number;
+    } else if (row->kind == ZX_FIELD_NUMBER) {
+        fits = absent || json_is_number(value);
+        *(double *)field = absent ? row->fallback : json_number_value(value);
+    } else {
+        fits = absent || json_is_boolean(value);
+        *(bool *)field = absent ? row->fallback != 0 : json_is_true(value);
+    }
+    return fits ? ZMLX_OK : wrong_field(checkpoint, row->key, kinds[row->kind]);
+}
+
+static zmlx_status out_of_range(const zx_checkpoint *checkpoint, const char *key, size_t value,
+                                const char *expected)
+{
+    return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: config key '%s' is %zu; expected %s",
+                   zx_checkpoint_path(checkpoint), key, value, expected);
+}
+
+static zmlx_status check_sizes(const zx_checkpoint *checkpoint, zx_config *config)
+{
+    const struct {
+        const char *key;
+        size_t value, most;
+    } sizes[] = {
+        {"hidden_size", config->hidden_size, MAX_SIZE},
+        {"intermediate_size", config->intermediate_size, MAX_SIZE},
+        {"num_hidden_layers", config->layers, MAX_LAYERS},
+        {"num_attention_heads", config->heads, MAX_SIZE},
+        {"vocab_size", config->vocabulary, MAX_SIZE},
+        {"max_position_embeddings", config->context_length, MAX_CONTEXT},
+    };
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        if (sizes[i].value == 0 || sizes[i].value > sizes[i].most)
+            return out_of_range(checkpoint, sizes[i].key, sizes[i].value, "a usual size");
+    if (config->kv_heads == 0) config->kv_heads = config->heads;
+    if (config->heads % config->kv_heads != 0)
+        return out_of_range(checkpoint, "num_key_value_heads", config->kv_heads,
+                            "a divisor of num_attention_heads");
+    if (config->head_size == 0) config->head_size = config->hidden_size / config->heads;
+    if (config->head_size == 0 || config->head_size > 1024 || config->head_size % 2 != 0)
+        return out_of_range(checkpoint, "head_dim", config->head_size, "an even number up to 1024");
+    if (!(config->norm_epsilon >= 0 && config->norm_epsilon < 1))
+        return wrong_field(checkpoint, "rms_norm_eps", "number from 0 to 1");
+    return ZMLX_OK;
+}
+
+zmlx_status zx_config_read(const zx_family *family, const zx_checkpoint *checkpoint,
+                           zx_config *config)
+{
+    *config = (zx_config){0};
+    for (const zx_config_row *row = common_rows; row->key != NULL; row++)
+        ZX_TRY(read_row(checkpoint, row, config));
+    for (const zx_config_row *row = family->config; row->key != NULL; row++)
+        ZX_TRY(read_row(checkpoint, row, config));
+    ZX_TRY(check_sizes(checkpoint, config));
+    return family->check != NULL ? family->check(checkpoint, config) : ZMLX_OK;
+}

@@ -1,0 +1,135 @@
+/* model.c - opening a checkpoint: family, config, trace. */
+#include "model/model.h"
+
+#include <string.h>
+
+#include "base/fail.h"
+#include "base/memory.h"
+#include "engine/engine.h"
+#include "model/blocks.h"
+#include "model/rope_config.h"
+#include "model/strings.h"
+
+static const zmlx_dtype public_dtypes[] = {
+    [ZX_F32] = ZMLX_DTYPE_F32, [ZX_F16] = ZMLX_DTYPE_F16, [ZX_BF16] = ZMLX_DTYPE_BF16};
+
+/* T: the dtype of the final norm's weight where it can hold activations; f32 for GGUF. */
+static zmlx_status choose_dtype(zmlx_model *model, const zmlx_model_options *options)
+{
+    static const zx_dtype dtypes[] = {ZX_F32, ZX_F32, ZX_F16, ZX_BF16};
+    zx_weight norm;
+    if (options->dtype > ZMLX_DTYPE_BF16)
+        return ZX_FAIL(ZMLX_ERROR_ARGUMENT, "unknown dtype %d", (int)options->dtype);
+    model->dtype = dtypes[options->dtype];
+    if (options->dtype != ZMLX_DTYPE_DEFAULT || zx_checkpoint_is_gguf(model->checkpoint))
+        return ZMLX_OK;
+    ZX_TRY(zx_checkpoint_vector(model->checkpoint, "model.norm", model->config.hidden_size, &norm));
+    model->dtype = norm.dtype;
+    return ZMLX_OK;
+}
+
+/* What one decoded token reads: every matrix once, of the embedding one row unless it is the head
+ * too. */
+static size_t bytes_per_token(const zx_graph *graph)
+{
+    size_t bytes = 0;
+    for (const zx_node *node = graph->first; node != NULL; node = node->next)
+        for (int i = 0; i < zx_ops[node->op].inputs; i++) {
+            const zx_weight *weight = node->inputs[i].node->weight;
+            if (weight != NULL && node->op != ZX_OP_EMBED) bytes += zx_weight_bytes(weight);
+        }
+    return bytes;
+}
+
+static zmlx_status trace(zmlx_model *model, const zmlx_model_options *options)
+{
+    zx_rope *rope = NULL;
+    void *memory = NULL;
+    ZX_TRY(zx_arena_alloc(&model->graph.arena, sizeof *rope, &memory));
+    rope = memory;
+    ZX_TRY(
+        zx_checkpoint_rope(model->checkpoint, model->config.head_size, &model->graph.arena, rope));
+    zx_trace trace = {.checkpoint = model->checkpoint,
+                      .family = model->family,
+                      .config = &model->config,
+                      .graph = &model->graph,
+                      .dtype = model->dtype,
+                      .mlx_cpu_decode = options->mlx_cpu_decode,
+                      .rope = rope};
+    ZX_TRY(zx_trace_model(&trace));
+    model->kv_layers = trace.kv_layers;
+    model->kv_layer_count = trace.kv_layer_count;
+    model->parameters = trace.parameters;
+    model->weight_bytes = trace.weight_bytes;
+    model->bytes_per_token = bytes_per_token(&model->graph);
+    return zx_graph_sort(&model->graph);
+}
+
+static zmlx_status open_parts(const char *path, const zmlx_model_options *options,
+                              zmlx_model *model)
+{
+    ZX_TRY(zx_checkpoint_open(path, &model->checkpoint));
+    ZX_TRY(zx_family_find(model->checkpoint, &model->family));
+    ZX_TRY(zx_config_read(model->family, model->checkpoint, &model->config));
+    ZX_TRY(choose_dtype(model, options));
+    ZX_TRY(trace(model, options));
+    zx_checkpoint_end_ids(model->checkpoint, &model->end_ids, &model->end_count);
+    return ZMLX_OK;
+}
+
+zmlx_status zmlx_model_open(const char *path, const zmlx_model_options *options, zmlx_model **model)
+{
+    static const zmlx_model_options defaults;
+    void *memory = NULL;
+    ZX_TRY(zx_alloc(sizeof(zmlx_model), "model", &memory));
+    const zmlx_status status = open_parts(path, options != NULL ? options : &defaults, memory);
+    if (status == ZMLX_OK)
+        *model = memory;
+    else
+        zmlx_model_close(memory);
+    return status;
+}
+
+void zmlx_model_close(zmlx_model *model)
+{
+    if (model == NULL) return;
+    zx_graph_fini(&model->graph);
+    zx_checkpoint_close(model->checkpoint);
+    zx_free(model);
+}
+
+void zmlx_model_describe(const zmlx_model *model, zmlx_model_info *info)
+{
+    *info = (zmlx_model_info){
+        .path = zx_checkpoint_path(model->checkpoint),
+        .architecture = model->family->architectures[0],
+        .dtype = public_dtypes[model->dtype],
+        .layers = model->config.layers,
+        .hidden_size = model->config.hidden_size,
+        .vocabulary = model->config.vocabulary,
+        .context_length = model->config.context_length,
+        .parameters = model->parameters,
+        .weight_bytes = model->weight_bytes,
+        .bytes_per_token = model->bytes_per_token,
+    };
+}
+
+zmlx_status zmlx_model_print_graph(const zmlx_model *model, const zmlx_graph_options *options,
+                                   zmlx_string *text)
+{
+    static const zx_precision precisions[] = {ZX_PRECISION_Q16, ZX_PRECISION_F32, ZX_PRECISION_Q16,
+                                              ZX_PRECISION_Q8};
+    static const zmlx_graph_options defaults;
+    zx_graph graph;
+    zx_text printed = {0};
+    if (options == NULL) options = &defaults;
+    *text = (zmlx_string){0};
+    ZX_TRY(
+        zx_engine_graph(&model->graph, precisions[options->precision], options->no_fuse, &graph));
+    const zmlx_status status =
+        options->dot ? zx_graph_print_dot(&graph, &printed) : zx_graph_print(&graph, &printed);
+    zx_graph_fini(&graph);
+    if (status == ZMLX_OK) zx_string_give(&printed, text);
+    zx_text_fini(&printed);
+    return status;
+}

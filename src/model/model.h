@@ -1,0 +1,26 @@
+/* model.h - an opened model as the layers above see it. */
+#ifndef ZX_MODEL_MODEL_H
+#define ZX_MODEL_MODEL_H
+
+#include "model/family.h"
+#include "text/tokenizer.h"
+#include "zmlx/model.h"
+#include "zmlx/tokenizer.h"
+
+struct zmlx_model {
+    zx_checkpoint *checkpoint;
+    const zx_family *family;
+    zx_config config;
+    zx_dtype dtype;
+    zx_graph graph; /* as traced; its arena holds weights' descriptions and tables */
+    const zx_kv_layer *kv_layers;
+    size_t kv_layer_count;
+    size_t parameters, weight_bytes, bytes_per_token;
+    const int32_t *end_ids; /* tokens that end an answer */
+    size_t end_count;
+};
+
+/* The tokenizer behind the public handle. */
+const zx_tokenizer *zx_tokenizer_of(const zmlx_tokenizer *tokenizer);
+
+#endif

@@ -1,0 +1,51 @@
+/* rope_config.h - the rotary embedding that a config describes, as frequencies.
+ *
+ * The formulas and their rounding to f32 are those of Hugging Face's transformers, from whose
+ * frequencies models were trained. */
+#ifndef ZX_MODEL_ROPE_CONFIG_H
+#define ZX_MODEL_ROPE_CONFIG_H
+
+#include "graph/rope.h"
+#include "model/checkpoint.h"
+
+typedef enum zx_rope_type {
+    ZX_ROPE_DEFAULT,
+    ZX_ROPE_LINEAR,
+    ZX_ROPE_DYNAMIC,
+    ZX_ROPE_LLAMA3,
+    ZX_ROPE_YARN,
+    ZX_ROPE_LONGROPE,
+} zx_rope_type;
+
+typedef struct zx_rope_settings {
+    zx_rope_type type;
+    double theta;
+    size_t dims; /* of a head that turn */
+    bool interleaved;
+    double factor; /* 0: not written */
+    double low_freq_factor, high_freq_factor;
+    double beta_fast, beta_slow;
+    double mscale, mscale_all_dim, attention_factor; /* 0: not written */
+    bool truncate;
+    double max_length, original_length; /* max_position_embeddings, and before it was extended */
+    const float *long_factors, *short_factors; /* [dims / 2] */
+    const float *divisors;                     /* [dims / 2] of the frequencies, or NULL */
+} zx_rope_settings;
+
+/* Reads "rope_parameters" (transformers 5) or "rope_scaling" and "rope_theta".  'layer_type' names
+ * the object inside rope_parameters where layers differ ("sliding_attention"), else NULL. */
+ZMLX_MUST_CHECK zmlx_status zx_rope_settings_read(const zx_fields *config, const char *layer_type,
+                                                  size_t head_size, zx_arena *arena,
+                                                  zx_rope_settings *settings);
+
+/* The frequencies for sequences of 'length' tokens (0: no longer than the original context); only
+ * dynamic and longrope depend on it.  The table lies in the arena. */
+ZMLX_MUST_CHECK zmlx_status zx_rope_build(const zx_rope_settings *settings, size_t length,
+                                          zx_arena *arena, zx_rope *rope);
+
+/* Both in one, for a checkpoint whose layers are all alike; GGUF's rope_freqs.weight divides the
+ * frequencies. */
+ZMLX_MUST_CHECK zmlx_status zx_checkpoint_rope(const zx_checkpoint *checkpoint, size_t head_size,
+                                               zx_arena *arena, zx_rope *rope);
+
+#endif

@@ -1,0 +1,270 @@
+/* weights.c - a module's tensors as one weight: dense, quantized by MLX, or GGUF's blocks. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "model/checkpoint.h"
+
+enum { NAME_BYTES = 320 };
+
+/* The mode's name in config.json, and what it fixes. */
+static const struct {
+    const char *name;
+    zx_format format;
+} modes[] = {
+    {"affine", ZX_FORMAT_AFFINE},
+    {"mxfp4", ZX_FORMAT_MXFP4},
+    {"mxfp8", ZX_FORMAT_MXFP8},
+    {"nvfp4", ZX_FORMAT_NVFP4},
+};
+
+typedef struct quantization {
+    bool given; /* false: inferred from the shapes */
+    bool off;   /* "MODULE": false */
+    int64_t bits, group;
+    const char *mode;
+} quantization;
+
+static zmlx_status tensor_name(const char *module, const char *suffix, char name[NAME_BYTES])
+{
+    const int length = snprintf(name, NAME_BYTES, "%s.%s", module, suffix);
+    if (length < NAME_BYTES) return ZMLX_OK;
+    return ZX_FAIL(ZMLX_ERROR_ARGUMENT, "the module name '%.64s...' is too long", module);
+}
+
+/* The tensor MODULE.SUFFIX, or NULL. */
+static const zx_stored_tensor *find(const zx_checkpoint *checkpoint, const char *module,
+                                    const char *suffix)
+{
+    char name[NAME_BYTES];
+    const int length = snprintf(name, sizeof name, "%s.%s", module, suffix);
+    return length < NAME_BYTES ? zx_checkpoint_find(checkpoint, name) : NULL;
+}
+
+static zmlx_status tensor_error(const zx_stored_tensor *tensor, const char *expected)
+{
+    char is[ZX_SHAPE_TEXT], shown[ZX_SHOWN_NAME];
+    return ZX_FAIL(ZMLX_ERROR_SHAPE, "%s: tensor '%s' is %s; expected %s", tensor->path,
+                   zx_shown_name(tensor->name, tensor->name_length, shown),
+                   zx_stored_describe(tensor, is), expected);
+}
+
+/* Fails unless the tensor has this shape ('columns' 0: [rows] alone) and one of the dtypes that
+ * 'types' speaks of. */
+static zmlx_status check_tensor(const zx_stored_tensor *tensor, bool type_fits, const char *types,
+                                size_t rows, size_t columns)
+{
+    char expected[96];
+    const unsigned rank = columns > 0 ? 2 : 1;
+    const bool shape = tensor->rank == rank && tensor->shape[0] == rows &&
+                       (rank == 1 || tensor->shape[1] == columns);
+    if (shape && type_fits) return ZMLX_OK;
+    if (rank == 1)
+        (void)snprintf(expected, sizeof expected, "%s [%zu]", types, rows);
+    else
+        (void)snprintf(expected, sizeof expected, "%s [%zu, %zu]", types, rows, columns);
+    return tensor_error(tensor, expected);
+}
+
+static bool is_float(const zx_stored_tensor *tensor)
+{
+    return tensor->dtype < ZX_DTYPE_COUNT && zx_dtypes[tensor->dtype].is_float;
+}
+
+/* The settings of one object of the config. */
+static zmlx_status read_settings(const zx_fields *fields, quantization *settings)
+{
+    settings->given = true;
+    ZX_TRY(zx_fields_integer(fields, "bits", 1, 64, &settings->bits));
+    ZX_TRY(zx_fields_integer(fields, "group_size", 1, 65536, &settings->group));
+    return zx_fields_string(fields, "mode", &settings->mode);
+}
+
+/* What the config says about the module: the global settings, or its own. */
+static zmlx_status find_settings(const zx_checkpoint *checkpoint, const char *module,
+                                 quantization *settings)
+{
+    const zx_fields config = zx_checkpoint_fields(checkpoint);
+    zx_fields all = {0}, own = {0};
+    const char *method = NULL;
+    *settings = (quantization){.mode = "affine"};
+    ZX_TRY(zx_fields_object(&config, "quantization", &all));
+    if (all.object == NULL) ZX_TRY(zx_fields_object(&config, "quantization_config", &all));
+    if (all.object == NULL) return ZMLX_OK;
+    ZX_TRY(zx_fields_string(&all, "quant_method", &method));
+    if (method != NULL && strcmp(method, "mxfp4") == 0 && !zx_fields_have(&all, "bits")) {
+        *settings = (quantization){.given = true, .bits = 4, .group = 32, .mode = "mxfp4"};
+        return ZMLX_OK;
+    }
+    ZX_TRY(read_settings(&all, settings));
+    const json_t *override = json_object_get(all.object, module);
+    if (override == NULL || json_is_true(override)) return ZMLX_OK;
+    settings->off = json_is_false(override);
+    if (settings->off) return ZMLX_OK;
+    ZX_TRY(zx_fields_object(&all, module, &own));
+    if (own.object == NULL) return ZMLX_OK;
+    *settings = (quantization){.mode = "affine"}; /* as MLX: nothing comes from the global ones */
+    return read_settings(&own, settings);
+}
+
+/* Bits and group from the shapes, mode from what is there, where no config says them. */
+static void infer_settings(const zx_stored_tensor *codes, const zx_stored_tensor *scales,
+                           bool has_biases, size_t columns, quantization *settings)
+{
+    if (settings->given || codes->rank != 2 || scales->rank != 2 || columns == 0) return;
+    settings->bits = (int64_t)(codes->shape[1] * 32 / columns);
+    settings->group = scales->shape[1] > 0 ? (int64_t)(columns / scales->shape[1]) : 0;
+    if (has_biases) return;
+    settings->mode = settings->bits == 8 ? "mxfp8" : settings->group == 16 ? "nvfp4" : "mxfp4";
+}
+
+static zmlx_status settings_error(const zx_stored_tensor *tensor, const quantization *settings,
+                                  const char *what)
+{
+    char shown[ZX_SHOWN_NAME];
+    return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: tensor '%s': mode '%.32s', %jd bits, group size %jd: %s",
+                   tensor->path, zx_shown_name(tensor->name, tensor->name_length, shown),
+                   settings->mode, (intmax_t)settings->bits, (intmax_t)settings->group, what);
+}
+
+/* Format, bits and group of the weight; what the mode fixes is taken from its row. */
+static zmlx_status apply_settings(const zx_stored_tensor *codes, quantization *settings,
+                                  zx_weight *weight)
+{
+    size_t i = 0;
+    while (i < sizeof modes / sizeof *modes && strcmp(modes[i].name, settings->mode) != 0) i++;
+    if (i == sizeof modes / sizeof *modes)
+        return settings_error(codes, settings, "modes are affine, mxfp4, mxfp8 and nvfp4");
+    const zx_format_traits *traits = &zx_formats[modes[i].format];
+    const bool free_form = modes[i].format == ZX_FORMAT_AFFINE;
+    if (settings->bits == 0) settings->bits = free_form ? 4 : traits->bits;
+    if (settings->group == 0) settings->group = free_form ? 64 : traits->group;
+    const bool bits = free_form ? settings->bits >= 2 && settings->bits <= 8 && settings->bits != 7
+                                : settings->bits == traits->bits;
+    const bool group =
+        free_form ? settings->group == 32 || settings->group == 64 || settings->group == 128
+                  : settings->group == traits->group;
+    if (!bits || !group) return settings_error(codes, settings, "the mode has no such form");
+    if (weight->columns % (size_t)settings->group != 0)
+        return settings_error(codes, settings, "the group does not divide the columns");
+    weight->format = modes[i].format;
+    weight->bits = (uint8_t)settings->bits;
+    weight->group = (uint16_t)settings->group;
+    return ZMLX_OK;
+}
+
+/* A bias per output row. */
+static zmlx_status attach_bias(const zx_checkpoint *checkpoint, const char *module,
+                               zx_weight *weight)
+{
+    const zx_stored_tensor *bias = find(checkpoint, module, "bias");
+    if (bias == NULL) return ZMLX_OK;
+    ZX_TRY(check_tensor(bias, is_float(bias), "F32, F16 or BF16", weight->rows, 0));
+    weight->bias = bias->data;
+    weight->bias_dtype = bias->dtype;
+    return ZMLX_OK;
+}
+
+/* Codes, scales and biases of MLX. */
+static zmlx_status quantized_weight(const zx_checkpoint *checkpoint, const char *module,
+                                    const zx_stored_tensor *codes, const zx_stored_tensor *scales,
+                                    zx_weight *weight)
+{
+    quantization settings;
+    char name[NAME_BYTES];
+    const zx_stored_tensor *biases = find(checkpoint, module, "biases");
+    ZX_TRY(find_settings(checkpoint, module, &settings));
+    infer_settings(codes, scales, biases != NULL, weight->columns, &settings);
+    ZX_TRY(apply_settings(codes, &settings, weight));
+    const bool affine = weight->format == ZX_FORMAT_AFFINE;
+    const size_t groups = zx_weight_groups(weight);
+    ZX_TRY(check_tensor(codes, codes->dtype == ZX_U32, "U32", weight->rows,
+                        weight->columns * weight->bits / 32));
+    const bool bytes =
+        scales->dtype == ZX_U8 || scales->dtype == ZX_F8_E8M0 || scales->dtype == ZX_F8_E4M3;
+    ZX_TRY(check_tensor(scales, affine ? is_float(scales) : bytes,
+                        affine ? "F32, F16 or BF16" : "U8", weight->rows, groups));
+    weight->dtype = affine ? scales->dtype : ZX_F32;
+    weight->codes = codes->data;
+    weight->codes_stride = weight->columns * weight->bits / 8;
+    weight->scales = scales->data;
+    weight->scales_stride = groups * zx_dtypes[scales->dtype].bytes;
+    if (!affine) return ZMLX_OK;
+    if (biases == NULL) {
+        ZX_TRY(tensor_name(module, "biases", name));
+        return zx_checkpoint_missing(checkpoint, name);
+    }
+    ZX_TRY(check_tensor(biases, biases->dtype == scales->dtype,
+                        zx_dtypes[scales->dtype].safetensors, weight->rows, groups));
+    weight->biases = biases->data;
+    return ZMLX_OK;
+}
+
+/* Dense rows or GGUF's blocks; 'columns' 0 where the tensor is a vector of 'rows'. */
+static zmlx_status plain_weight(const zx_stored_tensor *tensor, size_t rows, size_t columns,
+                                zx_weight *weight)
+{
+    char shown[ZX_SHOWN_NAME];
+    const bool known = tensor->format != ZX_FORMAT_COUNT;
+    const bool vector = columns == 0;
+    if (!known && tensor->dtype == ZX_DTYPE_COUNT)
+        return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED,
+                       "%s: tensor '%s' has the type %s, which is not read; F32, F16, BF16, Q4_0, "
+                       "Q4_1 and Q8_0 are",
+                       tensor->path, zx_shown_name(tensor->name, tensor->name_length, shown),
+                       tensor->type);
+    ZX_TRY(check_tensor(tensor, known && (!vector || is_float(tensor)), "F32, F16 or BF16", rows,
+                        columns));
+    const bool blocks = tensor->dtype == ZX_DTYPE_COUNT;
+    weight->format = tensor->format;
+    weight->dtype = blocks ? ZX_F32 : tensor->dtype;
+    weight->bits = zx_formats[tensor->format].bits;
+    weight->group = zx_formats[tensor->format].group;
+    weight->codes = tensor->data;
+    weight->codes_stride = zx_weight_row_bytes(weight);
+    return ZMLX_OK;
+}
+
+/* NAME.weight is not there: the usual reason is a quantizer whose layout is another. */
+static zmlx_status no_weight(const zx_checkpoint *checkpoint, const char *module)
+{
+    char name[NAME_BYTES];
+    const zx_fields config = zx_checkpoint_fields(checkpoint);
+    zx_fields foreign = {0};
+    const char *method = NULL;
+    ZX_TRY(tensor_name(module, "weight", name));
+    ZX_TRY(zx_fields_object(&config, "quantization_config", &foreign));
+    ZX_TRY(zx_fields_string(&foreign, "quant_method", &method));
+    if (method == NULL || zx_fields_have(&config, "quantization"))
+        return zx_checkpoint_missing(checkpoint, name);
+    return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED,
+                   "%s: tensor '%s' is missing; the config's quant_method '%.32s' is not read",
+                   zx_checkpoint_path(checkpoint), name, method);
+}
+
+zmlx_status zx_checkpoint_weight(const zx_checkpoint *checkpoint, const char *name, size_t rows,
+                                 size_t columns, zx_weight *weight)
+{
+    quantization settings;
+    const zx_stored_tensor *codes = find(checkpoint, name, "weight");
+    const zx_stored_tensor *scales = find(checkpoint, name, "scales");
+    *weight = (zx_weight){.count = 1, .rows = rows, .columns = columns};
+    if (codes == NULL) return no_weight(checkpoint, name);
+    if (scales != NULL) ZX_TRY(find_settings(checkpoint, name, &settings));
+    if (scales != NULL && !settings.off)
+        ZX_TRY(quantized_weight(checkpoint, name, codes, scales, weight));
+    else
+        ZX_TRY(plain_weight(codes, rows, columns, weight));
+    ZX_TRY(attach_bias(checkpoint, name, weight));
+    return zx_weight_check(weight);
+}
+
+zmlx_status zx_checkpoint_vector(const zx_checkpoint *checkpoint, const char *name, size_t columns,
+                                 zx_weight *weight)
+{
+    const zx_stored_tensor *tensor = find(checkpoint, name, "weight");
+    *weight = (zx_weight){.count = 1, .rows = 1, .columns = columns};
+    if (tensor == NULL) return no_weight(checkpoint, name);
+    ZX_TRY(plain_weight(tensor, columns, 0, weight));
+    return zx_weight_check(weight);
+}

@@ -1,0 +1,156 @@
+/* fidelity_test.c - the promise that logits depend on nothing but model, tokens and precision.
+ *
+ * One reference run (unfused, whole, one thread, alone, fresh, plain C) is compared bit by bit with
+ * every combination of {fused, unfused} x {chunk 1, 7, 64, all} x {threads 1, 2, 3} x {alone,
+ * batched with others} x {fresh, prefix hit} x {each instruction set this machine has}. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cpu.h"
+#include "base/memory.h"
+#include "base/test.h"
+#include "serve/session.h"
+
+enum { TOKENS = 70, OTHERS = 1, VOCABULARY_MAX = 512, MAX_STEP = 400 };
+
+/* Under a sanitizer every seventh combination: seven has no factor in common with the number of
+ * any one's choices, so that each choice is still met with each other. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { STRIDE = 7 };
+#else
+enum { STRIDE = 1 };
+#endif
+
+static const char *const models[] = {"tests/golden/llama", "tests/golden/llama-4bit-g64"};
+static const zx_precision precisions[] = {ZX_PRECISION_F32, ZX_PRECISION_Q16, ZX_PRECISION_Q8};
+static const size_t chunks[] = {1, 7, 64, TOKENS};
+
+typedef struct variant {
+    bool fused, batched, prefix_hit;
+    size_t chunk, threads;
+    uint32_t isa;
+} variant;
+
+static int32_t ids[1 + OTHERS][TOKENS];
+static float expected[TOKENS][VOCABULARY_MAX], got[TOKENS][VOCABULARY_MAX];
+
+static void draw_ids(size_t vocabulary)
+{
+    for (size_t s = 0; s < 1 + OTHERS; s++)
+        for (size_t i = 0; i < TOKENS; i++) ids[s][i] = (int32_t)zx_test_below(vocabulary);
+}
+
+/* Feeds sequence 0 from where it is, with 'others' beside it in the same steps. */
+static bool feed(zx_engine *engine, zx_sequence sequences[], const variant *v)
+{
+    const size_t vocabulary = zx_engine_vocabulary(engine);
+    while (sequences[0].length < TOKENS) {
+        zx_feed feeds[1 + OTHERS];
+        size_t count = 0;
+        const size_t at = sequences[0].length;
+        size_t own_row = 0;
+        for (size_t s = 0; s < 1 + OTHERS; s++) {
+            const size_t place = v->batched ? OTHERS - s : s; /* the others stand before it */
+            const size_t done = sequences[place].length;
+            const size_t step = v->chunk + place; /* of other lengths than its own */
+            const size_t tokens = TOKENS - done < step ? TOKENS - done : step;
+            if ((place != 0 && !v->batched) || tokens == 0) continue;
+            const size_t sampled = place == 0 ? tokens : 1;
+            feeds[count++] = (zx_feed){&sequences[place], ids[place] + done, tokens, sampled};
+            if (place != 0) own_row++;
+        }
+        if (zx_engine_step(engine, feeds, count) != ZMLX_OK) return false;
+        for (size_t row = 0; at + row < sequences[0].length; row++)
+            memcpy(got[at + row], zx_engine_logits(engine, own_row + row),
+                   vocabulary * sizeof(float));
+    }
+    return true;
+}
+
+static bool run(const zmlx_model *model, zx_precision precision, const variant *v, size_t *first)
+{
+    const zx_engine_options options = {.threads = v->threads,
+                                       .precision = precision,
+                                       .kv_dtype = precision == ZX_PRECISION_F32 ? ZX_F32 : ZX_F16,
+                                       .no_fuse = !v->fused,
+                                       .pages = 16,
+                                       .limits = {MAX_STEP, 1 + OTHERS, TOKENS + OTHERS}};
+    zx_engine *engine = NULL;
+    zx_sequence sequences[1 + OTHERS] = {{0}};
+    zx_cpu_limit(v->isa);
+    bool ok = zx_engine_create(&model->graph, model->kv_layers, model->kv_layer_count, &options,
+                               &engine) == ZMLX_OK;
+    for (size_t s = 0; ok && s < 1 + OTHERS; s++)
+        ok = zx_sequence_open(TOKENS, 0, &sequences[s]) == ZMLX_OK;
+    if (ok && v->prefix_hit) { /* an earlier life of the same tokens leaves its pages */
+        ok = feed(engine, sequences, v);
+        for (size_t s = 0; ok && s < 1 + OTHERS; s++) {
+            zx_sequence_close(zx_engine_cache(engine), &sequences[s]);
+            ok = zx_sequence_open(TOKENS, 0, &sequences[s]) == ZMLX_OK;
+        }
+        memset(got, 0xff, sizeof got);
+        if (ok) zx_sequence_reuse(zx_engine_cache(engine), &sequences[0], ids[0], TOKENS);
+        ok = ok && sequences[0].length == ZX_PAGE_TOKENS;
+    }
+    *first = sequences[0].length;
+    ok = ok && feed(engine, sequences, v);
+    for (size_t s = 0; engine != NULL && s < 1 + OTHERS; s++)
+        zx_sequence_close(zx_engine_cache(engine), &sequences[s]);
+    zx_engine_destroy(engine);
+    zx_cpu_limit(UINT32_MAX);
+    return ok;
+}
+
+static bool same(size_t first, size_t vocabulary)
+{
+    for (size_t i = first; i < TOKENS; i++)
+        if (memcmp(got[i], expected[i], vocabulary * sizeof(float)) != 0) return false;
+    return true;
+}
+
+/* The variant with this number; false past the last. */
+static bool nth_variant(size_t n, variant *v)
+{
+    static const uint32_t levels[] = {0, ZX_CPU_AVX2, ZX_CPU_AVX2 | ZX_CPU_AVX512, UINT32_MAX};
+    const size_t radix[] = {2, 2, 2, 4, 3, 4};
+    size_t digit[6];
+    for (size_t i = 0; i < 6; i++) {
+        digit[i] = n % radix[i];
+        n /= radix[i];
+    }
+    *v = (variant){digit[0] == 1,    digit[1] == 1, digit[2] == 1,
+                   chunks[digit[3]], digit[4] + 1,  levels[digit[5]]};
+    return n == 0;
+}
+
+/* Dense f32 weights have no integer form: their precisions are one. */
+static bool matrix_holds(const char *path, zx_precision precision, char subject[200])
+{
+    zmlx_model *model = NULL;
+    variant v = {.chunk = TOKENS, .threads = 1};
+    size_t first = 0;
+    (void)snprintf(subject, 200, "%s: %s", path, zmlx_error_message());
+    if (zmlx_model_open(path, NULL, &model) != ZMLX_OK) return false;
+    const size_t vocabulary = model->config.vocabulary;
+    draw_ids(vocabulary);
+    bool ok = vocabulary <= VOCABULARY_MAX && run(model, precision, &v, &first);
+    memcpy(expected, got, sizeof got);
+    for (size_t n = 0; ok && nth_variant(n, &v); n += STRIDE) {
+        memset(got, 0xff, sizeof got);
+        ok = run(model, precision, &v, &first) && same(first, vocabulary);
+        (void)snprintf(subject, 200,
+                       "%s precision %d fused %d batched %d prefix %d chunk %zu threads %zu isa %x",
+                       path, (int)precision, v.fused, v.batched, v.prefix_hit, v.chunk, v.threads,
+                       v.isa);
+    }
+    zmlx_model_close(model);
+    return ok;
+}
+
+TEST(logits_depend_on_nothing_but_model_tokens_and_precision)
+{
+    char subject[200];
+    for (size_t m = 0; m < sizeof models / sizeof models[0]; m++)
+        for (size_t p = 0; p < (m == 0 ? 1 : sizeof precisions / sizeof precisions[0]); p++)
+            CHECK_ON(subject, matrix_holds(models[m], precisions[p], subject));
+}

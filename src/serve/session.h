@@ -1,0 +1,37 @@
+/* session.h - what the files of serve/ share about a session. */
+#ifndef ZX_SERVE_SESSION_H
+#define ZX_SERVE_SESSION_H
+
+#include "engine/engine.h"
+#include "model/model.h"
+#include "serve/sampler.h"
+#include "zmlx/session.h"
+
+struct zmlx_session {
+    const zmlx_model *model;
+    zx_engine *engine;
+    size_t context;
+    zx_sequence sequence; /* of the last generation; open from one to the next */
+    zx_sampler sampler;
+};
+
+/* The engine's options that a session's options mean for this model. */
+ZMLX_MUST_CHECK zmlx_status zx_session_resolve(const zmlx_model *model,
+                                               const zmlx_session_options *options,
+                                               zx_engine_options *resolved, size_t *context);
+
+/* Fails where an id is outside the vocabulary (naming its place), where there are none, or more
+ * than the context holds. */
+ZMLX_MUST_CHECK zmlx_status zx_session_check_ids(const zmlx_session *session, const int32_t *ids,
+                                                 size_t count);
+
+/* Begins a fresh sequence; with 'reuse' it starts from pages that hold a prefix of the ids. */
+ZMLX_MUST_CHECK zmlx_status zx_session_begin(zmlx_session *session, const int32_t *ids,
+                                             size_t count, bool reuse);
+
+/* Feeds ids to the present sequence, as many a step as fit; the logits of the last one are then row
+ * 0. */
+ZMLX_MUST_CHECK zmlx_status zx_session_feed(zmlx_session *session, const int32_t *ids,
+                                            size_t count);
+
+#endif
