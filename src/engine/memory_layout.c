@@ -37,13 +37,15 @@ zmlx_status zx_memory_layout(zx_span_of_life values[], size_t count, size_t *tot
     void *memory = NULL;
     ZX_TRY(zx_alloc_array(count + 1, sizeof(zx_span_of_life *), "memory layout", &memory));
     zx_span_of_life **order = memory;
+    size_t real = 0; /* many values of a graph, such as weights, take no room here */
     for (size_t i = 0; i < count; i++) {
         values[i].bytes = (values[i].bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-        order[i] = &values[i];
+        values[i].offset = 0;
+        if (values[i].bytes > 0) order[real++] = &values[i];
     }
-    qsort(order, count, sizeof(zx_span_of_life *), larger_first);
+    qsort(order, real, sizeof(zx_span_of_life *), larger_first);
     *total = 0;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < real; i++) {
         size_t offset = 0;
         for (size_t end = 1; end != 0; offset = end != 0 ? end : offset)
             end = obstacle(order, i, order[i], offset);

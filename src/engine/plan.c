@@ -227,6 +227,11 @@ zmlx_status zx_plan_run(zx_plan *plan, const zx_batch *batch)
     return ZMLX_OK;
 }
 
+size_t zx_plan_memory(const zx_plan *plan)
+{
+    return plan->value_bytes + plan->scratch_bytes;
+}
+
 const zx_operand *zx_plan_output(const zx_plan *plan)
 {
     return &plan->output;

@@ -20,6 +20,9 @@ ZMLX_MUST_CHECK zmlx_status zx_plan_create(const zx_graph *graph, const zx_plan_
                                            zx_pool *pool, const zx_kv_pages *kv, zx_plan **plan);
 void zx_plan_destroy(zx_plan *plan);
 
+/* Bytes of activations and scratch that a plan has. */
+size_t zx_plan_memory(const zx_plan *plan);
+
 /* Bytes that a plan of this graph will take, without making it. */
 ZMLX_MUST_CHECK zmlx_status zx_plan_bytes(const zx_graph *graph, const zx_plan_limits *limits,
                                           zx_pool *pool, const zx_kv_pages *kv, size_t *bytes);

@@ -164,6 +164,24 @@ static zmlx_status call_loop(zx_jrun *run, zx_jloop *loop, const zx_jargs *args,
     return zx_jloop_recurse(run, loop, args->items[0], result);
 }
 
+/* What methods of escaped text make of it is escaped too. */
+static zmlx_status mark_strings(zx_jrun *run, zx_jvalue *value)
+{
+    if (value->kind == ZX_J_STRING) return zx_jstring_mark(run, value->as.string, true, value);
+    for (size_t i = 0; zx_jvalue_is_sequence(*value) && i < value->as.list->count; i++)
+        ZX_TRY(mark_strings(run, &value->as.list->items[i]));
+    return ZMLX_OK;
+}
+
+static zmlx_status call_method(zx_jrun *run, const zx_jmethod *method, const zx_jargs *args,
+                               zx_jvalue *result)
+{
+    const zx_jcall call = {.self = method->self, .all = args};
+    ZX_TRY(call_named(run, "method", method->row, &call, result));
+    const bool markup = method->self.kind == ZX_J_STRING && method->self.as.string->markup;
+    return markup ? mark_strings(run, result) : ZMLX_OK;
+}
+
 bool zx_jvalue_is_callable(zx_jvalue value)
 {
     return value.kind == ZX_J_FUNCTION || value.kind == ZX_J_METHOD || value.kind == ZX_J_MACRO ||
@@ -176,10 +194,7 @@ zmlx_status zx_jvalue_call(zx_jrun *run, zx_jvalue callee, const zx_jargs *args,
     if (callee.kind == ZX_J_UNDEFINED) return zx_jundefined_fail(run, callee.as.undefined);
     if (callee.kind == ZX_J_MACRO) return zx_jmacro_call(run, callee.as.macro, args, result);
     if (callee.kind == ZX_J_LOOP) return call_loop(run, callee.as.loop, args, result);
-    if (callee.kind == ZX_J_METHOD) {
-        const zx_jcall call = {.self = callee.as.method->self, .all = args};
-        return call_named(run, "method", callee.as.method->row, &call, result);
-    }
+    if (callee.kind == ZX_J_METHOD) return call_method(run, callee.as.method, args, result);
     if (callee.kind == ZX_J_FUNCTION) {
         const zx_jcall call = {.self = zx_jmissing(), .all = args};
         return call_named(run, "function", callee.as.function, &call, result);

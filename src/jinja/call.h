@@ -41,7 +41,7 @@ const zx_jbuiltin *zx_jmethod_find(zx_jkind kind, const zx_jstring *name, bool *
 
 /* The parts of these tables, each ended by a row without a name. */
 extern const zx_jbuiltin zx_jfilters_text[], zx_jfilters_list[], zx_jfilters_lazy[],
-    zx_jfilters_number[], zx_jfilters_html[];
+    zx_jfilters_number[], zx_jfilters_html[], zx_jfilters_pretty[];
 extern const zx_jbuiltin zx_jmethods_text[], zx_jmethods_split[], zx_jmethods_case[],
     zx_jmethods_format[];
 const zx_jbuiltin *zx_jbuiltin_find(const zx_jbuiltin *rows, const zx_jstring *name);

@@ -7,8 +7,9 @@
 
 const zx_jbuiltin *zx_jfilter_find(const zx_jstring *name)
 {
-    static const zx_jbuiltin *const tables[] = {
-        zx_jfilters_text, zx_jfilters_list, zx_jfilters_lazy, zx_jfilters_number, zx_jfilters_html};
+    static const zx_jbuiltin *const tables[] = {zx_jfilters_text, zx_jfilters_list,
+                                                zx_jfilters_lazy, zx_jfilters_number,
+                                                zx_jfilters_html, zx_jfilters_pretty};
     const zx_jbuiltin *row = NULL;
     for (size_t i = 0; i < sizeof tables / sizeof *tables && row == NULL; i++)
         row = zx_jbuiltin_find(tables[i], name);

@@ -182,13 +182,8 @@ static zmlx_status do_unsupported(zx_jrun *run, const zx_jcall *call, zx_jvalue 
 }
 
 const zx_jbuiltin zx_jfilters_html[] = {
-    {"escape", "/", do_escape},
-    {"e", "/", do_escape},
-    {"safe", "/", do_safe},
-    {"forceescape", "/", do_forceescape},
-    {"striptags", "/", do_striptags},
-    {"xmlattr", "autospace?", do_xmlattr},
-    {"urlize", "*", do_unsupported},
-    {"pprint", "*", do_unsupported},
-    {NULL, NULL, NULL},
+    {"escape", "/", do_escape},       {"e", "/", do_escape},
+    {"safe", "/", do_safe},           {"forceescape", "/", do_forceescape},
+    {"striptags", "/", do_striptags}, {"xmlattr", "autospace?", do_xmlattr},
+    {"urlize", "*", do_unsupported},  {NULL, NULL, NULL},
 };

@@ -148,32 +148,52 @@ static zmlx_status do_endswith(zx_jrun *run, const zx_jcall *call, zx_jvalue *re
 
 /* --- cutting --- */
 
-static bool is_stripped(uint32_t point, const zx_jstring *chars)
+/* The characters that strip takes away: NULL stands for whitespace. */
+typedef struct strip_set {
+    zx_jrun *run;
+    const zx_jstring *chars;
+    bool ascii[128];
+} strip_set;
+
+static zmlx_status is_stripped(const strip_set *set, uint32_t point, bool *stripped)
 {
-    if (chars == NULL) return zx_unicode_is_space(point);
-    for (size_t at = 0, bytes = 0; at < chars->length; at += bytes)
-        if (zx_jstring_at(chars, at, &bytes) == point) return true;
-    return false;
+    *stripped = false;
+    if (set->chars == NULL) *stripped = zx_unicode_is_space(point);
+    if (set->chars != NULL && point < 128) *stripped = set->ascii[point];
+    if (set->chars == NULL || point < 128) return ZMLX_OK;
+    ZX_TRY(zx_jrun_pay_bytes(set->run, set->chars->length));
+    for (size_t at = 0, bytes = 0; at < set->chars->length && !*stripped; at += bytes)
+        *stripped = zx_jstring_at(set->chars, at, &bytes) == point;
+    return ZMLX_OK;
 }
 
 static zmlx_status strip(zx_jrun *run, const zx_jcall *call, bool left, bool right,
                          zx_jvalue *result)
 {
     const zx_jstring *const text = call->self.as.string;
-    zx_jstring *chars = NULL;
     const zx_jvalue given = call->arg[0];
-    if (given.kind != ZX_J_MISSING && given.kind != ZX_J_NONE)
+    strip_set set = {.run = run};
+    size_t start = 0, end = text->length, bytes = 0;
+    bool more = true;
+    if (given.kind != ZX_J_MISSING && given.kind != ZX_J_NONE) {
+        zx_jstring *chars = NULL;
         ZX_TRY(zx_jarg_string(run, given, "the characters to strip", &chars));
-    size_t start = 0, end = text->length, bytes = 0, seen = 0;
-    while (left && start < end && is_stripped(zx_jstring_at(text, start, &bytes), chars)) {
+        ZX_TRY(zx_jrun_pay_bytes(run, chars->length));
+        for (size_t i = 0; i < chars->length; i++)
+            if ((unsigned char)chars->bytes[i] < 128) set.ascii[(size_t)chars->bytes[i]] = true;
+        set.chars = chars;
+    }
+    while (left && start < end) {
+        ZX_TRY(is_stripped(&set, zx_jstring_at(text, start, &bytes), &more));
+        if (!more) break;
         start += bytes;
-        seen++;
     }
-    while (right && end > start && is_stripped(zx_jstring_before(text, end, &bytes), chars)) {
+    while (right && end > start) {
+        ZX_TRY(is_stripped(&set, zx_jstring_before(text, end, &bytes), &more));
+        if (!more) break;
         end -= bytes;
-        seen++;
     }
-    ZX_TRY(zx_jrun_pay(run, seen * (chars != NULL ? chars->length : 1) / 8));
+    ZX_TRY(zx_jrun_pay_bytes(run, text->length - (end - start)));
     return zx_jstring_borrow(run, text->bytes + start, end - start, result);
 }
 

@@ -12,7 +12,7 @@
 
 enum {
     ZX_J_MAX_DEPTH = 800,   /* nested evaluations, of which a macro call takes about five */
-    ZX_J_MAX_NESTING = 150, /* brackets and blocks within one another in a template */
+    ZX_J_MAX_NESTING = 200, /* brackets and blocks within one another in a template */
     ZX_J_TAILS = 4,
 };
 

@@ -54,7 +54,7 @@ static bool breaks_behind(const zx_jstring *text, size_t at)
     const uint32_t b = point_before(text, at, &one), a = point_before(text, one, &two);
     size_t three = 0;
     const bool letters = is_letter(a) && is_letter(b);
-    const bool dashed = is_word_end(b) && a == '-' && is_letter(point_before(text, two, &three));
+    const bool dashed = is_letter(b) && a == '-' && is_letter(point_before(text, two, &three));
     if (!letters && !dashed) return false;
     if (!is_letter(point_at(text, at + 1, &next))) return false;
     uint32_t follower = point_at(text, next, &after);
@@ -74,9 +74,9 @@ static size_t count_dashes(const zx_jstring *text, size_t at)
 static bool is_dash(const zx_jstring *text, size_t at)
 {
     size_t other = 0;
+    if (!is_word_end(point_before(text, at, &other))) return false;
     const size_t dashes = count_dashes(text, at);
-    return dashes >= 2 && is_word_end(point_before(text, at, &other)) &&
-           zx_unicode_is_word(point_at(text, at + dashes, &other));
+    return dashes >= 2 && zx_unicode_is_word(point_at(text, at + dashes, &other));
 }
 
 static size_t end_of_blanks(const zx_jstring *text, size_t at)
@@ -103,14 +103,20 @@ static size_t end_of_chunk(const zx_jstring *text, size_t start, bool hyphens)
 
 /* --- lines --- */
 
+typedef struct chunk {
+    size_t start, end;
+    int64_t points;
+} chunk;
+
 typedef struct wrapper {
     zx_jrun *run;
     const zx_jstring *text;
     const zx_jwrap_style *style;
-    size_t line_start, line_end; /* the present line */
-    int64_t points;              /* in it */
-    size_t lines;                /* written */
-    zx_jbuilder *builder;
+    chunk *chunks;
+    size_t count, at;        /* 'at' is the next one */
+    size_t start, last, end; /* the present line, and where its last piece begins */
+    size_t pieces;
+    int64_t points;
 } wrapper;
 
 static int64_t points_of(const zx_jstring *text, size_t start, size_t end)
@@ -119,82 +125,95 @@ static int64_t points_of(const zx_jstring *text, size_t start, size_t end)
     return (int64_t)zx_jstring_points(&part);
 }
 
-/* Writes the present line without the blanks at its end, and begins one at 'at'. */
-static zmlx_status end_line(wrapper *all, size_t at)
+static bool is_all_space(const zx_jstring *text, size_t start, size_t end)
 {
-    size_t end = all->line_end;
-    while (end > all->line_start && zx_unicode_is_space((unsigned char)all->text->bytes[end - 1]))
-        end--;
-    if (end > all->line_start) {
-        if (all->lines++ > 0)
-            ZX_TRY(zx_jbuilder_string(all->run, all->builder, all->style->separator));
-        ZX_TRY(zx_jbuilder_add(all->run, all->builder, all->text->bytes + all->line_start,
-                               end - all->line_start));
-    }
-    all->line_start = all->line_end = at;
-    all->points = 0;
-    return ZMLX_OK;
+    for (size_t bytes = 0; start < end; start += bytes)
+        if (!zx_unicode_is_space(zx_jstring_at(text, start, &bytes))) return false;
+    return true;
 }
 
-/* A chunk wider than a line: as much of it as fits, again and again. */
-static zmlx_status add_long(wrapper *all, size_t *start, size_t end)
+static zmlx_status split_chunks(wrapper *all)
 {
+    void *memory = NULL;
     const zx_jstring *const text = all->text;
-    while (points_of(text, *start, end) > all->style->width) {
-        const int64_t room = all->style->width - all->points;
-        if (!all->style->break_long_words) {
-            if (all->points > 0) ZX_TRY(end_line(all, *start));
-            return ZMLX_OK; /* a line of its own, too wide */
-        }
-        zx_jstring part = {.bytes = text->bytes + *start, .length = end - *start};
-        size_t cut = zx_jstring_offset(&part, room > 0 ? (size_t)room : 1);
-        if (all->style->break_on_hyphens && cut < part.length) {
-            const char *const hyphen = memrchr(part.bytes, '-', cut);
-            const size_t at = hyphen != NULL ? (size_t)(hyphen - part.bytes) : 0;
-            size_t dashes = 0;
-            while (dashes < at && part.bytes[dashes] == '-') dashes++;
-            if (at > 0 && dashes < at) cut = at + 1;
-        }
-        all->line_end = *start + cut;
-        *start += cut;
-        ZX_TRY(zx_jrun_pay(all->run, 1));
-        ZX_TRY(end_line(all, *start));
+    ZX_TRY(zx_jrun_pay_bytes(all->run, text->length * 4));
+    ZX_TRY(zx_jalloc(all->run, text->length, sizeof(chunk), &memory));
+    all->chunks = memory;
+    for (size_t at = 0; at < text->length;) {
+        const size_t end = end_of_chunk(text, at, all->style->break_on_hyphens);
+        all->chunks[all->count++] =
+            (chunk){.start = at, .end = end, .points = points_of(text, at, end)};
+        at = end;
     }
     return ZMLX_OK;
 }
 
-static zmlx_status add_chunk(wrapper *all, size_t start, size_t end)
+static void add_piece(wrapper *all, size_t end, int64_t points)
 {
-    const bool blank = is_blank((unsigned char)all->text->bytes[start]);
-    const int64_t points = points_of(all->text, start, end);
-    if (blank && all->points == 0 && all->lines > 0) { /* dropped where a line begins */
-        all->line_start = all->line_end = end;
-        return ZMLX_OK;
+    all->last = all->end;
+    all->end = end;
+    all->points += points;
+    all->pieces++;
+}
+
+/* A chunk wider than a line: as much of it as this line has room for, which may be nothing. */
+static void add_long(wrapper *all, chunk *next)
+{
+    if (!all->style->break_long_words) {
+        if (all->pieces > 0) return; /* it gets a line of its own, too wide */
+        add_piece(all, next->end, next->points);
+        all->at++;
+        return;
     }
-    if (all->points + points > all->style->width) {
-        if (points > all->style->width)
-            ZX_TRY(add_long(all, &start, end));
-        else
-            ZX_TRY(end_line(all, blank ? end : start));
-        if (blank && all->lines > 0) {
-            all->line_start = all->line_end = end;
-            return ZMLX_OK;
-        }
+    int64_t room = all->style->width - all->points;
+    zx_jstring part = {.bytes = all->text->bytes + next->start,
+                       .length = next->end - next->start,
+                       .points = (size_t)next->points};
+    size_t cut = zx_jstring_offset(&part, (size_t)room);
+    if (all->style->break_on_hyphens) {
+        const char *const hyphen = memrchr(part.bytes, '-', cut);
+        const size_t at = hyphen != NULL ? (size_t)(hyphen - part.bytes) : 0;
+        size_t dashes = 0;
+        while (dashes < at && part.bytes[dashes] == '-') dashes++;
+        if (dashes < at) cut = at + 1;
+        room = points_of(&part, 0, cut);
     }
-    all->line_end = end;
-    all->points += points_of(all->text, start, end);
-    return ZMLX_OK;
+    add_piece(all, next->start + cut, room);
+    next->start += cut;
+    next->points -= room;
+}
+
+/* Takes the pieces of the next line. */
+static void fill_line(wrapper *all)
+{
+    const int64_t width = all->style->width;
+    all->start = all->last = all->end = all->at < all->count ? all->chunks[all->at].start : 0;
+    all->points = 0;
+    all->pieces = 0;
+    while (all->at < all->count && all->points + all->chunks[all->at].points <= width) {
+        add_piece(all, all->chunks[all->at].end, all->chunks[all->at].points);
+        all->at++;
+    }
+    if (all->at < all->count && all->chunks[all->at].points > width)
+        add_long(all, &all->chunks[all->at]);
+    if (all->pieces == 0 || !is_all_space(all->text, all->last, all->end)) return;
+    all->end = all->last; /* the blanks at the end */
+    all->pieces--;
 }
 
 zmlx_status zx_jwrap_line(zx_jrun *run, const zx_jstring *line, const zx_jwrap_style *style,
                           zx_jbuilder *builder)
 {
-    wrapper all = {.run = run, .text = line, .style = style, .builder = builder};
-    ZX_TRY(zx_jrun_pay_bytes(run, line->length * 4));
-    for (size_t at = 0; at < line->length;) {
-        const size_t end = end_of_chunk(line, at, style->break_on_hyphens);
-        ZX_TRY(add_chunk(&all, at, end));
-        at = end;
+    wrapper all = {.run = run, .text = line, .style = style};
+    ZX_TRY(split_chunks(&all));
+    for (size_t lines = 0; all.at < all.count;) {
+        ZX_TRY(zx_jrun_pay(run, 1));
+        const chunk *const next = &all.chunks[all.at];
+        if (lines > 0 && is_all_space(line, next->start, next->end)) all.at++;
+        fill_line(&all);
+        if (all.pieces == 0) continue;
+        if (lines++ > 0) ZX_TRY(zx_jbuilder_string(run, builder, style->separator));
+        ZX_TRY(zx_jbuilder_add(run, builder, line->bytes + all.start, all.end - all.start));
     }
-    return end_line(&all, line->length);
+    return ZMLX_OK;
 }

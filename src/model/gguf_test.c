@@ -190,6 +190,7 @@ static const struct {
     {"t", 3, 1, {33}, "f: tensor 't': Q4_1 [33]: rows are no multiple of the block of 32"},
     {"t", 0, 1, {UINT64_MAX}, "f: tensor 't': its shape has too many elements"},
     {"t", 0, 2, {1ull << 32, 1ull << 32}, "f: tensor 't': its shape has too many elements"},
+    {"t", 0, 2, {0, UINT64_MAX}, "f: tensor 't': its shape has too many elements"},
     {"t", 0, 1, {1ull << 62}, "f: tensor 't': its shape has too many elements"},
     {"", 0, 1, {32}, "f: the tensor name '' has 0 bytes; expected 1 to 64"},
     {"a\xc3", 0, 1, {32}, "f: the name of tensor 0 is not UTF-8 text"},

@@ -171,7 +171,8 @@ static double mean_distance(const zmlx_model *model, const zx_safetensors *refer
     const zx_stored_tensor *logprobs = zx_stored_find(&reference->stored, "top_logprobs");
     const zmlx_session_options options = {.precision = precision, .threads = 2, .context = 512};
     zmlx_session *session = NULL;
-    if (tokens == NULL || ids == NULL || logprobs == NULL || ids->shape[1] != TOP) return (double)NAN;
+    if (tokens == NULL || ids == NULL || logprobs == NULL || ids->shape[1] != TOP)
+        return (double)NAN;
     if (zmlx_session_create(model, &options, &session) != ZMLX_OK) return (double)NAN;
     distance off = {.top_ids = (const int32_t *)(const void *)ids->data,
                     .top_logprobs = (const float *)(const void *)logprobs->data,
@@ -180,7 +181,8 @@ static double mean_distance(const zmlx_model *model, const zx_safetensors *refer
         zmlx_session_logits(session, (const int32_t *)(const void *)tokens->data, tokens->shape[0],
                             0, add_distance, &off);
     zmlx_session_destroy(session);
-    return status == ZMLX_OK && off.rows == tokens->shape[0] ? off.sum / (double)off.rows : (double)NAN;
+    return status == ZMLX_OK && off.rows == tokens->shape[0] ? off.sum / (double)off.rows
+                                                             : (double)NAN;
 }
 
 /* The log-probabilities are stored as f32: a divergence of about 1e-8 is what they can show. */

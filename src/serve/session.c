@@ -63,17 +63,23 @@ zmlx_status zx_session_resolve(const zmlx_model *model, const zmlx_session_optio
     return ZMLX_OK;
 }
 
+/* What is known without planning: all but the activations. */
+static zmlx_memory known_need(const zmlx_model *model, const zx_engine_options *resolved)
+{
+    const size_t page =
+        zx_cache_page_bytes(model->kv_layers, model->kv_layer_count, resolved->kv_dtype);
+    return (zmlx_memory){.weights = model->weight_bytes,
+                         .kv = page * resolved->pages,
+                         .available = zx_memory_available()};
+}
+
 zmlx_status zmlx_session_estimate(const zmlx_model *model, const zmlx_session_options *options,
                                   zmlx_memory *memory)
 {
     zx_engine_options resolved;
     size_t context = 0;
     ZX_TRY(zx_session_resolve(model, options, &resolved, &context));
-    const size_t page =
-        zx_cache_page_bytes(model->kv_layers, model->kv_layer_count, resolved.kv_dtype);
-    *memory = (zmlx_memory){.weights = model->weight_bytes,
-                            .kv = page * resolved.pages,
-                            .available = zx_memory_available()};
+    *memory = known_need(model, &resolved);
     return zx_engine_activation_bytes(&model->graph, model->kv_layers, model->kv_layer_count,
                                       &resolved, &memory->activations);
 }
@@ -91,26 +97,33 @@ static zmlx_status check_memory(const zmlx_memory *need, size_t context)
                    (double)need->available * mib);
 }
 
+/* The engine reserves addresses; memory is taken when it is touched, which is after the check. */
+static zmlx_status build(zmlx_session *session, const zx_engine_options *options)
+{
+    const zmlx_model *model = session->model;
+    zmlx_memory need = known_need(model, options);
+    ZX_TRY(check_memory(&need, session->context));
+    ZX_TRY(zx_engine_create(&model->graph, model->kv_layers, model->kv_layer_count, options,
+                            &session->engine));
+    need.activations = zx_plan_memory(zx_engine_plan(session->engine));
+    ZX_TRY(check_memory(&need, session->context));
+    return zx_sampler_init(zx_engine_vocabulary(session->engine), &session->sampler);
+}
+
 zmlx_status zmlx_session_create(const zmlx_model *model, const zmlx_session_options *options,
                                 zmlx_session **session)
 {
     static const zmlx_session_options defaults;
     zx_engine_options resolved;
-    zmlx_memory need;
     size_t context = 0;
     void *memory = NULL;
     if (options == NULL) options = &defaults;
     ZX_TRY(zx_session_resolve(model, options, &resolved, &context));
-    ZX_TRY(zmlx_session_estimate(model, options, &need));
-    ZX_TRY(check_memory(&need, context));
     ZX_TRY(zx_alloc(sizeof(zmlx_session), "session", &memory));
     zmlx_session *fresh = memory;
     fresh->model = model;
     fresh->context = context;
-    zmlx_status status = zx_engine_create(&model->graph, model->kv_layers, model->kv_layer_count,
-                                          &resolved, &fresh->engine);
-    if (status == ZMLX_OK)
-        status = zx_sampler_init(zx_engine_vocabulary(fresh->engine), &fresh->sampler);
+    const zmlx_status status = build(fresh, &resolved);
     if (status == ZMLX_OK)
         *session = fresh;
     else

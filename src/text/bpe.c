@@ -13,7 +13,7 @@
 #include "text/model.h"
 #include "text/unicode.h"
 
-enum { MERGE_BATCH = 64, SHORT_PIECE = 24, NO_RANK = -1 };
+enum { MERGE_BATCH = 64, SHORT_PIECE = 24 };
 
 static const uint32_t no_rank = UINT32_MAX, no_place = UINT32_MAX;
 

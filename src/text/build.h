@@ -15,10 +15,9 @@
 enum { ZX_SEQUENCE = -1 };
 
 struct zx_tokenizer {
-    zx_arena arena;
+    zx_store store;
     zx_file file; /* what vocabulary texts point into, where it was mapped */
     void *bytes;  /* or the copy of it */
-    zx_regex *regexes;
     zx_model model;
     zx_added added;
     zx_part *normalizer, *pre_tokenizer, *decoder; /* NULL for none */

@@ -9,6 +9,8 @@
 #include "base/fail.h"
 #include "base/memory.h"
 
+enum { MOST_BYTES = 1 << 28 }; /* of one token, or of what comes out at once */
+
 static zmlx_status add_stages(zx_decoding *decoding, const zx_part *part)
 {
     if (part->row->decode == NULL) { /* a sequence */
@@ -46,6 +48,8 @@ static zmlx_status write_out(zx_decoding *decoding, zx_stage *stage, const char 
 {
     if (decoding->spaces && stage->count > 0 && !stage->flag)
         ZX_TRY(zx_text_add(decoding->out, " ", 1));
+    if (decoding->out->length > MOST_BYTES)
+        return ZX_FAIL(ZMLX_ERROR_ARGUMENT, "the decoded text is too long");
     stage->flag = !end; /* within a token */
     stage->count += end;
     return count == 0 ? ZMLX_OK : zx_text_add(decoding->out, bytes, count);
@@ -55,6 +59,8 @@ zmlx_status zx_decoding_give(zx_decoding *decoding, size_t index, const char *by
                              bool end)
 {
     zx_stage *const stage = &decoding->stages[index];
+    if (count > MOST_BYTES || stage->token.length > MOST_BYTES - count)
+        return ZX_FAIL(ZMLX_ERROR_ARGUMENT, "the tokenizer's decoder makes the text too long");
     if (stage->part == NULL) return write_out(decoding, stage, bytes, count, end);
     if (!stage->part->row->whole)
         return stage->part->row->decode(decoding, index, bytes, count, end);

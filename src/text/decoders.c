@@ -361,7 +361,7 @@ const zx_part_row zx_spm_start = {
 static zmlx_status prepare_point(const zx_build *build, zx_part *part)
 {
     void *memory;
-    ZX_TRY(zx_arena_alloc(build->arena, 4, &memory));
+    ZX_TRY(zx_arena_alloc(&build->store->arena, 4, &memory));
     part->text = (zx_string_view){memory, zx_utf8_encode(part->point, memory)};
     if (part->prefix_given && !part->add_prefix_space) part->scheme = ZX_PREPEND_NEVER;
     return ZMLX_OK;

@@ -81,6 +81,7 @@ static zmlx_status add_merges(const making *m)
     zx_model *const model = &m->tokenizer->model;
     zx_merge merges[MERGES_AT_ONCE];
     size_t count = 0;
+    ZX_TRY(zx_bpe_expect_merges(model, given->merge_count));
     for (size_t i = 0; i < given->merge_count; i++) {
         const zx_string_view text = given->merges[i];
         const char *const space =
@@ -179,11 +180,11 @@ static zmlx_status make_t5(const making *m)
     if (given->charsmap != NULL && given->charsmap_bytes > 0) {
         zx_charsmap *map;
         ZX_TRY(zx_charsmap_read(given->source, given->charsmap, given->charsmap_bytes,
-                                &tokenizer->arena, &map));
+                                &tokenizer->store.arena, &map));
         tokenizer->spm.map = map;
     }
     void *memory;
-    ZX_TRY(zx_arena_alloc(&tokenizer->arena, sizeof(zx_part), &memory));
+    ZX_TRY(zx_arena_alloc(&tokenizer->store.arena, sizeof(zx_part), &memory));
     tokenizer->normalizer = memory;
     tokenizer->normalizer->row = &zx_spm_normalizer;
     tokenizer->normalizer->data = &tokenizer->spm;
@@ -285,7 +286,7 @@ zmlx_status zx_tokenizer_open_gguf(const zx_gguf_vocabulary *vocabulary, zx_toke
 {
     zx_tokenizer *fresh;
     ZX_TRY(zx_tokenizer_create(&fresh));
-    const making m = {vocabulary, fresh, {vocabulary->source, &fresh->arena, &fresh->regexes}};
+    const making m = {vocabulary, fresh, {vocabulary->source, &fresh->store}};
     const zmlx_status status = make(&m);
     if (status == ZMLX_OK)
         *tokenizer = fresh;

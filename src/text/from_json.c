@@ -68,7 +68,9 @@ static zmlx_status read_token_list(reading *r)
         ZX_TRY(zx_json_expect(json, ZX_JSON_NUMBER));
         ZX_TRY(zx_grow(&model->scores, &model->score_capacity, id + 1, sizeof(double), "scores"));
         model->scores[id] = json->number;
-        ZX_TRY(add_token(r, token, (uint32_t)id));
+        bool added; /* a token that comes twice is no error in this form */
+        ZX_TRY(
+            zx_vocabulary_add(&model->vocabulary, token.bytes, token.length, (uint32_t)id, &added));
         ZX_TRY(zx_json_expect(json, ZX_JSON_ARRAY_END));
     }
 }
@@ -144,9 +146,10 @@ static zmlx_status start_vocabulary(reading *r)
 
 static zmlx_status read_type(reading *r)
 {
-    static const zx_model_row *const rows[] = {&zx_model_bpe, &zx_model_unigram,
-                                               &zx_model_wordpiece, &zx_model_wordlevel};
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    enum { ROWS = 4 };
+    static const zx_model_row *const rows[ROWS] = {&zx_model_bpe, &zx_model_unigram,
+                                                   &zx_model_wordpiece, &zx_model_wordlevel};
+    for (size_t i = 0; i < ROWS; i++)
         if (zx_json_is(r->json, rows[i]->type)) r->tokenizer->model.row = rows[i];
     if (r->tokenizer->model.row != NULL) return ZMLX_OK;
     return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED, "%s: model \"%.*s\" is not supported", r->build.source,
@@ -387,9 +390,7 @@ static zmlx_status open_json(zx_tokenizer *tokenizer, const char *source, const 
 {
     zx_json json;
     zx_json_init(&json, source, bytes, count);
-    reading r = {.tokenizer = tokenizer,
-                 .build = {source, &tokenizer->arena, &tokenizer->regexes},
-                 .json = &json};
+    reading r = {.tokenizer = tokenizer, .build = {source, &tokenizer->store}, .json = &json};
     zmlx_status status = read_document(&r);
     if (r.merges_wait) zx_json_fini(&r.merges);
     zx_json_fini(&json);

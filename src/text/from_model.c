@@ -2,6 +2,7 @@
  * reads the few fields that matter), or tiktoken's lines of "BASE64 RANK".
  *
  * They cannot be taken for each other: the first byte of the one is a line's end. */
+#include <assert.h>
 #include <string.h>
 
 #include "base/fail.h"
@@ -164,6 +165,7 @@ static zmlx_status settle_pieces(reading *r, zx_spm_options *spm)
     void *memory;
     ZX_TRY(zx_alloc(model->vocabulary.size, "pieces", &memory));
     model->reserved = memory;
+    assert(r->types != NULL); /* there is an unknown piece */
     for (size_t id = 0; id < model->vocabulary.size; id++) {
         const zx_string_view text = model->vocabulary.tokens[id];
         const uint8_t type = r->types[id];
@@ -225,7 +227,7 @@ static zmlx_status make_normalizer(reading *r)
 {
     zx_tokenizer *const tokenizer = r->tokenizer;
     void *memory;
-    ZX_TRY(zx_arena_alloc(&tokenizer->arena, sizeof(zx_part), &memory));
+    ZX_TRY(zx_arena_alloc(&tokenizer->store.arena, sizeof(zx_part), &memory));
     zx_part *const part = memory;
     part->row = &zx_spm_normalizer;
     zx_spm_options *const spm = &tokenizer->spm;
@@ -235,7 +237,8 @@ static zmlx_status make_normalizer(reading *r)
                             .escape = r->escape};
     if (r->map.length > 0) {
         zx_charsmap *map;
-        ZX_TRY(zx_charsmap_read(r->source, r->map.bytes, r->map.length, &tokenizer->arena, &map));
+        ZX_TRY(zx_charsmap_read(r->source, r->map.bytes, r->map.length, &tokenizer->store.arena,
+                                &map));
         spm->map = map;
     }
     part->data = spm;
@@ -323,21 +326,19 @@ static zmlx_status read_line(reading *r, const char *line, size_t length, char *
 static zmlx_status read_lines(reading *r)
 {
     void *memory, *scratch;
-    ZX_TRY(zx_arena_alloc(&r->tokenizer->arena, r->file.length * 2, &memory));
+    ZX_TRY(zx_arena_alloc(&r->tokenizer->store.arena, r->file.length * 2, &memory));
     ZX_TRY(zx_alloc(r->file.length, "token", &scratch));
     char *out = memory;
     const char *at = r->file.bytes, *const end = at + r->file.length;
+    assert(at != NULL);
     zmlx_status status = ZMLX_OK;
     while (at < end && status == ZMLX_OK) {
-        const char *const line_end = memchr(at, '\n', (size_t)(end - at));
-        if (line_end == NULL && at < end) {
-            status = ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: the last line has no end", r->source);
-            break;
-        }
+        const char *const found = memchr(at, '\n', (size_t)(end - at));
+        const char *const line_end = found == NULL ? end : found;
         size_t length = (size_t)(line_end - at);
         if (length > 0 && at[length - 1] == '\r') length--;
         if (length > 0) status = read_line(r, at, length, scratch, &out);
-        at = line_end + 1;
+        at = line_end + (found != NULL);
     }
     zx_free(scratch);
     return status;
@@ -368,7 +369,7 @@ static zmlx_status read_file(zx_tokenizer *tokenizer, const char *source, zx_str
     reading r = {.source = source,
                  .file = file,
                  .tokenizer = tokenizer,
-                 .build = {source, &tokenizer->arena, &tokenizer->regexes},
+                 .build = {source, &tokenizer->store},
                  .options = options,
                  .model_type = UNIGRAM,
                  .bos = 1,

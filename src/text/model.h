@@ -42,7 +42,6 @@ struct zx_model {
     /* Made from these: */
     int32_t bytes[256];   /* the ids of <0x00> to <0xFF>, or -1 */
     int32_t points[1024]; /* the ids of the first code points as whole tokens, or -1 */
-    bool points_ready;
     zx_pair *pairs;
     size_t pair_slots, pair_count;
     uint64_t pair_seed;

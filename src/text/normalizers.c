@@ -212,7 +212,7 @@ static zmlx_status prepare_charsmap(const zx_build *build, zx_part *part)
 {
     if (part->text.length == 0) return ZMLX_OK;
     zx_charsmap *map;
-    ZX_TRY(zx_charsmap_read_base64(build->source, part->text, build->arena, &map));
+    ZX_TRY(zx_charsmap_read_base64(build->source, part->text, &build->store->arena, &map));
     part->data = map;
     return ZMLX_OK;
 }

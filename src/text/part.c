@@ -5,11 +5,14 @@
  * format's own reader does. */
 #include "text/part.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/fail.h"
 #include "text/unicode.h"
+
+enum { STRING_BLOCK = 16 * 1024, MAX_CHILDREN = 64 };
 
 zmlx_status zx_json_fork(zx_json *json, zx_json *inner)
 {
@@ -30,19 +33,50 @@ zmlx_status zx_json_drop(zx_json *json)
 zmlx_status zx_build_regex(const zx_build *build, const char *pattern, size_t length, bool literal,
                            zx_regex **regex)
 {
+    zx_store *const store = build->store;
+    if (store->pattern_count++ == ZX_MAX_PATTERNS)
+        return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED, "%s: more than %d patterns", build->source,
+                       ZX_MAX_PATTERNS);
     ZX_TRY(zx_regex_compile(build->source, pattern, length, literal, regex));
-    (*regex)->next = *build->regexes;
-    *build->regexes = *regex;
+    (*regex)->next = store->regexes;
+    store->regexes = *regex;
+    return ZMLX_OK;
+}
+
+void zx_store_fini(zx_store *store)
+{
+    while (store->regexes != NULL) {
+        zx_regex *const dead = store->regexes;
+        store->regexes = dead->next;
+        zx_regex_free(dead);
+    }
+    zx_arena_reset(&store->arena);
+    *store = (zx_store){0};
+}
+
+zmlx_status zx_store_keep(zx_store *store, const char *bytes, size_t length, zx_string_view *kept)
+{
+    void *memory;
+    if (length >= STRING_BLOCK / 4) { /* a block of its own */
+        ZX_TRY(zx_arena_alloc(&store->arena, length + 1, &memory));
+        *kept = (zx_string_view){memcpy(memory, bytes, length), length};
+        return ZMLX_OK;
+    }
+    if (length + 1 > store->string_bytes) {
+        ZX_TRY(zx_arena_alloc(&store->arena, STRING_BLOCK, &memory));
+        store->strings = memory;
+        store->string_bytes = STRING_BLOCK;
+    }
+    if (length > 0) memcpy(store->strings, bytes, length);
+    *kept = (zx_string_view){store->strings, length};
+    store->strings += length + 1;
+    store->string_bytes -= length + 1;
     return ZMLX_OK;
 }
 
 zmlx_status zx_build_keep(const zx_build *build, const zx_json *json, zx_string_view *kept)
 {
-    void *memory;
-    ZX_TRY(zx_arena_alloc(build->arena, json->length + 1, &memory));
-    if (json->length > 0) memcpy(memory, json->string, json->length);
-    *kept = (zx_string_view){memory, json->length};
-    return ZMLX_OK;
+    return zx_store_keep(build->store, json->string, json->length, kept);
 }
 
 /* {"String": ...} or {"Regex": ...}, whose first event was just read. */
@@ -75,13 +109,13 @@ static zmlx_status read_choice(zx_json *json, const zx_field *field, uint32_t *c
 static zmlx_status read_parts(const zx_build *build, const zx_part_table *table, zx_json *json,
                               zx_part *part)
 {
-    zx_part *read[64];
+    zx_part *read[MAX_CHILDREN] = {NULL};
     size_t count = 0;
     for (;; count++) {
         const char *const before = json->at;
         ZX_TRY(zx_json_next(json));
         if (json->kind == ZX_JSON_ARRAY_END) break;
-        if (json->kind != ZX_JSON_OBJECT || count == sizeof read / sizeof *read) {
+        if (json->kind != ZX_JSON_OBJECT || count == MAX_CHILDREN) {
             json->at = before;
             return zx_json_fail(json, "expected an array of at most 64 components");
         }
@@ -92,10 +126,13 @@ static zmlx_status read_parts(const zx_build *build, const zx_part_table *table,
         ZX_TRY(status);
     }
     void *memory;
-    ZX_TRY(zx_arena_alloc(build->arena, count * sizeof(zx_part), &memory));
+    ZX_TRY(zx_arena_alloc(&build->store->arena, count * sizeof(zx_part), &memory));
     part->children = memory;
     part->child_count = count;
-    for (size_t i = 0; i < count; i++) part->children[i] = *read[i];
+    for (size_t i = 0; i < count; i++) {
+        assert(read[i] != NULL);
+        part->children[i] = *read[i];
+    }
     return ZMLX_OK;
 }
 
@@ -201,9 +238,12 @@ zmlx_status zx_part_read(const zx_build *build, const zx_part_table *table, zx_j
     zmlx_status status = find_row(table, &first, &row);
     zx_json_fini(&first);
     ZX_TRY(status);
+    if (build->store->part_count++ == ZX_MAX_PARTS)
+        return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED, "%s: more than %d components", build->source,
+                       ZX_MAX_PARTS);
 
     void *memory;
-    ZX_TRY(zx_arena_alloc(build->arena, sizeof(zx_part), &memory));
+    ZX_TRY(zx_arena_alloc(&build->store->arena, sizeof(zx_part), &memory));
     zx_part *const fresh = memory;
     if (row->defaults != NULL) *fresh = *row->defaults;
     fresh->row = row;
@@ -223,5 +263,9 @@ zmlx_status zx_normalize(const zx_part *part, zx_work *work)
 
 zmlx_status zx_pre_tokenize(const zx_part *part, zx_work *work)
 {
-    return part == NULL ? ZMLX_OK : part->row->split(part, work);
+    const size_t limit = work->normal.limit;
+    if (part == NULL) return ZMLX_OK;
+    if (limit > 0 && work->text.length > limit)
+        return ZX_FAIL(ZMLX_ERROR_ARGUMENT, "the tokenizer's parts make the text too long");
+    return part->row->split(part, work);
 }

@@ -13,12 +13,28 @@
 typedef struct zx_part zx_part;
 struct zx_decoding;
 
-/* Everything that lives as long as the tokenizer. */
+/* More than this is no tokenizer but an attempt to keep us busy. */
+enum { ZX_MAX_PARTS = 4096, ZX_MAX_PATTERNS = 256 };
+
+/* Where everything goes that lives as long as the tokenizer. */
+typedef struct zx_store { /* {0} is empty; the tokenizer's owner frees the members */
+    zx_arena arena;
+    zx_regex *regexes;
+    size_t part_count, pattern_count;
+    char *strings; /* room for short strings, taken from the arena */
+    size_t string_bytes;
+} zx_store;
+
+/* What a reader works with. */
 typedef struct zx_build {
     const char *source; /* the file, for messages */
-    zx_arena *arena;
-    zx_regex **regexes; /* the list that new patterns join */
+    zx_store *store;
 } zx_build;
+
+void zx_store_fini(zx_store *store);
+/* A copy of a text, followed by a NUL. */
+ZMLX_MUST_CHECK zmlx_status zx_store_keep(zx_store *store, const char *bytes, size_t length,
+                                          zx_string_view *kept);
 
 typedef struct zx_field {
     const char *name;

@@ -9,8 +9,7 @@
 
 /* A part with all that it stands on. */
 typedef struct bench {
-    zx_arena arena;
-    zx_regex *regexes;
+    zx_store store;
     zx_part *part;
     zx_work work;
 } bench;
@@ -20,7 +19,7 @@ static zmlx_status bench_read(bench *b, const zx_part_table *table, const char *
     char text[1024];
     const size_t length = strlen(quoted);
     for (size_t i = 0; i <= length; i++) text[i] = (char)(quoted[i] == '\'' ? '"' : quoted[i]);
-    const zx_build build = {"row", &b->arena, &b->regexes};
+    const zx_build build = {"row", &b->store};
     zx_json json;
     zx_json_init(&json, "row", text, length);
     const zmlx_status status = zx_part_read(&build, table, &json, &b->part);
@@ -30,13 +29,8 @@ static zmlx_status bench_read(bench *b, const zx_part_table *table, const char *
 
 static void bench_fini(bench *b)
 {
-    while (b->regexes != NULL) {
-        zx_regex *const dead = b->regexes;
-        b->regexes = dead->next;
-        zx_regex_free(dead);
-    }
+    zx_store_fini(&b->store);
     zx_work_fini(&b->work);
-    zx_arena_reset(&b->arena);
 }
 
 static bool same(const char *bytes, size_t length, const char *expected)

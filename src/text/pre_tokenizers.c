@@ -163,7 +163,7 @@ static bool wants_replacement(const zx_part *part, const zx_piece *piece, const 
 static zmlx_status prepare_metaspace(const zx_build *build, zx_part *part)
 {
     void *memory;
-    ZX_TRY(zx_arena_alloc(build->arena, 4, &memory));
+    ZX_TRY(zx_arena_alloc(&build->store->arena, 4, &memory));
     part->text = (zx_string_view){memory, zx_utf8_encode(part->point, memory)};
     if (part->prefix_given && !part->add_prefix_space) part->scheme = ZX_PREPEND_NEVER;
     return ZMLX_OK;

@@ -8,7 +8,13 @@
 #include "base/memory.h"
 #include "text/build.h"
 
-enum { MAX_SPECIALS = 64, MAX_PIECES = 256, MAX_NAME = 128, MAX_TEMPLATE = 1 << 16 };
+enum {
+    MAX_SPECIALS = 64,
+    MAX_PIECES = 256,
+    MAX_NAME = 128,
+    MAX_TEMPLATE = 1 << 16,
+    MAX_PLACES = 64
+};
 
 typedef struct special { /* a name in "special_tokens" and its ids */
     char name[MAX_NAME];
@@ -133,6 +139,15 @@ static zmlx_status add_all(zx_ids *list, const zx_ids *more)
     return ZMLX_OK;
 }
 
+/* A text that stands there a thousand times is no template. */
+static zmlx_status check_places(const char *source, const zx_ids *template)
+{
+    size_t places = 0;
+    for (size_t i = 0; i < template->count; i++) places += template->items[i] == ZX_SEQUENCE;
+    if (places <= MAX_PLACES) return ZMLX_OK;
+    return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED, "%s: the template repeats the text too often", source);
+}
+
 /* Wraps what is in 'template' so far. */
 static zmlx_status apply_pieces(const reading *r, zx_ids *template)
 {
@@ -176,6 +191,7 @@ static zmlx_status read_template(const char *source, zx_json *json, zx_ids *temp
                                                       : zx_json_drop(json);
     }
     if (status == ZMLX_OK) status = apply_pieces(r, template);
+    if (status == ZMLX_OK) status = check_places(source, template);
     for (size_t i = 0; i < r->special_count; i++) zx_ids_fini(&r->specials[i].ids);
     zx_free(r);
     return status;

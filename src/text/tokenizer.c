@@ -11,6 +11,9 @@
 #include "text/decode.h"
 #include "text/unicode.h"
 
+/* How much longer a text may become by its normalization. */
+enum { GROWTH_AT_LEAST = 1 << 26, GROWTH_PER_BYTE = 64 };
+
 zmlx_status zx_tokenizer_create(zx_tokenizer **tokenizer)
 {
     void *memory;
@@ -38,16 +41,11 @@ void zx_tokenizer_close(zx_tokenizer *tokenizer)
     zx_added_fini(&tokenizer->added);
     zx_ids_fini(&tokenizer->template);
     zx_trie_fini(&tokenizer->spm.symbols);
-    while (tokenizer->regexes != NULL) {
-        zx_regex *const dead = tokenizer->regexes;
-        tokenizer->regexes = dead->next;
-        zx_regex_free(dead);
-    }
     zx_free(tokenizer->written);
     zx_free(tokenizer->special);
     zx_free(tokenizer->bytes);
     zx_file_close(&tokenizer->file);
-    zx_arena_reset(&tokenizer->arena);
+    zx_store_fini(&tokenizer->store);
     zx_free(tokenizer);
 }
 
@@ -55,7 +53,7 @@ zmlx_status zx_tokenizer_part(zx_tokenizer *tokenizer, const zx_part_table *tabl
                               zx_part **part)
 {
     void *memory;
-    ZX_TRY(zx_arena_alloc(&tokenizer->arena, sizeof(zx_part), &memory));
+    ZX_TRY(zx_arena_alloc(&tokenizer->store.arena, sizeof(zx_part), &memory));
     *part = memory;
     size_t row = 0;
     while (row + 1 < table->count && strcmp(table->rows[row].type, type) != 0) row++;
@@ -70,7 +68,7 @@ zmlx_status zx_tokenizer_sequence(zx_tokenizer *tokenizer, const zx_part_table *
 {
     ZX_TRY(zx_tokenizer_part(tokenizer, table, "Sequence", sequence));
     void *memory;
-    ZX_TRY(zx_arena_alloc(&tokenizer->arena, count * sizeof(zx_part), &memory));
+    ZX_TRY(zx_arena_alloc(&tokenizer->store.arena, count * sizeof(zx_part), &memory));
     (*sequence)->children = memory;
     return ZMLX_OK;
 }
@@ -96,7 +94,7 @@ zmlx_status zx_tokenizer_finish(zx_tokenizer *tokenizer, const char *source)
     zx_model *const model = &tokenizer->model;
     zx_added *const added = &tokenizer->added;
     ZX_TRY(model->row->prepare(model, source));
-    ZX_TRY(zx_added_finish(added, tokenizer->normalizer, &tokenizer->arena));
+    ZX_TRY(zx_added_finish(added, tokenizer->normalizer, &tokenizer->store.arena));
     const size_t own = model->vocabulary.size;
     tokenizer->size = own > added->names.size ? own : added->names.size;
     void *memory;
@@ -223,7 +221,7 @@ zmlx_status zx_tokenizer_encode(const zx_tokenizer *tokenizer, const char *text,
     if (!zx_utf8_valid(text, length))
         return ZX_FAIL(ZMLX_ERROR_ARGUMENT, "the text to tokenize is not UTF-8");
     const size_t before = ids->count;
-    zx_work work = {0};
+    zx_work work = {.normal = {.limit = GROWTH_AT_LEAST + GROWTH_PER_BYTE * length}};
     const zmlx_status status =
         encode_template(tokenizer, &work, length == 0 ? "" : text, length, add_special, ids);
     zx_work_fini(&work);

@@ -9,6 +9,8 @@
 
 zmlx_status zx_normal_begin(zx_normal *normal, size_t room, zx_text **out)
 {
+    if (normal->limit > 0 && room > normal->limit)
+        return ZX_FAIL(ZMLX_ERROR_ARGUMENT, "the tokenizer's normalizer makes the text too long");
     *out = &normal->buffers[normal->spare];
     zx_text_clear(*out);
     normal->out_origin = 0;
@@ -27,6 +29,8 @@ void zx_normal_commit(zx_normal *normal)
 zmlx_status zx_normal_add(zx_normal *normal, size_t from, const char *bytes, size_t count)
 {
     zx_text *const out = &normal->buffers[normal->spare];
+    if (normal->limit > 0 && out->length + count > normal->limit)
+        return ZX_FAIL(ZMLX_ERROR_ARGUMENT, "the tokenizer's normalizer makes the text too long");
     if (out->length + count >= out->capacity) ZX_TRY(zx_text_room(out, count));
     memcpy(out->bytes + out->length, bytes, count);
     out->length += count;
@@ -53,7 +57,6 @@ void zx_work_fini(zx_work *work)
     zx_free(work->heap);
     zx_free(work->steps);
     zx_text_fini(&work->scratch);
-    zx_free(work->cache);
     *work = (zx_work){0};
 }
 

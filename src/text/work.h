@@ -17,6 +17,7 @@ typedef struct zx_normal {
     zx_text buffers[2]; /* 'bytes' may lie in one; the next step writes the other */
     int spare;          /* which one is free */
     size_t out_origin;
+    size_t limit; /* bytes that a normalizer may write; 0 for any number */
 } zx_normal;
 
 /* The next step's output: an empty text with room for 'room' bytes.  zx_normal_commit makes it
@@ -64,7 +65,6 @@ typedef struct zx_work { /* {0} is empty */
     zx_step *steps;
     size_t step_capacity;
     zx_text scratch;
-    struct zx_word_cache *cache;
 } zx_work;
 
 void zx_work_fini(zx_work *work);

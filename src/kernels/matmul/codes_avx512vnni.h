@@ -124,8 +124,9 @@ INLINE void load_pairs(codes_kind kind, const uint8_t *bytes, size_t columns, __
 {
     const __m512i nibble = _mm512_set1_epi8(0x0f);
     const size_t count = columns * chunk_bytes(kind) / (2 * CHUNK);
-    const __m512i packed =
+    __m512i packed =
         is_blocks(kind) ? load_nibble_blocks(kind, bytes, count) : load_some(bytes, count);
+    __asm__("" : "+v"(packed)); /* loaded once, not once per use */
     *low = _mm512_and_si512(packed, nibble);
     *high = _mm512_and_si512(_mm512_srli_epi32(packed, 4), nibble);
     if (kind != PAIRS_E2M1) return;

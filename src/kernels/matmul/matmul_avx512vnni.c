@@ -3,8 +3,9 @@
  * horizontal addition and groups can be added in ascending order.
  *
  * Few tokens are left to matmul_few_avx512vnni.c.  Else two strips are spread into a panel that
- * stays in L2, then all tokens are swept, up to 12 planes of rows at a time: 24 accumulators.  The
- * multiplying sets the pace.
+ * stays in L2, then all tokens are swept, 6 (of two
+ * planes 4) at a time: 12 (16) integer and 12 (8) float accumulators.  The multiplying sets the
+ * pace.
  *
  *   panel   codes [group][dword][2][16 outputs][4]   scales, biases [group][2][16]
  *
@@ -17,9 +18,8 @@
 #include "kernels/matmul/one_avx512vnni.h"
 
 enum {
-    BLOCK_PLANES = 12,
+    BLOCK_PLANES = 8,
     PANEL_BYTES = 192 << 10,
-    SMALL_PANEL_BYTES = 16 << 10, /* where few tokens follow, the panel is to stay in L1 */
     HALVES = 2,
 };
 
@@ -53,55 +53,72 @@ INLINE const void *at_token(const token_block *x, const void *first, size_t toke
     return (const char *)first + token * x->stride;
 }
 
-/* sums[token][2][16] += the panel's groups, with 'planes' * 'tokens' at most BLOCK_PLANES. */
+/* The products of one group of a panel with 'count' planes of rows. */
+INLINE void multiply_group(size_t count, const panel *p, size_t group, const int8_t *const *values,
+                           __m512i t[BLOCK_PLANES][HALVES])
+{
+    const uint8_t *codes = p->codes + group * p->dwords * HALVES * 64;
+    const size_t end = (group + 1) * p->dwords * 4;
+#pragma GCC unroll 8
+    for (size_t i = 0; i < count; i++) t[i][0] = t[i][1] = _mm512_setzero_si512();
+    for (size_t at = group * p->dwords * 4; at < end; at += 4, codes += HALVES * 64) {
+        const __m512i left = _mm512_load_si512(codes), right = _mm512_load_si512(codes + 64);
+#pragma GCC unroll 8
+        for (size_t i = 0; i < count; i++) {
+            int32_t dword;
+            memcpy(&dword, values[i] + at, sizeof dword);
+            const __m512i same = _mm512_set1_epi32(dword);
+            t[i][0] = dot(t[i][0], left, same);
+            t[i][1] = dot(t[i][1], right, same);
+        }
+    }
+}
+
+/* sums[token][2][16] += the panel's groups, with 'planes' * 'tokens' at most BLOCK_PLANES.  Both
+ * the integer and the float sums stay in registers. */
 INLINE void block(size_t planes, size_t tokens, const panel *p, const token_block *x, float *sums)
 {
-    const size_t count = planes * tokens;
     const int8_t *values[BLOCK_PLANES];
-    const uint8_t *codes = p->codes;
-    for (size_t i = 0; i < count; i++)
+    __m512 sum[BLOCK_PLANES][HALVES];
+#pragma GCC unroll 8
+    for (size_t i = 0; i < planes * tokens; i++)
         values[i] =
             (const int8_t *)at_token(x, x->values, i / planes) + i % planes * x->plane_bytes;
+#pragma GCC unroll 8
+    for (size_t i = 0; i < tokens; i++) {
+        sum[i][0] = _mm512_load_ps(sums + i * HALVES * LANES);
+        sum[i][1] = _mm512_load_ps(sums + i * HALVES * LANES + LANES);
+    }
     for (size_t group = 0; group < p->groups; group++) {
         __m512i t[BLOCK_PLANES][HALVES];
-#pragma GCC unroll 12
-        for (size_t i = 0; i < count; i++) t[i][0] = t[i][1] = _mm512_setzero_si512();
-        const size_t first = group * p->dwords * 4;
-        for (size_t j = 0; j < p->dwords; j++, codes += HALVES * 64) {
-            const __m512i left = _mm512_load_si512(codes), right = _mm512_load_si512(codes + 64);
-#pragma GCC unroll 12
-            for (size_t i = 0; i < count; i++) {
-                int32_t dword;
-                memcpy(&dword, values[i] + first + 4 * j, sizeof dword);
-                const __m512i same = _mm512_set1_epi32(dword);
-                t[i][0] = dot(t[i][0], left, same);
-                t[i][1] = dot(t[i][1], right, same);
-            }
-        }
+        multiply_group(planes * tokens, p, group, values, t);
 #pragma GCC unroll 2
         for (size_t half = 0; half < HALVES; half++) {
             const __m512 scale = _mm512_load_ps(p->scales + (group * HALVES + half) * LANES);
             const __m512 bias = _mm512_load_ps(p->biases + (group * HALVES + half) * LANES);
-#pragma GCC unroll 12
+            const bool affine = p->affine[half];
+#pragma GCC unroll 8
             for (size_t i = 0; i < tokens; i++) {
-                float *const at = sums + (i * HALVES + half) * LANES;
-                __m512 sum = _mm512_load_ps(at);
+                const float *scale_of_x = at_token(x, x->scales + group, i);
+                const float *sum_of_x = at_token(x, x->sums + group, i);
+                const int32_t *total_of_x = at_token(x, x->totals + group, i);
                 __m512i whole = t[i * planes][half];
                 if (planes == 2)
                     whole = _mm512_add_epi32(_mm512_slli_epi32(whole, 8), t[i * planes + 1][half]);
-                if (p->affine[half]) {
-                    const float *total = at_token(x, x->sums + group, i);
-                    sum = _mm512_fmadd_ps(bias, _mm512_set1_ps(*total), sum);
-                } else {
-                    const int32_t *total = at_token(x, x->totals + group, i);
-                    whole = _mm512_sub_epi32(whole, _mm512_set1_epi32(p->zero[half] * *total));
-                }
-                const float *scale_of_x = at_token(x, x->scales + group, i);
+                if (affine)
+                    sum[i][half] = _mm512_fmadd_ps(bias, _mm512_set1_ps(*sum_of_x), sum[i][half]);
+                else
+                    whole = _mm512_sub_epi32(whole, _mm512_set1_epi32(p->zero[half] * *total_of_x));
                 const __m512 product =
                     _mm512_mul_ps(_mm512_cvtepi32_ps(whole), _mm512_set1_ps(*scale_of_x));
-                _mm512_store_ps(at, _mm512_fmadd_ps(product, scale, sum));
+                sum[i][half] = _mm512_fmadd_ps(product, scale, sum[i][half]);
             }
         }
+    }
+#pragma GCC unroll 8
+    for (size_t i = 0; i < tokens; i++) {
+        _mm512_store_ps(sums + i * HALVES * LANES, sum[i][0]);
+        _mm512_store_ps(sums + i * HALVES * LANES + LANES, sum[i][1]);
     }
 }
 
@@ -118,24 +135,21 @@ BLOCK(1, 3)
 BLOCK(1, 4)
 BLOCK(1, 5)
 BLOCK(1, 6)
-BLOCK(1, 7)
-BLOCK(1, 8)
-BLOCK(1, 9)
-BLOCK(1, 10)
-BLOCK(1, 11)
-BLOCK(1, 12)
 BLOCK(2, 1)
 BLOCK(2, 2)
 BLOCK(2, 3)
 BLOCK(2, 4)
-BLOCK(2, 5)
-BLOCK(2, 6)
 
 /* [planes - 1][tokens - 1] */
-static const block_fn block_fns[2][BLOCK_PLANES] = {
-    {block_1_1, block_1_2, block_1_3, block_1_4, block_1_5, block_1_6, block_1_7, block_1_8,
-     block_1_9, block_1_10, block_1_11, block_1_12},
-    {block_2_1, block_2_2, block_2_3, block_2_4, block_2_5, block_2_6}};
+static const block_fn block_fns[2][6] = {
+    {block_1_1, block_1_2, block_1_3, block_1_4, block_1_5, block_1_6},
+    {block_2_1, block_2_2, block_2_3, block_2_4}};
+
+/* How many tokens a block takes. */
+static size_t block_tokens(size_t planes)
+{
+    return planes == 1 ? 6 : 4;
+}
 
 typedef void (*spread_fn)(const rows_source *source, const panel *p, size_t half);
 
@@ -152,21 +166,47 @@ INLINE void store_chunk(bool pairs, __m512i rows[LANES], size_t first, size_t dw
     }
 }
 
-INLINE void spread_codes(codes_kind kind, const rows_source *source, size_t columns, uint8_t *codes)
+/* One chunk of 16 rows, of pairs first the low nibbles, then the high ones: both at once do not fit
+ * the registers. */
+INLINE void spread_chunk(codes_kind kind, const uint8_t *codes, size_t stride, size_t columns,
+                         size_t first, size_t dwords, uint8_t *to)
 {
-    const size_t chunk = chunk_columns(kind);
-    const uint8_t *from = source->codes;
-    for (size_t at = 0; at < columns; at += chunk, from += chunk_bytes(kind)) {
-        const size_t left = columns - at < chunk ? columns - at : chunk;
-        const uint8_t *row_codes = from;
-        __m512i low[LANES], high[LANES];
-        for (size_t row = 0; row < LANES; row++, row_codes += source->stride)
+    const size_t turns = is_pairs(kind) ? 2 : 1;
+#pragma GCC unroll 2
+    for (size_t turn = 0; turn < turns; turn++) {
+        const uint8_t *row_codes = codes;
+        __m512i rows[LANES];
+#pragma GCC unroll 16
+        for (size_t row = 0; row < LANES; row++, row_codes += stride) {
+            __m512i low, high;
+            __asm__("" : "+r"(row_codes)); /* one pointer, not sixteen */
             if (is_pairs(kind))
-                load_pairs(kind, row_codes, left, &low[row], &high[row]);
+                load_pairs(kind, row_codes, columns, &low, &high);
             else
-                low[row] = load_bytes(kind, row_codes, left);
-        store_chunk(is_pairs(kind), low, at / 4, columns / 4, codes);
-        if (is_pairs(kind)) store_chunk(true, high, at / 4 + 4, columns / 4, codes);
+                low = high = load_bytes(kind, row_codes, columns);
+            rows[row] = turn == 0 ? low : high;
+        }
+        store_chunk(is_pairs(kind), rows, first + 4 * turn, dwords, to);
+    }
+}
+
+/* The next panel's rows are fetched in the order of memory, while this one is used. */
+INLINE void fetch(const uint8_t *next, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64) _mm_prefetch((const char *)next + i, _MM_HINT_T1);
+}
+
+INLINE void spread_codes(codes_kind kind, const rows_source *source, size_t columns, uint8_t *to)
+{
+    const size_t chunk = chunk_columns(kind), bytes = LANES * chunk_bytes(kind);
+    const uint8_t *codes = source->codes, *next = codes + HALVES * LANES * source->stride;
+    for (size_t at = 0; at < columns; at += chunk, codes += chunk_bytes(kind), next += bytes) {
+        const size_t left = columns - at;
+        fetch(next, bytes);
+        if (left >= chunk)
+            spread_chunk(kind, codes, source->stride, chunk, at / 4, columns / 4, to);
+        else
+            spread_chunk(kind, codes, source->stride, left, at / 4, columns / 4, to);
     }
 }
 
@@ -176,6 +216,7 @@ INLINE void spread_some_scales(scales_kind kind, bool affine, __m512i *scales, _
 {
     transpose_dwords(scales);
     if (kind == SCALES_F32) transpose_dwords(biases);
+#pragma GCC unroll 1
     for (size_t i = 0; i < count; i++, to_scales += HALVES * LANES, to_biases += HALVES * LANES) {
         _mm512_store_ps(to_scales, scale_of(kind, scales[i]));
         if (affine) _mm512_store_ps(to_biases, bias_of(kind, scales[i], biases[i]));
@@ -276,10 +317,9 @@ static blocking blocking_of(const zx_launch *launch)
 {
     const zx_operand *x = &launch->inputs[0];
     const size_t group = x->layout.group, groups = x->columns / group;
-    const size_t most = BLOCK_PLANES / x->layout.planes;
+    const size_t most = block_tokens(x->layout.planes);
     const size_t count = (x->rows + most - 1) / most; /* of blocks */
-    const size_t bytes = count > 1 ? PANEL_BYTES : SMALL_PANEL_BYTES;
-    blocking b = {.groups = bytes / (HALVES * LANES * group)};
+    blocking b = {.groups = PANEL_BYTES / (HALVES * LANES * group)};
     if (b.groups > groups) b.groups = groups;
     b.tokens = count > 0 ? (x->rows + count - 1) / count : 1;
     b.chunked = b.groups < groups;
@@ -368,8 +408,10 @@ size_t zx_scratch_matmul_avx512vnni(const zx_launch *launch)
 {
     const blocking b = blocking_of(launch);
     const size_t panels = b.panel_bytes + 2 * b.scale_bytes + b.sum_bytes;
-    const size_t few = zx_few_scratch(launch);
-    return zx_pool_threads(launch->pool) * (few > panels ? few : panels);
+    size_t most = zx_few_scratch(launch);
+    if (most < panels) most = panels;
+    if (most < ZX_ONE_SCRATCH) most = ZX_ONE_SCRATCH;
+    return zx_pool_threads(launch->pool) * most;
 }
 
 static zmlx_status run(const zx_matmul *matmul)

@@ -18,7 +18,10 @@
 #include "kernels/matmul/few_avx512vnni.h"
 #include "kernels/matmul/lanes_avx512.h"
 
-enum { PLANES = ZX_FEW_PLANES };
+enum {
+    PLANES = ZX_FEW_PLANES,
+    AHEAD = 8192, /* bytes: how far ahead a weight is fetched, also while no rows are read */
+};
 
 /* gcc 12 copies the accumulator around the intrinsic. */
 INLINE __m512i dot(__m512i sums, __m512i codes, __m512i values)
@@ -34,10 +37,10 @@ typedef struct few_rows {
     const int8_t *planes[PLANES];
 } few_rows;
 
-/* What 16 rows leave behind: [row][unit][the unit's scales, biases of SCALES_F32, tokens' sums]. */
+/* What 16 rows leave behind: [row][unit][scales, biases where they stand apart, tokens' sums]. */
 typedef struct few_outputs {
     __m512i *vectors;
-    size_t row_vectors, unit_vectors;
+    size_t row_vectors, unit_vectors, scale_vectors;
 } few_outputs;
 
 /* -------- one row -------- */
@@ -97,7 +100,10 @@ INLINE void four_chunks(codes_kind kind, size_t planes, size_t tokens, const uin
                         __m512i sums[PLANES])
 {
     const size_t chunk = chunk_columns(kind), bytes = chunk_bytes(kind);
+    const size_t here = (columns < 4 * chunk ? columns : 4 * chunk) * bytes / chunk;
     __m512i t[PLANES][4];
+    for (size_t j = 0; j < here; j += 64)
+        _mm_prefetch((const char *)codes + AHEAD + j, _MM_HINT_T1);
 #pragma GCC unroll 4
     for (size_t i = 0; i < 4; i++, codes += bytes, at += chunk) {
         if (columns <= i * chunk) {
@@ -161,7 +167,7 @@ INLINE void unit_sums(codes_kind kind, size_t planes, size_t tokens, size_t size
 /* One row; 'row' is its number of 16. */
 INLINE void read_row(codes_kind kind, size_t planes, size_t tokens, size_t size,
                      const rows_source *source, size_t row, const few_rows *x, __m512i *out,
-                     size_t unit_vectors)
+                     const few_outputs *shape)
 {
     const uint8_t *codes = source->codes + row * source->stride;
     const uint8_t *scales = source->scales + row * source->scales_stride;
@@ -169,13 +175,15 @@ INLINE void read_row(codes_kind kind, size_t planes, size_t tokens, size_t size,
     const size_t unit = 4 * size * chunk_columns(kind), bytes = 4 * size * chunk_bytes(kind);
     const size_t columns = source->groups * source->group;
     size_t groups = source->groups;
-    for (size_t at = 0; at < columns; at += unit, codes += bytes, out += unit_vectors) {
+    for (size_t at = 0; at < columns; at += unit, codes += bytes, out += shape->unit_vectors) {
         const size_t count = groups < LANES ? groups : LANES;
         __m512i heads = _mm512_setzero_si512();
         if (columns - at >= unit)
-            unit_sums(kind, planes, tokens, size, codes, unit, x, at, &heads, out + 2);
+            unit_sums(kind, planes, tokens, size, codes, unit, x, at, &heads,
+                      out + shape->scale_vectors);
         else
-            unit_sums(kind, planes, tokens, size, codes, columns - at, x, at, &heads, out + 2);
+            unit_sums(kind, planes, tokens, size, codes, columns - at, x, at, &heads,
+                      out + shape->scale_vectors);
         groups -= count;
         if (is_blocks(kind)) {
             out[0] = heads;
@@ -203,10 +211,9 @@ INLINE void read_rows(codes_kind kind, size_t planes, size_t tokens, const rows_
     for (size_t row = 0; row < LANES; row++) {
         __m512i *const to = out->vectors + row * out->row_vectors;
         if (is_blocks(kind) || kind == PAIRS_E2M1 || kind == BYTES_E2M1)
-            read_row(kind, planes, tokens, kind == BYTES_Q8_0 ? 2 : 1, source, row, x, to,
-                     out->unit_vectors);
+            read_row(kind, planes, tokens, kind == BYTES_Q8_0 ? 2 : 1, source, row, x, to, out);
         else
-            read_row(kind, planes, tokens, size, source, row, x, to, out->unit_vectors);
+            read_row(kind, planes, tokens, size, source, row, x, to, out);
     }
 }
 
@@ -265,7 +272,7 @@ INLINE void add_unit(scales_kind kind, bool affine, const rows_source *source,
     if (kind == SCALES_F32) load_transposed(rows, unit, 1, biases);
     for (size_t token = 0; token < tokens; token++) {
         const zx_activation_row *at = &x->rows[token];
-        load_transposed(rows, unit, 2 + token, whole);
+        load_transposed(rows, unit, rows->scale_vectors + token, whole);
         __m512 sum = _mm512_load_ps(sums + token * LANES);
 #pragma GCC unroll 16
         for (size_t i = 0; i < LANES; i++) {
@@ -315,11 +322,11 @@ static size_t plane_bytes(const zx_operand *x)
     return zx_round_up(x->columns, 2 * CHUNK);
 }
 
-static few_outputs outputs_of(const zx_operand *x)
+static few_outputs outputs_of(const zx_operand *x, size_t scale_vectors)
 {
     const size_t groups = x->columns / x->layout.group;
     const size_t units = (groups + LANES - 1) / LANES;
-    few_outputs out = {.unit_vectors = 2 + x->rows};
+    few_outputs out = {.unit_vectors = scale_vectors + x->rows, .scale_vectors = scale_vectors};
     /* an odd number, so that 16 rows do not meet in one set of the cache */
     out.row_vectors = units * out.unit_vectors | 1;
     return out;
@@ -329,7 +336,7 @@ size_t zx_few_scratch(const zx_launch *launch)
 {
     zx_operand x = launch->inputs[0];
     if (x.rows > PLANES) x.rows = PLANES;
-    return PLANES * plane_bytes(&x) + LANES * outputs_of(&x).row_vectors * sizeof(__m512i);
+    return PLANES * plane_bytes(&x) + LANES * outputs_of(&x, 2).row_vectors * sizeof(__m512i);
 }
 
 static void order_plane(bool pairs, const int8_t *plane, size_t columns, int8_t *to)
@@ -360,13 +367,15 @@ static void order_planes(const zx_operand *in, bool pairs, int8_t *to, few_rows 
 
 /* sums[token][16] of one strip of one matrix. */
 static void run_strip(const zx_operand *in, const zx_weight *weight, size_t row, const few_rows *x,
-                      const few_outputs *out, float *sums)
+                      __m512i *vectors, float *sums)
 {
     const rows_source source = source_of(weight, row, 0);
+    few_outputs out = outputs_of(in, source.scales_kind == SCALES_F32 ? 2 : 1);
+    out.vectors = vectors;
     const size_t which = in->layout.planes == 1 ? in->rows - 1 : 3 + in->rows;
     memset(sums, 0, in->rows * LANES * sizeof *sums);
-    reads[source.kind][which](&source, x, out);
-    adds[source.scales_kind](&source, out, x, in->rows, sums);
+    reads[source.kind][which](&source, x, &out);
+    adds[source.scales_kind](&source, &out, x, in->rows, sums);
 }
 
 void zx_run_few(const void *context, size_t part, size_t parts, size_t thread)
@@ -374,8 +383,7 @@ void zx_run_few(const void *context, size_t part, size_t parts, size_t thread)
     const zx_matmul *matmul = context;
     const zx_operand *in = matmul->x;
     char *memory = (char *)matmul->launch->scratch + thread * zx_few_scratch(matmul->launch);
-    few_outputs out = outputs_of(in);
-    out.vectors = (__m512i *)(void *)(memory + PLANES * plane_bytes(in));
+    __m512i *vectors = (__m512i *)(void *)(memory + PLANES * plane_bytes(in));
     float sums[2][PLANES * LANES] __attribute__((aligned(64))) = {0};
     few_rows x;
     int ordered = -1; /* for pairs, or not */
@@ -388,7 +396,7 @@ void zx_run_few(const void *context, size_t part, size_t parts, size_t thread)
             const bool pairs = is_pairs(kind_of(weight));
             if (ordered != pairs) order_planes(in, pairs, (int8_t *)memory, &x);
             ordered = pairs;
-            run_strip(in, weight, strip.row, &x, &out, sums[i]);
+            run_strip(in, weight, strip.row, &x, vectors, sums[i]);
         }
         for (size_t token = 0; token < in->rows; token++)
             finish_strip(matmul, strip, token, _mm512_load_ps(sums[0] + token * LANES),

@@ -8,7 +8,9 @@
 /* True where x is one token and every weight one that zx_run_one takes. */
 bool zx_one_applies(const zx_matmul *matmul);
 
-/* A part of a zx_matmul; parts are runs of strips.  Needs no scratch. */
+enum { ZX_ONE_SCRATCH = 8 << 10 }; /* bytes per thread */
+
+/* A part of a zx_matmul; parts are runs of strips. */
 void zx_run_one(const void *context, size_t part, size_t parts, size_t thread);
 
 #endif
