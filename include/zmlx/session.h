@@ -48,6 +48,10 @@ ZMLX_MUST_CHECK ZMLX_API zmlx_status zmlx_session_create(const zmlx_model *model
                                                          zmlx_session **session);
 ZMLX_API void zmlx_session_destroy(zmlx_session *session);
 
+/* Called for every generated token with the text that became certain (whole characters; perhaps
+ * empty), and once at the end with id -1 and what was held back.  Returns false to stop. */
+typedef bool (*zmlx_token_fn)(int32_t id, const char *text, size_t length, void *user);
+
 typedef struct zmlx_generate_options { /* zero means the default */
     size_t max_tokens;                 /* default 128 */
     float temperature;                 /* 0: the most likely token */
@@ -57,6 +61,8 @@ typedef struct zmlx_generate_options { /* zero means the default */
     uint64_t seed;                     /* the same seed gives the same tokens */
     const char *const *stop; /* texts that end the generation, not printed; NULL at the end */
     bool ignore_eos;
+    zmlx_token_fn on_token; /* NULL: nobody listens */
+    void *user;             /* for on_token */
 } zmlx_generate_options;
 
 typedef enum zmlx_finish {
@@ -71,10 +77,6 @@ typedef struct zmlx_generate_result {
     double prefill_seconds, decode_seconds;
     zmlx_finish finish;
 } zmlx_generate_result;
-
-/* Called for every generated token with the text that became certain (whole characters; perhaps
- * empty), and once at the end with id -1 and what was held back.  Returns false to stop. */
-typedef bool (*zmlx_token_fn)(int32_t id, const char *text, size_t length, void *user);
 
 /* Generates after the prompt's ids.  The session keeps the pages of earlier calls: a prompt that
  * begins like an earlier one starts from them. */
