@@ -12,6 +12,7 @@
 enum {
     LANES = 16,
     FEW_TOKENS = 4,
+    DENSE_GROUP = 64,
     CHUNK = 1024, /* columns */
     LINE = 64,
     AHEAD = 8192, /* bytes: how far ahead a weight is fetched */
@@ -36,7 +37,7 @@ typedef enum floats_kind {
 typedef struct floats_source {
     const zx_weight *weight;
     zx_dtype dtype;
-    size_t group; /* 16 of a dense weight */
+    size_t group; /* 64 of a dense weight, whose last one may be shorter */
     size_t block_bytes, head;
     bool round_products; /* before the bias is added */
 } floats_source;
@@ -57,7 +58,7 @@ static floats_source source_of(const zx_weight *weight)
 {
     static const uint8_t heads[ZX_FORMAT_COUNT] = {
         [ZX_FORMAT_Q4_0] = 2, [ZX_FORMAT_Q4_1] = 4, [ZX_FORMAT_Q8_0] = 2};
-    const size_t group = weight->group == 1 ? LANES : weight->group;
+    const size_t group = weight->group == 1 ? DENSE_GROUP : weight->group;
     const size_t head = heads[weight->format];
     return (floats_source){.weight = weight,
                            .dtype = weight->dtype,
@@ -129,13 +130,13 @@ INLINE group_values load_group(floats_kind kind, const floats_source *s, size_t 
     const size_t at = row * w->scales_stride;
     bool with_bias = is_affine(kind);
     if (is_affine(kind)) {
-        g.scale = v16_set1(zx_load(s->dtype, w->scales + at, group));
-        g.bias = v16_set1(zx_load(s->dtype, w->biases + at, group));
+        g.scale = v16_broadcast(s->dtype, w->scales + at, group);
+        g.bias = v16_broadcast(s->dtype, w->biases + at, group);
     } else if (kind == FLOATS_NIBBLE_BLOCKS || kind == FLOATS_Q8_0) {
         const uint8_t *head = w->codes + row * w->codes_stride + group * s->block_bytes;
         with_bias = w->format == ZX_FORMAT_Q4_1;
-        g.scale = v16_set1(zx_load(ZX_F16, head, 0));
-        if (with_bias) g.bias = v16_set1(zx_load(ZX_F16, head, 1));
+        g.scale = v16_broadcast(ZX_F16, head, 0);
+        if (with_bias) g.bias = v16_broadcast(ZX_F16, head, 1);
     } else {
         g.scale = v16_set1(small_scale(w, w->scales[at + group]));
     }
@@ -185,7 +186,8 @@ INLINE v16 load_values(floats_kind kind, const floats_source *s, const group_val
                        const uint8_t *codes, size_t run, size_t count)
 {
     const uint8_t *bytes = codes + run * LANES;
-    if (kind == FLOATS_DENSE) return v16_load_dense(s->dtype, codes, count);
+    if (kind == FLOATS_DENSE)
+        return v16_load_dense(s->dtype, codes + run * LANES * s->weight->bits / 8, count);
     if (is_table(kind)) return v16_look_up(g->table, table_indices(kind, codes, run));
     if (kind == FLOATS_AFFINE_5)
         return value_of(true, s, v16_from_w16(codes_of_bits(5, codes + 10 * run)), g->scale,
@@ -233,11 +235,11 @@ INLINE void few_rows(floats_kind kind, size_t rows, size_t tokens, const floats_
         for (size_t i = 0; i < rows * s->block_bytes; i += LINE)
             _mm_prefetch((const char *)next + i, _MM_HINT_T1);
         next += rows * s->block_bytes;
-        for (size_t run = 0; run < s->group / LANES; run++, at += LANES) {
+        for (size_t run = 0; run < s->group / LANES && at < columns; run++, at += LANES) {
             const size_t left = columns - at;
             v16 in[FEW_TOKENS];
             if (kind == FLOATS_DENSE && left < LANES) {
-                const v16 value = load_values(kind, s, &g[0], codes, 0, left);
+                const v16 value = load_values(kind, s, &g[0], codes, run, left);
 #pragma GCC unroll 4
                 for (size_t t = 0; t < tokens; t++)
                     sum[0][t] = v16_fma_some(
@@ -289,7 +291,7 @@ INLINE void decode_strip(floats_kind kind, const floats_source *s, size_t first,
                                group * s->block_bytes + s->head;
         for (size_t at = 0; at < columns; group++, codes += s->block_bytes) {
             const group_values g = load_group(kind, s, first + row, group);
-            for (size_t run = 0; run < s->group / LANES; run++, at += LANES) {
+            for (size_t run = 0; run < s->group / LANES && at < columns; run++, at += LANES) {
                 const size_t left = columns - at;
                 v16_store(panel + at,
                           load_values(kind, s, &g, codes, run, left < LANES ? left : LANES));

@@ -36,7 +36,23 @@ INLINE void v16_store(float *to, v16 values)
 /* The first 'count' of an array of that dtype; the others are zero. */
 INLINE v16 v16_load_dense(zx_dtype dtype, const uint8_t *from, size_t count)
 {
+    if (count == ZX_STRIP) {
+        if (dtype == ZX_F32) return _mm512_loadu_ps(from);
+        const __m256i halves = _mm256_loadu_si256((const __m256i *)(const void *)from);
+        if (dtype == ZX_F16) return _mm512_cvtph_ps(halves);
+        return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
+    }
     return load_lanes(dtype, from, 0, (__mmask16)((1u << count) - 1));
+}
+
+/* Element 'index' of an array of that dtype, in every lane. */
+INLINE v16 v16_broadcast(zx_dtype dtype, const uint8_t *array, size_t index)
+{
+    uint16_t half;
+    if (dtype == ZX_F32) return _mm512_set1_ps(zx_load(ZX_F32, array, index));
+    memcpy(&half, array + index * sizeof half, sizeof half);
+    if (dtype == ZX_F16) return _mm512_cvtph_ps(_mm256_set1_epi16((short)half));
+    return _mm512_castsi512_ps(_mm512_set1_epi32((int)((uint32_t)half << 16)));
 }
 
 INLINE v16 v16_mul(v16 a, v16 b)
