@@ -97,36 +97,51 @@ INLINE __m512i load_some(const uint8_t *bytes, size_t count)
     return _mm512_maskz_loadu_epi8(((__mmask64)1 << count) - 1, bytes);
 }
 
-INLINE __m512i load_from(const uint8_t *bytes, size_t skip, size_t count)
+/* The last of four blocks (of two, of Q8_0) goes to the last lanes. */
+INLINE __m512i load_last_block(codes_kind kind, __m512i others, const uint8_t *codes)
 {
-    return load_some(bytes + skip, count > skip ? count - skip : 0);
+    if (kind == BYTES_Q8_0)
+        return _mm512_mask_broadcast_i64x4(
+            others, 0xf0, _mm256_loadu_si256((const __m256i *)(const void *)codes));
+    return _mm512_mask_broadcast_i32x4(others, 0xf000,
+                                       _mm_loadu_si128((const __m128i *)(const void *)codes));
 }
 
-/* The nibbles of four blocks, of which 'count' bytes exist. */
-INLINE __m512i load_nibble_blocks(codes_kind kind, const uint8_t *blocks, size_t count)
+/* The codes of a chunk of blocks without what is between them: 'first' are its first 64 bytes (most
+ * loads of 64 bytes meet two cache lines, so it is loaded once), 'columns' exist. */
+INLINE __m512i pack_blocks(codes_kind kind, __m512i first, const uint8_t *blocks, size_t columns)
 {
-    const __m512i first = load_some(blocks, count);
-    if (kind == PAIRS_Q4_1) {
-        const __m512i places =
-            _mm512_setr_epi32(1, 2, 3, 4, 6, 7, 8, 9, 11, 12, 13, 14, 28, 29, 30, 31);
-        return _mm512_permutex2var_epi32(first, places, load_from(blocks, 16, count));
-    }
-    /* words 9 p + 1 to 9 p + 8; the second vector begins with word 4 */
-    static const uint16_t places[32] __attribute__((aligned(64))) = {
+    static const uint16_t q4_0[32] __attribute__((aligned(64))) = {
         1,  2,  3,  4,  5,  6,  7,  8,  10, 11, 12, 13, 14, 15, 16, 17,
-        19, 20, 21, 22, 23, 24, 25, 26, 28, 29, 30, 31, 60, 61, 62, 63};
-    return _mm512_permutex2var_epi16(first, _mm512_load_si512(places), load_from(blocks, 8, count));
+        19, 20, 21, 22, 23, 24, 25, 26, 28, 29, 30, 31, 31, 31, 31, 31};
+    static const uint16_t q8_0[32] __attribute__((aligned(64))) = {
+        1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16,
+        18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 31, 31};
+    const __m512i q4_1 = _mm512_setr_epi32(1, 2, 3, 4, 6, 7, 8, 9, 11, 12, 13, 14, 15, 15, 15, 15);
+    const size_t last = chunk_bytes(kind) - (kind == BYTES_Q8_0 ? 32 : 16);
+    __m512i packed;
+    if (kind == PAIRS_Q4_1)
+        packed = _mm512_permutexvar_epi32(q4_1, first);
+    else
+        packed =
+            _mm512_permutexvar_epi16(_mm512_load_si512(kind == PAIRS_Q4_0 ? q4_0 : q8_0), first);
+    return columns == chunk_columns(kind) ? load_last_block(kind, packed, blocks + last) : packed;
 }
 
-/* A chunk of pairs, of which 'columns' exist. */
-INLINE void load_pairs(codes_kind kind, const uint8_t *bytes, size_t columns, __m512i *low,
-                       __m512i *high)
+/* The first 64 bytes of a chunk, of which 'columns' exist. */
+INLINE __m512i load_first(codes_kind kind, const uint8_t *bytes, size_t columns)
+{
+    __m512i first = load_some(bytes, columns * chunk_bytes(kind) / chunk_columns(kind));
+    __asm__("" : "+v"(first)); /* once, not once per use */
+    return first;
+}
+
+/* A chunk of pairs. */
+INLINE void load_pairs(codes_kind kind, __m512i first, const uint8_t *bytes, size_t columns,
+                       __m512i *low, __m512i *high)
 {
     const __m512i nibble = _mm512_set1_epi8(0x0f);
-    const size_t count = columns * chunk_bytes(kind) / (2 * CHUNK);
-    __m512i packed =
-        is_blocks(kind) ? load_nibble_blocks(kind, bytes, count) : load_some(bytes, count);
-    __asm__("" : "+v"(packed)); /* loaded once, not once per use */
+    const __m512i packed = is_blocks(kind) ? pack_blocks(kind, first, bytes, columns) : first;
     *low = _mm512_and_si512(packed, nibble);
     *high = _mm512_and_si512(_mm512_srli_epi32(packed, 4), nibble);
     if (kind != PAIRS_E2M1) return;
@@ -148,26 +163,20 @@ INLINE __m512i spread_bits(__m512i packed, unsigned bits)
     return _mm512_and_si512(codes, _mm512_set1_epi8((char)((1u << bits) - 1)));
 }
 
-/* A chunk of bytes, of which 'columns' exist. */
-INLINE __m512i load_bytes(codes_kind kind, const uint8_t *bytes, size_t columns)
+/* A chunk of bytes. */
+INLINE __m512i load_bytes(codes_kind kind, __m512i first, const uint8_t *bytes, size_t columns)
 {
-    const __m512i flip = _mm512_set1_epi8((char)0x80);
-    if (kind == BYTES_8) return load_some(bytes, columns);
-    if (kind == BYTES_Q8_0) {
-        const __m512i first = load_some(bytes + 2, columns);
-        if (columns <= CHUNK / 2) return _mm512_xor_si512(first, flip);
-        return _mm512_xor_si512(_mm512_mask_loadu_epi64(first, 0xf0, bytes + 4), flip);
-    }
+    if (kind == BYTES_8) return first;
+    if (kind == BYTES_Q8_0)
+        return _mm512_xor_si512(pack_blocks(kind, first, bytes, columns),
+                                _mm512_set1_epi8((char)0x80));
     if (kind == BYTES_E2M1) { /* of each 16 columns the even ones, then the odd ones */
-        const __m512i packed = load_some(bytes, columns / 2 < CHUNK / 2 ? columns / 2 : CHUNK / 2);
         const __m512i twice =
-            _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3), packed);
+            _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3), first);
         const __m512i nibbles = _mm512_srlv_epi64(twice, _mm512_setr_epi64(0, 4, 0, 4, 0, 4, 0, 4));
         return e2m1_codes(_mm512_and_si512(nibbles, _mm512_set1_epi8(0x0f)));
     }
-    const unsigned bits = kind == BYTES_2 ? 2 : kind == BYTES_3 ? 3 : kind == BYTES_5 ? 5 : 6;
-    const size_t count = (columns < CHUNK ? columns : CHUNK) / 8 * bits;
-    return spread_bits(load_some(bytes, count), bits);
+    return spread_bits(first, kind == BYTES_2 ? 2 : kind == BYTES_3 ? 3 : kind == BYTES_5 ? 5 : 6);
 }
 
 /* vectors[i] dword j becomes vectors[j] dword i. */
@@ -201,9 +210,8 @@ INLINE void transpose_dwords(__m512i vectors[LANES])
 /* -------- scales -------- */
 
 /* The heads of a chunk's blocks go to the dwords of 'dwords' that belong to the chunk-th of 16
- * groups; 'bytes' of the chunk exist. */
-INLINE __m512i add_heads(codes_kind kind, __m512i dwords, size_t chunk, const uint8_t *blocks,
-                         size_t bytes)
+ * groups. */
+INLINE __m512i add_heads(codes_kind kind, __m512i dwords, size_t chunk, __m512i head)
 {
     static const uint16_t q4_0[32]
         __attribute__((aligned(64))) = {0, 0, 9, 0, 18, 0, 27, 0, 0, 0, 9, 0, 18, 0, 27, 0,
@@ -211,7 +219,6 @@ INLINE __m512i add_heads(codes_kind kind, __m512i dwords, size_t chunk, const ui
     static const uint16_t q8_0[32]
         __attribute__((aligned(64))) = {0, 0, 17, 0, 0, 0, 17, 0, 0, 0, 17, 0, 0, 0, 17, 0,
                                         0, 0, 17, 0, 0, 0, 17, 0, 0, 0, 17, 0, 0, 0, 17, 0};
-    const __m512i head = load_some(blocks, bytes);
     if (kind == PAIRS_Q4_1) {
         const __m512i places =
             _mm512_setr_epi32(0, 5, 10, 15, 0, 5, 10, 15, 0, 5, 10, 15, 0, 5, 10, 15);

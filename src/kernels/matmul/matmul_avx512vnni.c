@@ -180,10 +180,11 @@ INLINE void spread_chunk(codes_kind kind, const uint8_t *codes, size_t stride, s
         for (size_t row = 0; row < LANES; row++, row_codes += stride) {
             __m512i low, high;
             __asm__("" : "+r"(row_codes)); /* one pointer, not sixteen */
+            const __m512i bytes = load_first(kind, row_codes, columns);
             if (is_pairs(kind))
-                load_pairs(kind, row_codes, columns, &low, &high);
+                load_pairs(kind, bytes, row_codes, columns, &low, &high);
             else
-                low = high = load_bytes(kind, row_codes, columns);
+                low = high = load_bytes(kind, bytes, row_codes, columns);
             rows[row] = turn == 0 ? low : high;
         }
         store_chunk(is_pairs(kind), rows, first + 4 * turn, dwords, to);
@@ -223,15 +224,16 @@ INLINE void spread_some_scales(scales_kind kind, bool affine, __m512i *scales, _
     }
 }
 
-INLINE __m512i load_heads(codes_kind kind, const uint8_t *blocks, size_t count)
+INLINE __m512i load_heads(codes_kind kind, const uint8_t *bytes, size_t count)
 {
     const size_t chunk = kind == BYTES_Q8_0 ? 2 : 4; /* blocks */
     __m512i heads = _mm512_setzero_si512();
 #pragma GCC unroll 8
-    for (size_t i = 0; i < LANES / chunk; i++, blocks += chunk_bytes(kind)) {
+    for (size_t i = 0; i < LANES / chunk; i++, bytes += chunk_bytes(kind)) {
         if (i * chunk >= count) break;
         const size_t left = count - i * chunk;
-        heads = add_heads(kind, heads, i, blocks, chunk_bytes(kind) * left / chunk);
+        heads =
+            add_heads(kind, heads, i, load_first(kind, bytes, 32 * (left < chunk ? left : chunk)));
     }
     return heads;
 }

@@ -18,7 +18,10 @@
 #include "kernels/matmul/few_avx512vnni.h"
 #include "kernels/matmul/lanes_avx512.h"
 
-enum { PLANES = ZX_FEW_PLANES };
+enum {
+    PLANES = ZX_FEW_PLANES,
+    AHEAD = 8192, /* bytes: how far ahead a weight is fetched, also while no rows are read */
+};
 
 /* gcc 12 copies the accumulator around the intrinsic. */
 INLINE __m512i dot(__m512i sums, __m512i codes, __m512i values)
@@ -90,36 +93,66 @@ INLINE __m512i multiply_chunk(bool pairs, size_t planes, __m512i low, __m512i hi
     return t;
 }
 
-/* Four chunks, of which 'columns' exist, with every token: sums[token].  'heads' receives those of
- * blocks; 'first' is the first chunk's place in its unit. */
+/* One chunk, of which 'columns' exist, with every token.  'heads' receives those of blocks; 'first'
+ * is the chunk's place in its unit. */
+INLINE void one_chunk(codes_kind kind, size_t planes, size_t tokens, const uint8_t *codes,
+                      size_t columns, const few_rows *x, size_t at, size_t first, __m512i *heads,
+                      __m512i t[PLANES])
+{
+    const __m512i bytes = load_first(kind, codes, columns);
+    __m512i low, high = _mm512_setzero_si512();
+    if (is_pairs(kind))
+        load_pairs(kind, bytes, codes, columns, &low, &high);
+    else
+        low = load_bytes(kind, bytes, codes, columns);
+    if (is_blocks(kind)) *heads = add_heads(kind, *heads, first, bytes);
+#pragma GCC unroll 4
+    for (size_t token = 0; token < tokens; token++)
+        t[token] =
+            multiply_chunk(is_pairs(kind), planes, low, high, x->planes + token * planes, at);
+}
+
+/* Four chunks with every token: sums[token]. */
 INLINE void four_chunks(codes_kind kind, size_t planes, size_t tokens, const uint8_t *codes,
+                        const few_rows *x, size_t at, size_t first, __m512i *heads,
+                        __m512i sums[PLANES])
+{
+    const size_t chunk = chunk_columns(kind), bytes = chunk_bytes(kind);
+    __m512i t[4][PLANES];
+    for (size_t j = 0; j < 4 * bytes; j += 64)
+        _mm_prefetch((const char *)codes + AHEAD + j, _MM_HINT_T1);
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++)
+        one_chunk(kind, planes, tokens, codes + i * bytes, chunk, x, at + i * chunk, first + i,
+                  heads, t[i]);
+#pragma GCC unroll 4
+    for (size_t token = 0; token < tokens; token++) {
+        const __m512i chunks[4] = {t[0][token], t[1][token], t[2][token], t[3][token]};
+        sums[token] = add_four(chunks);
+    }
+}
+
+/* Fewer than 'columns' of four chunks: the missing ones count as zeros. */
+INLINE void last_chunks(codes_kind kind, size_t planes, size_t tokens, const uint8_t *codes,
                         size_t columns, const few_rows *x, size_t at, size_t first, __m512i *heads,
                         __m512i sums[PLANES])
 {
     const size_t chunk = chunk_columns(kind), bytes = chunk_bytes(kind);
-    __m512i t[PLANES][4];
 #pragma GCC unroll 4
-    for (size_t i = 0; i < 4; i++, codes += bytes, at += chunk) {
-        if (columns <= i * chunk) {
+    for (size_t token = 0; token < tokens; token++) sums[token] = _mm512_setzero_si512();
+    for (size_t i = 0; i * chunk < columns; i++, codes += bytes, at += chunk) {
+        const size_t left = columns - i * chunk;
+        __m512i t[PLANES];
+        _mm_prefetch((const char *)codes + AHEAD, _MM_HINT_T1);
+        one_chunk(kind, planes, tokens, codes, left < chunk ? left : chunk, x, at, first + i, heads,
+                  t);
 #pragma GCC unroll 4
-            for (size_t token = 0; token < tokens; token++) t[token][i] = _mm512_setzero_si512();
-            continue;
+        for (size_t token = 0; token < tokens; token++) {
+            __m512i sum = _mm512_add_epi32(t[token], _mm512_shuffle_epi32(t[token], 0x4e));
+            sum = _mm512_add_epi32(sum, _mm512_shuffle_epi32(sum, 0xb1));
+            sums[token] = _mm512_mask_mov_epi32(sums[token], (__mmask16)(0x1111u << i), sum);
         }
-        const size_t left = columns - i * chunk < chunk ? columns - i * chunk : chunk;
-        __m512i low, high = _mm512_setzero_si512();
-        if (is_pairs(kind))
-            load_pairs(kind, codes, left, &low, &high);
-        else
-            low = load_bytes(kind, codes, left);
-        if (is_blocks(kind))
-            *heads = add_heads(kind, *heads, first + i, codes, left * bytes / chunk);
-#pragma GCC unroll 4
-        for (size_t token = 0; token < tokens; token++)
-            t[token][i] =
-                multiply_chunk(is_pairs(kind), planes, low, high, x->planes + token * planes, at);
     }
-#pragma GCC unroll 4
-    for (size_t token = 0; token < tokens; token++) sums[token] = add_four(t[token]);
 }
 
 /* A unit, of which 'columns' exist.  Sums of four chunks are added in pairs as soon as both are
@@ -136,9 +169,9 @@ INLINE void unit_sums(codes_kind kind, size_t planes, size_t tokens, size_t size
     for (size_t i = 0; i < size; i++, codes += bytes, at += four) {
         const size_t before = i * four, left = columns > before ? columns - before : 0;
         if (left >= four)
-            four_chunks(kind, planes, tokens, codes, four, x, at, 4 * i, heads, sums);
+            four_chunks(kind, planes, tokens, codes, x, at, 4 * i, heads, sums);
         else
-            four_chunks(kind, planes, tokens, codes, left, x, at, 4 * i, heads, sums);
+            last_chunks(kind, planes, tokens, codes, left, x, at, 4 * i, heads, sums);
 #pragma GCC unroll 4
         for (size_t token = 0; token < tokens; token++) {
             __m512i sum = sums[token];
@@ -246,13 +279,41 @@ static const read_fn reads[CODES_KINDS][6] = {
 
 /* -------- 16 rows -------- */
 
-/* Vector 'index' of a unit of every row, transposed. */
-INLINE void load_transposed(const few_outputs *rows, const __m512i *unit, size_t index,
-                            __m512i vectors[LANES])
+/* Dwords 0 to 3 of vector 'index' of a unit of rows 0, 4, 8 and 12, a row per 128-bit lane. */
+INLINE __m512i load_quarters(const few_outputs *rows, const __m512i *unit, size_t index)
 {
+    const __m128i *first = (const __m128i *)(unit + index);
+    const size_t stride = 4 * 4 * rows->row_vectors;
+    __m512i quarters = _mm512_castsi128_si512(_mm_load_si128(first));
+    quarters = _mm512_mask_broadcast_i32x4(quarters, 0x00f0, _mm_load_si128(first + stride));
+    quarters = _mm512_mask_broadcast_i32x4(quarters, 0x0f00, _mm_load_si128(first + 2 * stride));
+    return _mm512_mask_broadcast_i32x4(quarters, 0xf000, _mm_load_si128(first + 3 * stride));
+}
+
+/* Vector 'index' of a unit of every row, transposed, as far as 'count' dwords matter. */
+INLINE void load_transposed(const few_outputs *rows, const __m512i *unit, size_t index,
+                            size_t count, __m512i vectors[LANES])
+{
+    if (count > 4) {
 #pragma GCC unroll 16
-    for (size_t row = 0; row < LANES; row++) vectors[row] = unit[row * rows->row_vectors + index];
-    transpose_dwords(vectors);
+        for (size_t row = 0; row < LANES; row++)
+            vectors[row] = unit[row * rows->row_vectors + index];
+        transpose_dwords(vectors);
+        return;
+    }
+    __m512i q[4];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++) q[i] = load_quarters(rows, unit + i * rows->row_vectors, index);
+    const __m512i low01 = _mm512_unpacklo_epi32(q[0], q[1]);
+    const __m512i low23 = _mm512_unpacklo_epi32(q[2], q[3]);
+    const __m512i high01 = _mm512_unpackhi_epi32(q[0], q[1]);
+    const __m512i high23 = _mm512_unpackhi_epi32(q[2], q[3]);
+    vectors[0] = _mm512_unpacklo_epi64(low01, low23);
+    vectors[1] = _mm512_unpackhi_epi64(low01, low23);
+    vectors[2] = _mm512_unpacklo_epi64(high01, high23);
+    vectors[3] = _mm512_unpackhi_epi64(high01, high23);
+#pragma GCC unroll 16
+    for (size_t i = 4; i < LANES; i++) vectors[i] = _mm512_setzero_si512();
 }
 
 /* Adds the groups of a unit to every token's sums. */
@@ -262,11 +323,11 @@ INLINE void add_unit(scales_kind kind, bool affine, const rows_source *source,
 {
     const size_t left = source->groups - group, count = left < LANES ? left : LANES;
     __m512i scales[LANES], biases[LANES], whole[LANES];
-    load_transposed(rows, unit, 0, scales);
-    if (kind == SCALES_F32) load_transposed(rows, unit, 1, biases);
+    load_transposed(rows, unit, 0, count, scales);
+    if (kind == SCALES_F32) load_transposed(rows, unit, 1, count, biases);
     for (size_t token = 0; token < tokens; token++) {
         const zx_activation_row *at = &x->rows[token];
-        load_transposed(rows, unit, rows->scale_vectors + token, whole);
+        load_transposed(rows, unit, rows->scale_vectors + token, count, whole);
         __m512 sum = _mm512_load_ps(sums + token * LANES);
 #pragma GCC unroll 16
         for (size_t i = 0; i < LANES; i++) {
