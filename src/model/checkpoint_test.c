@@ -239,7 +239,7 @@ static bool uses(const char *bytes, size_t size)
     return meter.now == 0 && meter.peak < size + 512 * 1024;
 }
 
-TEST_MARKED(checkpoint_survives_every_damage, "slow")
+TEST(checkpoint_survives_every_damage)
 {
     static const uint8_t masks[] = {0x01, 0x80, 0xff};
     zx_gguf_maker maker = {0};
