@@ -84,7 +84,6 @@ ZMLX_MUST_CHECK ZMLX_API zmlx_status zmlx_session_generate(zmlx_session *session
                                                            const zmlx_tokenizer *tokenizer,
                                                            const int32_t *prompt, size_t count,
                                                            const zmlx_generate_options *options,
-                                                           zmlx_token_fn on_token, void *user,
                                                            zmlx_generate_result *result);
 
 /* Receives 'rows' rows of logits f32 [rows, vocabulary]; row i follows token first + i. */
