@@ -14,6 +14,8 @@
  * these are transposed: lanes are outputs, and the groups are added in ascending order, without any
  * horizontal addition of floats. */
 #ifdef __AVX512VNNI__
+#include <assert.h>
+
 #include "kernels/matmul/codes_avx512vnni.h"
 #include "kernels/matmul/few_avx512vnni.h"
 #include "kernels/matmul/lanes_avx512.h"
@@ -428,6 +430,7 @@ static void run_strip(const zx_operand *in, const zx_weight *weight, size_t row,
     few_outputs out = outputs_of(in, source.scales_kind == SCALES_F32 ? 2 : 1);
     out.vectors = vectors;
     const size_t which = in->layout.planes == 1 ? in->rows - 1 : 3 + in->rows;
+    assert(which < 6);
     memset(sums, 0, in->rows * LANES * sizeof *sums);
     reads[source.kind][which](&source, x, &out);
     adds[source.scales_kind](&source, &out, x, in->rows, sums);
