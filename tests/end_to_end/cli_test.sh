@@ -456,8 +456,18 @@ until(b"(cancelled)")
 until(b"> ", 2)
 os.write(terminal, b"unfinished\x03")      # drops the line
 until(b"> ", 3)
-os.write(terminal, b"\x04")                # ends the chat
-print("exit", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+ended, end = (0, 0), time.time() + 30      # Ctrl-D ends the chat; one sent too early is lost
+while ended[0] == 0 and time.time() < end:
+    os.write(terminal, b"\x04")
+    time.sleep(0.3)
+    if select.select([terminal], [], [], 0)[0]:
+        try: said += os.read(terminal, 4096)
+        except OSError: pass
+    ended = os.waitpid(pid, os.WNOHANG)
+if ended[0] == 0:
+    os.kill(pid, 9)
+    ended = os.waitpid(pid, 0)
+print("exit", os.waitstatus_to_exitcode(ended[1]))
 print(said, file=sys.stderr)
 PY
     check "chat at a terminal: Ctrl-C ends an answer, drops a line; Ctrl-D ends" \
