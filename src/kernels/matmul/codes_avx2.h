@@ -18,6 +18,17 @@
 
 enum { LANES = 8, CHUNK = 32 };
 
+/* How the scales of a row are kept: 8 groups of a row are 8 dwords. */
+typedef enum scales_kind {
+    SCALES_F16, /* the scale in the low half, the bias or minimum in the high half */
+    SCALES_BF16,
+    SCALES_F32, /* the biases as dwords of their own */
+    SCALES_E8M0,
+    SCALES_E4M3,
+    SCALES_HEADS, /* of blocks: an f16 scale in the low half */
+    SCALES_KINDS,
+} scales_kind;
+
 typedef enum codes_kind {
     PAIRS, /* affine with 4 bits, Q4_0, Q4_1 */
     PAIRS_E2M1,
@@ -36,12 +47,15 @@ typedef enum codes_kind {
 /* Rows of a weight from a first row on. */
 typedef struct rows_source {
     codes_kind kind;
+    scales_kind scales_kind;
     const zx_weight *weight;
     size_t row;
     bool affine;
     int32_t zero;
     size_t group, groups;
     size_t head, block_bytes; /* in front of a group's codes; from group to group */
+    size_t chunk_bytes;       /* from chunk to chunk */
+    size_t run_bytes;         /* from the first run of a chunk of pairs to the second */
 } rows_source;
 
 INLINE bool is_pairs(codes_kind kind)
@@ -54,6 +68,18 @@ INLINE size_t chunk_columns(codes_kind kind)
     return is_pairs(kind) ? 2 * CHUNK : CHUNK;
 }
 
+static inline scales_kind scales_kind_of(const zx_weight *weight)
+{
+    static const scales_kind kinds[ZX_FORMAT_COUNT] = {
+        [ZX_FORMAT_MXFP4] = SCALES_E8M0, [ZX_FORMAT_NVFP4] = SCALES_E4M3,
+        [ZX_FORMAT_Q4_0] = SCALES_HEADS, [ZX_FORMAT_Q4_1] = SCALES_F16,
+        [ZX_FORMAT_Q8_0] = SCALES_HEADS,
+    };
+    if (weight->format != ZX_FORMAT_AFFINE) return kinds[weight->format];
+    if (weight->dtype == ZX_F32) return SCALES_F32;
+    return weight->dtype == ZX_F16 ? SCALES_F16 : SCALES_BF16;
+}
+
 static inline rows_source source_of(const zx_weight *weight, size_t row)
 {
     static const codes_kind by_bits[] = {
@@ -64,26 +90,27 @@ static inline rows_source source_of(const zx_weight *weight, size_t row)
     static const uint8_t heads[ZX_FORMAT_COUNT] = {
         [ZX_FORMAT_Q4_0] = 2, [ZX_FORMAT_Q4_1] = 4, [ZX_FORMAT_Q8_0] = 2};
     const zx_format_traits *traits = &zx_formats[weight->format];
-    const size_t head = heads[weight->format];
-    return (rows_source){.kind = weight->format == ZX_FORMAT_AFFINE ? by_bits[weight->bits]
-                                                                    : by_format[weight->format],
-                         .weight = weight,
-                         .row = row,
-                         .affine = traits->integer == ZX_INTEGER_AFFINE,
-                         .zero = traits->zero,
-                         .group = weight->group,
-                         .groups = zx_weight_groups(weight),
-                         .head = head,
-                         .block_bytes = head + (size_t)weight->group * weight->bits / 8};
+    rows_source s = {.kind = weight->format == ZX_FORMAT_AFFINE ? by_bits[weight->bits]
+                                                                : by_format[weight->format],
+                     .scales_kind = scales_kind_of(weight),
+                     .weight = weight,
+                     .row = row,
+                     .affine = traits->integer == ZX_INTEGER_AFFINE,
+                     .zero = traits->zero,
+                     .group = weight->group,
+                     .groups = zx_weight_groups(weight),
+                     .head = heads[weight->format]};
+    s.block_bytes = s.head + s.group * weight->bits / 8;
+    s.chunk_bytes = chunk_columns(s.kind) * s.block_bytes / s.group;
+    s.run_bytes = s.head > 0 ? s.block_bytes : CHUNK / 2;
+    return s;
 }
 
-/* The codes of column 'at' of a row, which begins a group or, of groups that hold no blocks, any
- * run of 16 columns. */
-INLINE const uint8_t *codes_at(const rows_source *s, size_t row, size_t at)
+/* The codes of a group of a row. */
+INLINE const uint8_t *codes_at(const rows_source *s, size_t row, size_t group)
 {
-    const uint8_t *first = s->weight->codes + (s->row + row) * s->weight->codes_stride;
-    if (s->head == 0) return first + at * s->weight->bits / 8;
-    return first + at / s->group * s->block_bytes + s->head;
+    return s->weight->codes + (s->row + row) * s->weight->codes_stride + group * s->block_bytes +
+           s->head;
 }
 
 /* -------- codes -------- */
@@ -200,31 +227,81 @@ INLINE void transpose_dwords(__m256i vectors[LANES])
 
 /* -------- scales -------- */
 
-/* A scale and a bias as the integer form has them. */
-typedef struct scale_pair {
-    float scale, bias;
-} scale_pair;
-
-static inline float small_scale(zx_format format, uint8_t code)
+INLINE __m256i widen_words(const uint8_t *bytes)
 {
-    if (format != ZX_FORMAT_NVFP4)
-        return 0.5F * zx_float_from_bits(code == 0 ? 0x00400000u : (uint32_t)code << 23);
-    const float magnitude = zx_f16_to_f32((uint16_t)((code & 0x7fu) << 7)) * 128.0F;
-    return code & 0x80u ? -magnitude : magnitude;
+    return _mm256_cvtepu16_epi32(load_16(bytes));
 }
 
-static inline scale_pair load_scale(const rows_source *s, size_t row, size_t group)
+/* The scales of 8 groups of a row from 'group' on, of which 'count' exist: into to[0], the biases
+ * of SCALES_F32 into to[1]. */
+INLINE void load_scales(scales_kind kind, const rows_source *s, size_t row, size_t group,
+                        size_t count, __m256i *to)
 {
     const zx_weight *w = s->weight;
-    const size_t at = (s->row + row) * w->scales_stride;
-    uint16_t halves[2] = {0, 0};
-    if (s->head > 0) {
-        memcpy(halves, codes_at(s, row, group * s->group) - s->head, s->head);
-        return (scale_pair){_cvtsh_ss(halves[0]), _cvtsh_ss(halves[1])};
+    if (kind == SCALES_HEADS || (kind == SCALES_F16 && s->head > 0)) {
+        const uint8_t *head = codes_at(s, row, group) - s->head;
+        for (size_t i = 0; i < LANES; i++, head += s->block_bytes) { /* not reloaded soon */
+            uint32_t dword = 0;
+            if (i < count) memcpy(&dword, head, kind == SCALES_HEADS ? 2 : 4);
+            memcpy((char *)to + 4 * i, &dword, 4);
+        }
+        return;
     }
-    if (w->biases == NULL) return (scale_pair){small_scale(w->format, w->scales[at + group]), 0};
-    return (scale_pair){zx_load(w->dtype, w->scales + at, group),
-                        zx_load(w->dtype, w->biases + at, group)};
+    const size_t size = kind == SCALES_F32 ? 4 : kind == SCALES_E8M0 || kind == SCALES_E4M3 ? 1 : 2;
+    const size_t at = (s->row + row) * w->scales_stride + group * size;
+    const uint8_t *scales = w->scales + at, *biases = scales;
+    uint8_t few[2][LANES * 4] = {{0}};
+    if (size > 1) biases = w->biases + at;
+    if (count < LANES || size == 1) { /* no byte beyond is read */
+        memcpy(few[0], scales, count * size);
+        memcpy(few[1], biases, count * size);
+        scales = few[0];
+        biases = few[1];
+    }
+    if (size == 4) {
+        to[0] = _mm256_loadu_si256((const __m256i *)(const void *)scales);
+        to[1] = _mm256_loadu_si256((const __m256i *)(const void *)biases);
+    } else if (size == 1) {
+        to[0] = _mm256_cvtepu8_epi32(load_16(scales));
+    } else {
+        to[0] = _mm256_or_si256(widen_words(scales), _mm256_slli_epi32(widen_words(biases), 16));
+    }
+}
+
+/* f16 bits in each dword. */
+INLINE __m256 from_f16(__m256i halves)
+{
+    return _mm256_cvtph_ps(
+        _mm_packus_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1)));
+}
+
+INLINE __m256 scale_of(scales_kind kind, __m256i dwords)
+{
+    if (kind == SCALES_F32) return _mm256_castsi256_ps(dwords);
+    if (kind == SCALES_BF16) return _mm256_castsi256_ps(_mm256_slli_epi32(dwords, 16));
+    if (kind == SCALES_E4M3) { /* as f16 it is 2^-8 of its value, of which half is wanted */
+        const __m256i magnitude = _mm256_and_si256(dwords, _mm256_set1_epi32(0x7f));
+        const __m256i sign = _mm256_slli_epi32(_mm256_xor_si256(dwords, magnitude), 24);
+        const __m256 value =
+            _mm256_mul_ps(from_f16(_mm256_slli_epi32(magnitude, 7)), _mm256_set1_ps(128.0F));
+        return _mm256_or_ps(value, _mm256_castsi256_ps(sign));
+    }
+    if (kind == SCALES_E8M0) {
+        const __m256i least = _mm256_set1_epi32(0x00400000); /* the code 0 is 2^-127 */
+        const __m256i is_zero = _mm256_cmpeq_epi32(dwords, _mm256_setzero_si256());
+        const __m256i bits = _mm256_blendv_epi8(_mm256_slli_epi32(dwords, 23), least, is_zero);
+        return _mm256_mul_ps(_mm256_castsi256_ps(bits), _mm256_set1_ps(0.5F));
+    }
+    return from_f16(_mm256_and_si256(dwords, _mm256_set1_epi32(0xffff)));
+}
+
+/* 'biases': the dwords of SCALES_F32. */
+INLINE __m256 bias_of(scales_kind kind, __m256i dwords, __m256i biases)
+{
+    if (kind == SCALES_F32) return _mm256_castsi256_ps(biases);
+    const __m256i upper = _mm256_srli_epi32(dwords, 16);
+    if (kind == SCALES_BF16) return _mm256_castsi256_ps(_mm256_slli_epi32(upper, 16));
+    return from_f16(upper);
 }
 
 #endif

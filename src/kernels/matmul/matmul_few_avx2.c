@@ -21,11 +21,10 @@ typedef struct few_rows {
     const int8_t *planes[PLANES];
 } few_rows;
 
-/* What 8 rows leave behind. */
+/* What 8 rows leave behind: [row][unit][scales, biases of SCALES_F32, tokens' sums]. */
 typedef struct few_outputs {
-    __m256i *sums; /* [row][unit][token] */
-    size_t row_vectors;
-    float *scales, *biases; /* [group][8 rows] */
+    __m256i *vectors;
+    size_t row_vectors, unit_vectors, scale_vectors;
 } few_outputs;
 
 /* -------- one row -------- */
@@ -136,8 +135,7 @@ INLINE void unit_sums(codes_kind kind, size_t planes, size_t tokens, size_t size
                       size_t at, __m256i *out)
 {
     const size_t chunk = chunk_columns(kind), four = 4 * chunk;
-    const size_t bytes = chunk * s->block_bytes / s->group;
-    const size_t run_bytes = s->head > 0 ? s->block_bytes : 16;
+    const size_t bytes = s->chunk_bytes, run_bytes = s->run_bytes;
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     __m256i waiting[3][PLANES], sums[PLANES];
 #pragma GCC unroll 4
@@ -170,21 +168,34 @@ INLINE void unit_sums(codes_kind kind, size_t planes, size_t tokens, size_t size
 
 typedef void (*read_fn)(const rows_source *s, const few_rows *x, const few_outputs *out);
 
+INLINE void load_unit_scales(codes_kind kind, const rows_source *s, size_t row, size_t group,
+                             __m256i *to)
+{
+    const size_t left = s->groups - group, count = left < LANES ? left : LANES;
+    if (kind == PAIRS_E2M1 || kind == BYTES_E2M1)
+        load_scales(SCALES_E8M0, s, row, group, count, to);
+    else if (s->scales_kind == SCALES_HEADS)
+        load_scales(SCALES_HEADS, s, row, group, count, to);
+    else if (s->scales_kind == SCALES_F32)
+        load_scales(SCALES_F32, s, row, group, count, to);
+    else
+        load_scales(SCALES_F16, s, row, group, count, to);
+}
+
 INLINE void read_rows(codes_kind kind, size_t planes, size_t tokens, const rows_source *s,
                       const few_rows *x, const few_outputs *out)
 {
     const size_t size = s->group * 2 / chunk_columns(kind), unit = LANES * s->group;
     const size_t columns = s->groups * s->group;
     for (size_t row = 0; row < LANES; row++) {
-        __m256i *sums = out->sums + row * out->row_vectors;
+        __m256i *to = out->vectors + row * out->row_vectors;
         const uint8_t *codes = codes_at(s, row, 0);
-        for (size_t at = 0; at < columns; at += unit, sums += tokens)
-            unit_sums(kind, planes, tokens, size, s, codes + at / s->group * s->block_bytes,
-                      columns - at, x, at, sums);
-        for (size_t group = 0; group < s->groups; group++) {
-            const scale_pair pair = load_scale(s, row, group);
-            out->scales[group * LANES + row] = pair.scale;
-            out->biases[group * LANES + row] = pair.bias;
+        for (size_t at = 0, group = 0; at < columns; at += unit, group += LANES) {
+            unit_sums(kind, planes, tokens, size, s, codes, columns - at, x, at,
+                      to + out->scale_vectors);
+            load_unit_scales(kind, s, row, group, to);
+            codes += LANES * s->block_bytes;
+            to += out->unit_vectors;
         }
     }
 }
@@ -222,38 +233,77 @@ static const read_fn reads[CODES_KINDS][6] = {
 
 /* -------- eight rows -------- */
 
-/* Adds all groups: sums[token][8]. */
-static void add_groups(const rows_source *s, const few_outputs *out, const few_rows *x,
-                       size_t tokens, float *sums)
+/* Vector 'index' of a unit of every row, transposed. */
+INLINE void load_transposed(const few_outputs *rows, const __m256i *unit, size_t index,
+                            __m256i vectors[LANES])
 {
+#pragma GCC unroll 8
+    for (size_t row = 0; row < LANES; row++) vectors[row] = unit[row * rows->row_vectors + index];
+    transpose_dwords(vectors);
+}
+
+/* Adds the groups of a unit to every token's sums. */
+INLINE void add_unit(scales_kind kind, bool affine, const rows_source *s, const few_outputs *rows,
+                     const __m256i *unit, size_t group, const few_rows *x, size_t tokens,
+                     float *sums)
+{
+    const size_t left = s->groups - group, count = left < LANES ? left : LANES;
+    float scales[LANES * LANES] __attribute__((aligned(32)));
+    float biases[LANES * LANES] __attribute__((aligned(32)));
+    __m256i dwords[LANES], more[LANES];
+    load_transposed(rows, unit, 0, dwords);
+    if (kind == SCALES_F32) load_transposed(rows, unit, 1, more);
+#pragma GCC unroll 8
+    for (size_t i = 0; i < LANES; i++) {
+        _mm256_store_ps(scales + i * LANES, scale_of(kind, dwords[i]));
+        if (affine)
+            _mm256_store_ps(biases + i * LANES,
+                            bias_of(kind, dwords[i], kind == SCALES_F32 ? more[i] : dwords[i]));
+    }
     for (size_t token = 0; token < tokens; token++) {
         const zx_activation_row *in = &x->rows[token];
-        const __m256i *unit = out->sums + token;
-        __m256 sum = _mm256_setzero_ps();
-        for (size_t first = 0; first < s->groups; first += LANES, unit += tokens) {
-            const size_t left = s->groups - first, count = left < LANES ? left : LANES;
-            __m256i rows[LANES];
+        __m256i whole[LANES];
+        load_transposed(rows, unit, rows->scale_vectors + token, whole);
+        __m256 sum = _mm256_load_ps(sums + token * LANES);
 #pragma GCC unroll 8
-            for (size_t row = 0; row < LANES; row++) rows[row] = unit[row * out->row_vectors];
-            transpose_dwords(rows);
-#pragma GCC unroll 8
-            for (size_t i = 0; i < LANES; i++) {
-                if (i == count) break;
-                const size_t group = first + i;
-                __m256i whole = rows[i];
-                if (s->affine)
-                    sum = _mm256_fmadd_ps(_mm256_load_ps(out->biases + group * LANES),
-                                          _mm256_set1_ps(in->sum[group]), sum);
-                else
-                    whole = _mm256_sub_epi32(whole, _mm256_set1_epi32(s->zero * in->total[group]));
-                const __m256 product =
-                    _mm256_mul_ps(_mm256_cvtepi32_ps(whole), _mm256_set1_ps(in->scale[group]));
-                sum = _mm256_fmadd_ps(product, _mm256_load_ps(out->scales + group * LANES), sum);
-            }
+        for (size_t i = 0; i < LANES; i++) {
+            if (i == count) break;
+            if (affine)
+                sum = _mm256_fmadd_ps(_mm256_load_ps(biases + i * LANES),
+                                      _mm256_set1_ps(in->sum[group + i]), sum);
+            else
+                whole[i] =
+                    _mm256_sub_epi32(whole[i], _mm256_set1_epi32(s->zero * in->total[group + i]));
+            const __m256 product =
+                _mm256_mul_ps(_mm256_cvtepi32_ps(whole[i]), _mm256_set1_ps(in->scale[group + i]));
+            sum = _mm256_fmadd_ps(product, _mm256_load_ps(scales + i * LANES), sum);
         }
         _mm256_store_ps(sums + token * LANES, sum);
     }
 }
+
+typedef void (*add_fn)(const rows_source *s, const few_outputs *rows, const few_rows *x,
+                       size_t tokens, float *sums);
+
+#define ADD(kind, affine)                                                                    \
+    static void add_##kind(const rows_source *s, const few_outputs *rows, const few_rows *x, \
+                           size_t tokens, float *sums)                                       \
+    {                                                                                        \
+        const __m256i *unit = rows->vectors;                                                 \
+        for (size_t group = 0; group < s->groups; group += LANES) {                          \
+            add_unit(kind, affine, s, rows, unit, group, x, tokens, sums);                   \
+            unit += rows->unit_vectors;                                                      \
+        }                                                                                    \
+    }
+ADD(SCALES_F16, true)
+ADD(SCALES_BF16, true)
+ADD(SCALES_F32, true)
+ADD(SCALES_E8M0, false)
+ADD(SCALES_E4M3, false)
+ADD(SCALES_HEADS, false)
+
+static const add_fn adds[SCALES_KINDS] = {add_SCALES_F16,  add_SCALES_BF16, add_SCALES_F32,
+                                          add_SCALES_E8M0, add_SCALES_E4M3, add_SCALES_HEADS};
 
 /* -------- strips -------- */
 
@@ -262,27 +312,20 @@ static size_t plane_bytes(const zx_operand *x)
     return zx_round_up(x->columns, 8 * CHUNK);
 }
 
-/* Units of a row times tokens; an odd number, so that rows do not meet in one set of the cache. */
-static size_t row_vectors(const zx_operand *x)
+static few_outputs outputs_of(const zx_operand *x, size_t scale_vectors)
 {
     const size_t groups = x->columns / x->layout.group, units = (groups + LANES - 1) / LANES;
-    return (units * (x->rows < PLANES ? x->rows : PLANES)) | 1;
-}
-
-static size_t scale_bytes(const zx_operand *x)
-{
-    return zx_round_up(x->columns / x->layout.group * LANES * sizeof(float), 64);
-}
-
-static size_t sums_bytes(const zx_operand *x)
-{
-    return LANES * row_vectors(x) * sizeof(__m256i);
+    few_outputs out = {.unit_vectors = scale_vectors + x->rows, .scale_vectors = scale_vectors};
+    /* an odd number, so that the rows do not meet in one set of the cache */
+    out.row_vectors = units * out.unit_vectors | 1;
+    return out;
 }
 
 size_t zx_few_scratch_avx2(const zx_launch *launch)
 {
-    const zx_operand *x = &launch->inputs[0];
-    return PLANES * plane_bytes(x) + sums_bytes(x) + 2 * scale_bytes(x);
+    zx_operand x = launch->inputs[0];
+    if (x.rows > PLANES) x.rows = PLANES;
+    return PLANES * plane_bytes(&x) + LANES * outputs_of(&x, 2).row_vectors * sizeof(__m256i);
 }
 
 /* Copies a plane in the order of chunks; what follows its end may meet no codes but zeros. */
@@ -311,14 +354,17 @@ static void order_planes(const zx_operand *in, bool pairs, int8_t *to, few_rows 
     }
 }
 
-/* Half a strip of one matrix. */
+/* sums[token][8] of half a strip of one matrix. */
 static void run_rows(const zx_operand *in, const zx_weight *weight, size_t row, const few_rows *x,
-                     const few_outputs *out, float *sums)
+                     __m256i *vectors, float *sums)
 {
     const rows_source s = source_of(weight, row);
     const size_t which = in->layout.planes == 1 ? in->rows - 1 : 3 + in->rows;
-    reads[s.kind][which](&s, x, out);
-    add_groups(&s, out, x, in->rows, sums);
+    few_outputs out = outputs_of(in, s.scales_kind == SCALES_F32 ? 2 : 1);
+    out.vectors = vectors;
+    memset(sums, 0, in->rows * LANES * sizeof *sums);
+    reads[s.kind][which](&s, x, &out);
+    adds[s.scales_kind](&s, &out, x, in->rows, sums);
 }
 
 void zx_run_few_avx2(const void *context, size_t part, size_t parts, size_t thread)
@@ -326,11 +372,7 @@ void zx_run_few_avx2(const void *context, size_t part, size_t parts, size_t thre
     const zx_matmul *matmul = context;
     const zx_operand *in = matmul->x;
     char *memory = (char *)matmul->launch->scratch + thread * zx_few_scratch_avx2(matmul->launch);
-    char *const after = memory + PLANES * plane_bytes(in) + sums_bytes(in);
-    const few_outputs out = {.sums = (__m256i *)(void *)(memory + PLANES * plane_bytes(in)),
-                             .row_vectors = row_vectors(in),
-                             .scales = (float *)(void *)after,
-                             .biases = (float *)(void *)(after + scale_bytes(in))};
+    __m256i *vectors = (__m256i *)(void *)(memory + PLANES * plane_bytes(in));
     float sums[2][PLANES * LANES] __attribute__((aligned(32))) = {0};
     few_rows x;
     int ordered = -1; /* for pairs, or not */
@@ -344,7 +386,7 @@ void zx_run_few_avx2(const void *context, size_t part, size_t parts, size_t thre
             const bool pairs = is_pairs(source_of(weight, 0).kind);
             if (ordered != pairs) order_planes(in, pairs, (int8_t *)memory, &x);
             ordered = pairs;
-            run_rows(in, weight, strip.row + first, &x, &out, sums[i]);
+            run_rows(in, weight, strip.row + first, &x, vectors, sums[i]);
         }
         for (size_t token = 0; token < in->rows; token++)
             finish_eight(matmul, strip, first, token, _mm256_load_ps(sums[0] + token * LANES),

@@ -126,21 +126,22 @@ INLINE void store_chunk(bool nibbles, __m256i rows[LANES], size_t first, size_t 
     }
 }
 
-typedef void (*spread_fn)(const rows_source *s, size_t first, size_t columns, uint8_t *codes);
+typedef void (*spread_fn)(const rows_source *s, size_t group, size_t columns, uint8_t *codes);
 
-/* The codes of 8 rows, 'columns' from 'first' on. */
-INLINE void spread(codes_kind kind, const rows_source *s, size_t first, size_t columns,
+/* The codes of 8 rows, 'columns' from a group on. */
+INLINE void spread(codes_kind kind, const rows_source *s, size_t group, size_t columns,
                    uint8_t *codes)
 {
-    const size_t chunk = chunk_columns(kind), run_bytes = s->head > 0 ? s->block_bytes : 16;
-    for (size_t at = 0; at < columns; at += chunk) {
+    const size_t chunk = chunk_columns(kind), stride = s->weight->codes_stride;
+    const uint8_t *first = codes_at(s, 0, group);
+    for (size_t at = 0; at < columns; at += chunk, first += s->chunk_bytes) {
         const size_t left = columns - at < chunk ? columns - at : chunk;
         __m256i low[LANES], high[LANES];
 #pragma GCC unroll 8
         for (size_t row = 0; row < LANES; row++) {
-            const uint8_t *from = codes_at(s, row, first + at);
+            const uint8_t *from = first + row * stride;
             if (is_pairs(kind))
-                load_pairs(kind, from, left > CHUNK ? run_bytes : 0, &low[row], &high[row]);
+                load_pairs(kind, from, left > CHUNK ? s->run_bytes : 0, &low[row], &high[row]);
             else
                 low[row] = load_bytes(kind, from, left);
         }
@@ -149,10 +150,51 @@ INLINE void spread(codes_kind kind, const rows_source *s, size_t first, size_t c
     }
 }
 
+/* Scales and biases of 8 rows from a group on, [group][2][8]. */
+INLINE void spread_scales(scales_kind kind, bool affine, const rows_source *s, size_t group,
+                          const panel *p, size_t half)
+{
+    for (size_t first = 0; first < p->groups; first += LANES) {
+        const size_t left = p->groups - first, count = left < LANES ? left : LANES;
+        __m256i rows[LANES][2], dwords[LANES], more[LANES];
+        for (size_t row = 0; row < LANES; row++)
+            load_scales(kind, s, row, group + first, count, rows[row]);
+        for (size_t row = 0; row < LANES; row++) {
+            dwords[row] = rows[row][0];
+            more[row] = rows[row][kind == SCALES_F32];
+        }
+        transpose_dwords(dwords);
+        transpose_dwords(more);
+        for (size_t i = 0; i < count; i++) {
+            const size_t at = ((first + i) * HALVES + half) * LANES;
+            _mm256_store_ps(p->scales + at, scale_of(kind, dwords[i]));
+            if (affine) _mm256_store_ps(p->biases + at, bias_of(kind, dwords[i], more[i]));
+        }
+    }
+}
+
+typedef void (*scales_fn)(const rows_source *s, size_t group, const panel *p, size_t half);
+
+#define SCALES(kind, affine)                                                                   \
+    static void scales_##kind(const rows_source *s, size_t group, const panel *p, size_t half) \
+    {                                                                                          \
+        spread_scales(kind, affine, s, group, p, half);                                        \
+    }
+SCALES(SCALES_F16, true)
+SCALES(SCALES_BF16, true)
+SCALES(SCALES_F32, true)
+SCALES(SCALES_E8M0, false)
+SCALES(SCALES_E4M3, false)
+SCALES(SCALES_HEADS, false)
+
+static const scales_fn scale_fns[SCALES_KINDS] = {scales_SCALES_F16,  scales_SCALES_BF16,
+                                                  scales_SCALES_F32,  scales_SCALES_E8M0,
+                                                  scales_SCALES_E4M3, scales_SCALES_HEADS};
+
 #define SPREAD(kind)                                                                              \
-    static void spread_##kind(const rows_source *s, size_t first, size_t columns, uint8_t *codes) \
+    static void spread_##kind(const rows_source *s, size_t group, size_t columns, uint8_t *codes) \
     {                                                                                             \
-        spread(kind, s, first, columns, codes);                                                   \
+        spread(kind, s, group, columns, codes);                                                   \
     }
 SPREAD(PAIRS)
 SPREAD(PAIRS_E2M1)
@@ -175,14 +217,8 @@ static void fill_panel(panel *p, const zx_weight *weight, size_t row, size_t fir
 {
     for (size_t half = 0; half < HALVES; half++) {
         const rows_source s = source_of(weight, row + half * LANES);
-        float *const scales = p->scales + half * LANES, *const biases = p->biases + half * LANES;
-        spreads[s.kind](&s, first * s.group, p->groups * s.group, p->codes + half * VECTOR);
-        for (size_t lane = 0; lane < LANES; lane++)
-            for (size_t group = 0; group < p->groups; group++) {
-                const scale_pair pair = load_scale(&s, lane, first + group);
-                scales[group * HALVES * LANES + lane] = pair.scale;
-                biases[group * HALVES * LANES + lane] = pair.bias;
-            }
+        spreads[s.kind](&s, first, p->groups * s.group, p->codes + half * VECTOR);
+        scale_fns[s.scales_kind](&s, first, p, half);
         p->affine = s.affine;
         p->zero = s.zero;
     }
