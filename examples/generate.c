@@ -31,9 +31,9 @@ static zmlx_status generate(const char *path, const char *prompt, size_t count)
         status = zmlx_session_create(model, &(zmlx_session_options){.context = ids.count + count},
                                      &session);
     if (status == ZMLX_OK)
-        status = zmlx_session_generate(session, tokenizer, ids.items, ids.count,
-                                       &(zmlx_generate_options){.max_tokens = count}, print_text,
-                                       NULL, &result);
+        status = zmlx_session_generate(
+            session, tokenizer, ids.items, ids.count,
+            &(zmlx_generate_options){.max_tokens = count, .on_token = print_text}, &result);
     if (status == ZMLX_OK)
         (void)printf("\n[%zu tokens in %.2f s]\n", result.generated_tokens, result.decode_seconds);
     else

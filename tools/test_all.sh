@@ -5,7 +5,8 @@
 #
 # A suite that fails does not stop the others.  One that counts its own tests closes its log with
 # 'N passed, N failed, N skipped' (or 'N tests, N failed'); any other counts as one.  Exit 77 means
-# skipped, the last line of the log says why.  SECONDS=60 is the time of each fuzzer, BUILD where
+# skipped, the last line of the log says why.  One that runs longer than LIMIT seconds (1800) is
+# ended and has failed.  SECONDS=60 is the time of each fuzzer, BUILD where
 # things are built, ZX_MODEL the checkpoint that whole runs use.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
@@ -15,7 +16,9 @@ export BUILD=${BUILD:-build}
 logs=$BUILD/logs
 jobs=$(nproc 2>/dev/null || sysctl -n hw.ncpu)
 words=("$@")
-passed=0 failed=0 skipped=0 broken=()
+limit=${LIMIT:-1800}
+passed=0 failed=0 skipped=0 broken=() running=
+trap '[ -z "$running" ] || kill -TERM -- -"$running" 2>/dev/null; exit 130' INT TERM
 mkdir -p "$logs"
 
 # The sum of the numbers before a word in the closing lines of the log; nothing if there are none.
@@ -35,6 +38,28 @@ add() { # passed failed skipped
     passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
 }
 
+# Runs a command or function as a process group of its own, so that all it started can be ended.
+within_limit() {
+    local watch status=0
+    set -m
+    "$@" </dev/null &
+    running=$!
+    {
+        sleep "$limit"
+        echo "ended after $limit s, the limit of one suite"
+        kill -TERM -- -"$running"
+        sleep 10
+        kill -KILL -- -"$running"
+    } 2>/dev/null &
+    watch=$!
+    set +m
+    wait "$running" || status=$?
+    running=
+    kill -TERM -- -"$watch" 2>/dev/null
+    wait "$watch" 2>/dev/null
+    return $status
+}
+
 # suite NAME COMMAND...
 suite() {
     local name=$1 log status=0 began good bad left all verdict
@@ -42,7 +67,7 @@ suite() {
     shift
     log=$logs/$name.log
     began=$(date +%s)
-    "$@" >"$log" 2>&1 </dev/null || status=$?
+    within_limit "$@" >"$log" 2>&1 || status=$?
     all=$(count_of tests "$log")
     good=$(count_of passed "$log") bad=$(count_of failed "$log") left=$(count_of skipped "$log")
     left=${left:-0}

@@ -48,6 +48,10 @@ ZMLX_MUST_CHECK ZMLX_API zmlx_status zmlx_session_create(const zmlx_model *model
                                                          zmlx_session **session);
 ZMLX_API void zmlx_session_destroy(zmlx_session *session);
 
+/* Called for every generated token with the text that became certain (whole characters; perhaps
+ * empty), and once at the end with id -1 and what was held back.  Returns false to stop. */
+typedef bool (*zmlx_token_fn)(int32_t id, const char *text, size_t length, void *user);
+
 typedef struct zmlx_generate_options { /* zero means the default */
     size_t max_tokens;                 /* default 128 */
     float temperature;                 /* 0: the most likely token */
@@ -57,6 +61,8 @@ typedef struct zmlx_generate_options { /* zero means the default */
     uint64_t seed;                     /* the same seed gives the same tokens */
     const char *const *stop; /* texts that end the generation, not printed; NULL at the end */
     bool ignore_eos;
+    zmlx_token_fn on_token; /* NULL: nobody listens */
+    void *user;             /* for on_token */
 } zmlx_generate_options;
 
 typedef enum zmlx_finish {
@@ -72,17 +78,12 @@ typedef struct zmlx_generate_result {
     zmlx_finish finish;
 } zmlx_generate_result;
 
-/* Called for every generated token with the text that became certain (whole characters; perhaps
- * empty), and once at the end with id -1 and what was held back.  Returns false to stop. */
-typedef bool (*zmlx_token_fn)(int32_t id, const char *text, size_t length, void *user);
-
 /* Generates after the prompt's ids.  The session keeps the pages of earlier calls: a prompt that
  * begins like an earlier one starts from them. */
 ZMLX_MUST_CHECK ZMLX_API zmlx_status zmlx_session_generate(zmlx_session *session,
                                                            const zmlx_tokenizer *tokenizer,
                                                            const int32_t *prompt, size_t count,
                                                            const zmlx_generate_options *options,
-                                                           zmlx_token_fn on_token, void *user,
                                                            zmlx_generate_result *result);
 
 /* Receives 'rows' rows of logits f32 [rows, vocabulary]; row i follows token first + i. */

@@ -88,10 +88,11 @@ static int answer_ids(chat *this, const zmlx_ids *ids)
     if (how.max_tokens == 0 || how.max_tokens > left) how.max_tokens = left;
     zmlx_generate_result result = {0};
     this->answer.length = 0;
+    how.on_token = on_token;
+    how.user = this;
     zx_cli_catch_interrupt();
-    const zmlx_status status =
-        zmlx_session_generate(this->run.session, this->run.tokenizer, ids->items, ids->count, &how,
-                              on_token, this, &result);
+    const zmlx_status status = zmlx_session_generate(this->run.session, this->run.tokenizer,
+                                                     ids->items, ids->count, &how, &result);
     zx_cli_release_interrupt();
     if (status != ZMLX_OK) return zx_cli_fail_library(common, status);
     if (!common->json) zx_cli_write("\n", 1);

@@ -166,11 +166,13 @@ static int print_result(const zx_cli_common *common, const sink *from,
 static int generate(const zx_cli_run *run, const generate_options *options, const zmlx_ids *ids)
 {
     const zx_cli_common *common = run->common;
-    const zmlx_generate_options how = zx_cli_generate_options(&options->sampling);
+    zmlx_generate_options how = zx_cli_generate_options(&options->sampling);
     zmlx_generate_result result = {0};
     sink to = {.stream = !common->json, .tokens = json_array()};
-    const zmlx_status status = zmlx_session_generate(run->session, run->tokenizer, ids->items,
-                                                     ids->count, &how, on_token, &to, &result);
+    how.on_token = on_token;
+    how.user = &to;
+    const zmlx_status status =
+        zmlx_session_generate(run->session, run->tokenizer, ids->items, ids->count, &how, &result);
     int code = ZX_CLI_OK;
     if (status != ZMLX_OK) {
         code = zx_cli_fail_library(common, status);

@@ -38,7 +38,7 @@ static zmlx_status bind_named(zx_jrun *run, const zx_jbuiltin *row, const zx_jar
                               zx_jcall *call)
 {
     if (args->named_count > 0 && row->parameters[0] == '/')
-        return zx_jfail(run, "%s() takes no keyword arguments", row->name);
+        return ZX_JFAIL(run, "%s() takes no keyword arguments", row->name);
     for (size_t i = 0; i < args->named_count; i++) {
         const zx_jstring *const key = args->named[i].key.as.string;
         const char *at = row->parameters;
@@ -48,12 +48,12 @@ static zmlx_status bind_named(zx_jrun *run, const zx_jbuiltin *row, const zx_jar
             if (!zx_jstring_same(key, &name)) continue;
             found = true;
             if (call->arg[j].kind != ZX_J_MISSING)
-                return zx_jfail(run, "%s() got two values for the argument '%.*s'", row->name,
+                return ZX_JFAIL(run, "%s() got two values for the argument '%.*s'", row->name,
                                 (int)name.length, name.bytes);
             call->arg[j] = args->named[i].value;
         }
         if (!found)
-            return zx_jfail(run, "%s() got an unexpected keyword argument '%.*s'", row->name,
+            return ZX_JFAIL(run, "%s() got an unexpected keyword argument '%.*s'", row->name,
                             key->length < 60 ? (int)key->length : 60, key->bytes);
     }
     return ZMLX_OK;
@@ -68,13 +68,13 @@ static zmlx_status bind(zx_jrun *run, const zx_jbuiltin *row, const zx_jargs *ar
     for (; next_parameter(&at, &name, &optional); count++)
         call->arg[count] = count < args->count ? args->items[count] : zx_jmissing();
     if (args->count > count)
-        return zx_jfail(run, "%s() takes at most %zu arguments (%zu given)", row->name, count,
+        return ZX_JFAIL(run, "%s() takes at most %zu arguments (%zu given)", row->name, count,
                         args->count);
     ZX_TRY(bind_named(run, row, args, call));
     at = row->parameters;
     for (size_t i = 0; next_parameter(&at, &name, &optional); i++)
         if (!optional && call->arg[i].kind == ZX_J_MISSING)
-            return zx_jfail(run, "%s() needs the argument '%.*s'", row->name, (int)name.length,
+            return ZX_JFAIL(run, "%s() needs the argument '%.*s'", row->name, (int)name.length,
                             name.bytes);
     return ZMLX_OK;
 }
@@ -112,10 +112,10 @@ static zmlx_status apply(zx_jrun *run, bool is_filter, zx_jvalue name, const zx_
     if (name.kind == ZX_J_STRING)
         row = is_filter ? zx_jfilter_find(name.as.string) : zx_jtest_find(name.as.string);
     if (row == NULL && name.kind == ZX_J_STRING)
-        return zx_jfail_at(run, ZMLX_ERROR_UNSUPPORTED, run->line, "no %s named '%.*s'", kind,
+        return ZX_JFAIL_AT(run, ZMLX_ERROR_UNSUPPORTED, run->line, "no %s named '%.*s'", kind,
                            name.as.string->length < 60 ? (int)name.as.string->length : 60,
                            name.as.string->bytes);
-    if (row == NULL) return zx_jfail(run, "a %s's name must be a string", kind);
+    if (row == NULL) return ZX_JFAIL(run, "a %s's name must be a string", kind);
     return call_named(run, kind, row, call, result);
 }
 
@@ -159,7 +159,7 @@ static zmlx_status call_block(zx_jrun *run, const zx_jnode *block, zx_jvalue *re
 static zmlx_status call_loop(zx_jrun *run, zx_jloop *loop, const zx_jargs *args, zx_jvalue *result)
 {
     if (args->count != 1 || args->named_count > 0)
-        return zx_jfail(run, "loop() takes one argument (%zu given)",
+        return ZX_JFAIL(run, "loop() takes one argument (%zu given)",
                         args->count + args->named_count);
     return zx_jloop_recurse(run, loop, args->items[0], result);
 }
@@ -201,10 +201,10 @@ zmlx_status zx_jvalue_call(zx_jrun *run, zx_jvalue callee, const zx_jargs *args,
     }
     if ((callee.kind == ZX_J_JOINER || callee.kind == ZX_J_BLOCK) &&
         args->count + args->named_count > 0)
-        return zx_jfail(run, "%s takes no arguments", zx_jvalue_type(callee));
+        return ZX_JFAIL(run, "%s takes no arguments", zx_jvalue_type(callee));
     if (callee.kind == ZX_J_JOINER) return call_joiner(run, callee.as.cycler, result);
     if (callee.kind == ZX_J_BLOCK) return call_block(run, callee.as.block, result);
-    return zx_jfail(run, "'%s' object is not callable", zx_jvalue_type(callee));
+    return ZX_JFAIL(run, "'%s' object is not callable", zx_jvalue_type(callee));
 }
 
 /* --- arguments --- */
@@ -214,7 +214,7 @@ zmlx_status zx_jarg_int(zx_jrun *run, zx_jvalue value, const char *what, int64_t
     if (zx_jvalue_is_integer(value, integer)) return ZMLX_OK;
     if (value.kind == ZX_J_UNDEFINED && value.as.undefined->hint == NULL)
         return zx_jundefined_fail(run, value.as.undefined);
-    return zx_jfail(run, "%s must be an integer, not '%s'", what, zx_jvalue_type(value));
+    return ZX_JFAIL(run, "%s must be an integer, not '%s'", what, zx_jvalue_type(value));
 }
 
 zmlx_status zx_jarg_int_or(zx_jrun *run, zx_jvalue value, const char *what, int64_t otherwise,
@@ -228,7 +228,7 @@ zmlx_status zx_jarg_int_or(zx_jrun *run, zx_jvalue value, const char *what, int6
 zmlx_status zx_jarg_string(zx_jrun *run, zx_jvalue value, const char *what, zx_jstring **string)
 {
     if (value.kind != ZX_J_STRING)
-        return zx_jfail(run, "%s must be a string, not '%s'", what, zx_jvalue_type(value));
+        return ZX_JFAIL(run, "%s must be a string, not '%s'", what, zx_jvalue_type(value));
     *string = value.as.string;
     return ZMLX_OK;
 }

@@ -60,7 +60,7 @@ zmlx_status zx_jvalue_hash(zx_jrun *run, zx_jvalue value, uint64_t *hash)
         return ZMLX_OK;
     }
     if (value.kind == ZX_J_LIST || value.kind == ZX_J_DICT || value.kind == ZX_J_NAMESPACE)
-        return zx_jfail(run, "unhashable type: '%s'", zx_jvalue_type(value));
+        return ZX_JFAIL(run, "unhashable type: '%s'", zx_jvalue_type(value));
     if (value.kind == ZX_J_TUPLE) {
         uint64_t sum = run->seed + 2, part = 0;
         ZX_TRY(zx_jrun_enter(run));
@@ -216,7 +216,7 @@ zmlx_status zx_jvalue_less(zx_jrun *run, zx_jvalue a, zx_jvalue b, const char *s
         run->depth--;
         return ZMLX_OK;
     }
-    return zx_jfail(run, "'%s' not supported between instances of '%s' and '%s'", sign,
+    return ZX_JFAIL(run, "'%s' not supported between instances of '%s' and '%s'", sign,
                     zx_jvalue_type(a), zx_jvalue_type(b));
 }
 
@@ -244,7 +244,7 @@ static zmlx_status string_contains(zx_jrun *run, const zx_jstring *text, zx_jval
                                    bool *contains)
 {
     if (item.kind != ZX_J_STRING)
-        return zx_jfail(run, "'in <string>' requires string as left operand, not %s",
+        return ZX_JFAIL(run, "'in <string>' requires string as left operand, not %s",
                         zx_jvalue_type(item));
     ZX_TRY(zx_jrun_pay_bytes(run, text->length));
     const zx_jstring *const piece = item.as.string;
@@ -266,7 +266,7 @@ zmlx_status zx_jvalue_contains(zx_jrun *run, zx_jvalue container, zx_jvalue item
     }
     if (container.kind == ZX_J_VIEW) return view_contains(run, container.as.view, item, contains);
     if (!zx_jvalue_is_iterable(container))
-        return zx_jfail(run, "argument of type '%s' is not iterable", zx_jvalue_type(container));
+        return ZX_JFAIL(run, "argument of type '%s' is not iterable", zx_jvalue_type(container));
     zx_jiter *iter = NULL;
     ZX_TRY(zx_jiter_make(run, container, &iter));
     while (!*contains) {

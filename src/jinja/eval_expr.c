@@ -232,10 +232,10 @@ static zmlx_status add_item(zx_jrun *run, arg_room *room, zx_jargs *args, zx_jva
 static zmlx_status add_named(zx_jrun *run, arg_room *room, zx_jargs *args, zx_jvalue key,
                              zx_jvalue value)
 {
-    if (key.kind != ZX_J_STRING) return zx_jfail(run, "keywords must be strings");
+    if (key.kind != ZX_J_STRING) return ZX_JFAIL(run, "keywords must be strings");
     for (size_t i = 0; i < args->named_count; i++)
         if (zx_jstring_same(args->named[i].key.as.string, key.as.string))
-            return zx_jfail(run, "a keyword argument is given twice");
+            return ZX_JFAIL(run, "a keyword argument is given twice");
     ZX_TRY(zx_jrun_pay(run, args->named_count));
     if (args->named_count == room->named_room) {
         void *memory = NULL;
@@ -278,7 +278,7 @@ static zmlx_status eval_args(zx_jrun *run, zx_jframe *frame, const zx_jnode *fir
         } else if (arg->kind == ZX_JN_STAR) {
             ZX_TRY(add_star(run, room, args, value));
         } else if (value.kind != ZX_J_DICT) {
-            return zx_jfail(run, "argument after ** must be a mapping, not %s",
+            return ZX_JFAIL(run, "argument after ** must be a mapping, not %s",
                             zx_jvalue_type(value));
         } else {
             for (size_t i = 0; i < value.as.dict->count; i++)
@@ -323,7 +323,7 @@ static zmlx_status eval_builtin(zx_jrun *run, zx_jframe *frame, const zx_jnode *
     const bool is_filter = node->kind == ZX_JN_FILTER;
     if (node->row == NULL) {
         const zx_jstring *const name = node->value.as.string;
-        return zx_jfail_at(run, ZMLX_ERROR_UNSUPPORTED, node->line, "no %s named '%.*s' found",
+        return ZX_JFAIL_AT(run, ZMLX_ERROR_UNSUPPORTED, node->line, "no %s named '%.*s' found",
                            is_filter ? "filter" : "test",
                            name->length < 60 ? (int)name->length : 60, name->bytes);
     }

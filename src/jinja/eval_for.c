@@ -134,7 +134,7 @@ static zmlx_status run_level(zx_jrun *run, zx_jframe *outer, const zx_jnode *nod
 zmlx_status zx_jloop_recurse(zx_jrun *run, zx_jloop *loop, zx_jvalue iterable, zx_jvalue *result)
 {
     if (loop->node == NULL)
-        return zx_jfail(run, "the loop must be marked 'recursive' to be called");
+        return ZX_JFAIL(run, "the loop must be marked 'recursive' to be called");
     ZX_TRY(zx_jrun_enter(run));
     ZX_TRY(run_level(run, loop->frame, loop->node, loop, iterable, result));
     run->depth--;

@@ -1,4 +1,6 @@
 /* eval_stmt.c - statements, one function per kind of node, and the frames of variables. */
+#include <assert.h>
+
 #include "jinja/eval.h"
 
 typedef zmlx_status (*exec_fn)(zx_jrun *run, zx_jframe *frame, const zx_jnode *node,
@@ -18,7 +20,11 @@ zmlx_status zx_jframe_make(zx_jrun *run, zx_jframe *outer, size_t size, zx_jfram
 
 zx_jvalue *zx_jslot_find(zx_jframe *frame, zx_jslot slot)
 {
-    for (uint32_t i = 0; i < slot.hops; i++) frame = frame->outer;
+    for (uint32_t i = 0; i < slot.hops; i++) {
+        assert(frame != NULL); /* scope.c counted the hops */
+        frame = frame->outer;
+    }
+    assert(frame != NULL);
     return &frame->slots[slot.index];
 }
 
@@ -64,9 +70,9 @@ static zmlx_status assign_member(zx_jrun *run, zx_jframe *frame, const zx_jnode 
     const zx_jvalue object = *zx_jslot_find(frame, target->slot);
     const zx_jstring *const name = target->right->value.as.string;
     if (object.kind != ZX_J_NAMESPACE)
-        return zx_jfail(run, "cannot assign an attribute of what is no namespace");
+        return ZX_JFAIL(run, "cannot assign an attribute of what is no namespace");
     if (name->length > 0 && name->bytes[0] == '_')
-        return zx_jfail(run, "a namespace's names do not begin with '_'");
+        return ZX_JFAIL(run, "a namespace's names do not begin with '_'");
     return zx_jdict_set(run, object.as.dict, target->right->value, value);
 }
 
@@ -76,7 +82,7 @@ static zmlx_status unpack(zx_jrun *run, zx_jframe *frame, const zx_jnode *target
     zx_jvalue part;
     size_t count = 0;
     if (!zx_jvalue_is_iterable(value))
-        return zx_jfail(run, "cannot unpack non-iterable %s object", zx_jvalue_type(value));
+        return ZX_JFAIL(run, "cannot unpack non-iterable %s object", zx_jvalue_type(value));
     ZX_TRY(zx_jiter_make(run, value, &iter));
     /* all parts are taken before any is assigned, as in Python */
     zx_jvalue parts;
@@ -84,12 +90,12 @@ static zmlx_status unpack(zx_jrun *run, zx_jframe *frame, const zx_jnode *target
     for (const zx_jnode *item = target->items; item != NULL; item = item->next, count++) {
         ZX_TRY(zx_jiter_next(run, iter, &part));
         if (part.kind == ZX_J_MISSING)
-            return zx_jfail(run, "not enough values to unpack (got %zu)", count);
+            return ZX_JFAIL(run, "not enough values to unpack (got %zu)", count);
         ZX_TRY(zx_jlist_add(run, parts.as.list, part));
     }
     ZX_TRY(zx_jiter_next(run, iter, &part));
     if (part.kind != ZX_J_MISSING)
-        return zx_jfail(run, "too many values to unpack (expected %zu)", count);
+        return ZX_JFAIL(run, "too many values to unpack (expected %zu)", count);
     count = 0;
     for (const zx_jnode *item = target->items; item != NULL; item = item->next)
         ZX_TRY(zx_jassign(run, frame, item, parts.as.list->items[count++]));
@@ -109,7 +115,7 @@ static zmlx_status check_members(zx_jrun *run, zx_jframe *frame, const zx_jnode 
 {
     if (target->kind == ZX_JN_MEMBER_TARGET &&
         zx_jslot_find(frame, target->slot)->kind != ZX_J_NAMESPACE)
-        return zx_jfail(run, "cannot assign an attribute of what is no namespace");
+        return ZX_JFAIL(run, "cannot assign an attribute of what is no namespace");
     for (const zx_jnode *item = target->items; item != NULL; item = item->next)
         ZX_TRY(check_members(run, frame, item));
     return ZMLX_OK;
@@ -128,7 +134,7 @@ static zmlx_status export_names(zx_jrun *run, zx_jframe *frame, const zx_jnode *
 static zmlx_status exec_set(zx_jrun *run, zx_jframe *frame, const zx_jnode *node,
                             zx_jsignal *signal)
 {
-    (void)signal;
+    *signal = ZX_J_GO_ON;
     zx_jvalue value;
     ZX_TRY(check_members(run, frame, node->left));
     ZX_TRY(zx_jevaluate(run, frame, node->right, &value));
@@ -170,7 +176,7 @@ static zmlx_status write_value(zx_jrun *run, zx_jvalue value)
 static zmlx_status exec_output(zx_jrun *run, zx_jframe *frame, const zx_jnode *node,
                                zx_jsignal *signal)
 {
-    (void)signal;
+    *signal = ZX_J_GO_ON;
     for (const zx_jnode *item = node->items; item != NULL; item = item->next) {
         zx_jvalue value;
         run->line = item->line;
@@ -219,7 +225,7 @@ static zmlx_status exec_set_block(zx_jrun *run, zx_jframe *frame, const zx_jnode
 static zmlx_status write_exactly(zx_jrun *run, zx_jvalue value)
 {
     if (value.kind == ZX_J_STRING) return write_string(run, value.as.string);
-    return zx_jfail(run, "expected str instance, %s found", zx_jvalue_type(value));
+    return ZX_JFAIL(run, "expected str instance, %s found", zx_jvalue_type(value));
 }
 
 static zmlx_status exec_filter_block(zx_jrun *run, zx_jframe *frame, const zx_jnode *node,
@@ -251,7 +257,7 @@ static zmlx_status exec_if(zx_jrun *run, zx_jframe *frame, const zx_jnode *node,
 static zmlx_status exec_macro(zx_jrun *run, zx_jframe *frame, const zx_jnode *node,
                               zx_jsignal *signal)
 {
-    (void)signal;
+    *signal = ZX_J_GO_ON;
     zx_jvalue macro;
     ZX_TRY(zx_jmacro_make(run, frame, node, &macro));
     *zx_jslot_find(frame, node->slot) = macro;
@@ -262,7 +268,7 @@ static zmlx_status exec_macro(zx_jrun *run, zx_jframe *frame, const zx_jnode *no
 static zmlx_status exec_call_block(zx_jrun *run, zx_jframe *frame, const zx_jnode *node,
                                    zx_jsignal *signal)
 {
-    (void)signal;
+    *signal = ZX_J_GO_ON;
     zx_jvalue caller, value;
     ZX_TRY(zx_jmacro_make(run, frame, node, &caller));
     run->line = node->line;
@@ -273,7 +279,7 @@ static zmlx_status exec_call_block(zx_jrun *run, zx_jframe *frame, const zx_jnod
 static zmlx_status exec_generation(zx_jrun *run, zx_jframe *frame, const zx_jnode *node,
                                    zx_jsignal *signal)
 {
-    (void)signal;
+    *signal = ZX_J_GO_ON;
     zx_jvalue body, value;
     ZX_TRY(zx_jmacro_make(run, frame, node, &body));
     ZX_TRY(zx_jmacro_call(run, body.as.macro, &(zx_jargs){0}, &value));
@@ -323,7 +329,7 @@ static zmlx_status exec_block(zx_jrun *run, zx_jframe *frame, const zx_jnode *no
                               zx_jsignal *signal)
 {
     (void)frame;
-    (void)signal;
+    *signal = ZX_J_GO_ON;
     return zx_jblock_run(run, node);
 }
 
@@ -331,8 +337,8 @@ static zmlx_status exec_load(zx_jrun *run, zx_jframe *frame, const zx_jnode *nod
                              zx_jsignal *signal)
 {
     (void)frame;
-    (void)signal;
-    return zx_jfail_at(run, ZMLX_ERROR_UNSUPPORTED, node->line,
+    *signal = ZX_J_GO_ON;
+    return ZX_JFAIL_AT(run, ZMLX_ERROR_UNSUPPORTED, node->line,
                        "a chat template cannot load another template");
 }
 

@@ -7,11 +7,15 @@
 
 const zx_jbuiltin *zx_jfilter_find(const zx_jstring *name)
 {
-    static const zx_jbuiltin *const tables[] = {zx_jfilters_text, zx_jfilters_list,
-                                                zx_jfilters_lazy, zx_jfilters_number,
-                                                zx_jfilters_html, zx_jfilters_pretty};
+    static const zx_jbuiltin *const tables[] = {zx_jfilters_text,
+                                                zx_jfilters_list,
+                                                zx_jfilters_lazy,
+                                                zx_jfilters_number,
+                                                zx_jfilters_html,
+                                                zx_jfilters_pretty,
+                                                NULL};
     const zx_jbuiltin *row = NULL;
-    for (size_t i = 0; i < sizeof tables / sizeof *tables && row == NULL; i++)
+    for (size_t i = 0; tables[i] != NULL && row == NULL; i++)
         row = zx_jbuiltin_find(tables[i], name);
     return row;
 }
@@ -45,7 +49,7 @@ static zmlx_status follow(zx_jrun *run, const char *bytes, size_t length, zx_jva
     if (digits) {
         key = zx_jint(0);
         if (!zx_jnumber_parse_int(&text, 10, &key.as.integer, &overflow) || overflow)
-            return zx_jfail(run, "an attribute's index does not fit");
+            return ZX_JFAIL(run, "an attribute's index does not fit");
     } else {
         ZX_TRY(zx_jstring_borrow(run, bytes, length, &key));
     }

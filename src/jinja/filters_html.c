@@ -143,11 +143,11 @@ static zmlx_status add_attribute(zx_jrun *run, const zx_jpair *pair, zx_jbuilder
 {
     zx_jvalue key, value;
     if (pair->value.kind == ZX_J_NONE || pair->value.kind == ZX_J_UNDEFINED) return ZMLX_OK;
-    if (pair->key.kind != ZX_J_STRING) return zx_jfail(run, "attribute names must be strings");
+    if (pair->key.kind != ZX_J_STRING) return ZX_JFAIL(run, "attribute names must be strings");
     const zx_jstring *const name = pair->key.as.string;
     for (size_t i = 0; i < name->length; i++)
         if (name->bytes[i] != '\0' && strchr(" \t\n\r\f\v/>=", name->bytes[i]) != NULL)
-            return zx_jfail(run, "invalid character in an attribute name");
+            return ZX_JFAIL(run, "invalid character in an attribute name");
     ZX_TRY(zx_jvalue_escape(run, pair->key, &key));
     ZX_TRY(zx_jvalue_escape(run, pair->value, &value));
     if (builder->length > 0) ZX_TRY(zx_jbuilder_text(run, builder, " "));
@@ -161,7 +161,7 @@ static zmlx_status do_xmlattr(zx_jrun *run, const zx_jcall *call, zx_jvalue *res
 {
     zx_jbuilder builder = {0};
     if (call->self.kind == ZX_J_UNDEFINED) return zx_jundefined_fail(run, call->self.as.undefined);
-    if (call->self.kind != ZX_J_DICT) return zx_jfail(run, "a dict is wanted");
+    if (call->self.kind != ZX_J_DICT) return ZX_JFAIL(run, "a dict is wanted");
     for (size_t i = 0; i < call->self.as.dict->count; i++)
         ZX_TRY(add_attribute(run, &call->self.as.dict->pairs[i], &builder));
     ZX_TRY(zx_jbuilder_finish(run, &builder, result));
@@ -178,7 +178,7 @@ static zmlx_status do_unsupported(zx_jrun *run, const zx_jcall *call, zx_jvalue 
 {
     (void)call;
     (void)result;
-    return zx_jfail_at(run, ZMLX_ERROR_UNSUPPORTED, run->line, "this filter is not supported");
+    return ZX_JFAIL_AT(run, ZMLX_ERROR_UNSUPPORTED, run->line, "this filter is not supported");
 }
 
 const zx_jbuiltin zx_jfilters_html[] = {

@@ -62,7 +62,7 @@ static zmlx_status prepare_map(zx_jrun *run, lazy *state)
     for (size_t i = 0; i < args->named_count && args->count == 0; i++)
         if (zx_jstring_is(args->named[i].key.as.string, "attribute")) state->is_attribute = true;
     if (!state->is_attribute) {
-        if (args->count == 0) return zx_jfail(run, "map requires a filter argument");
+        if (args->count == 0) return ZX_JFAIL(run, "map requires a filter argument");
         state->name = args->items[0];
         state->rest = *args;
         state->rest.items++;
@@ -76,7 +76,7 @@ static zmlx_status prepare_map(zx_jrun *run, lazy *state)
         else if (zx_jstring_is(key, "default"))
             state->otherwise = args->named[i].value;
         else
-            return zx_jfail(run, "unexpected keyword argument '%.*s'",
+            return ZX_JFAIL(run, "unexpected keyword argument '%.*s'",
                             key->length < 60 ? (int)key->length : 60, key->bytes);
     }
     return ZMLX_OK;
@@ -110,7 +110,7 @@ static zmlx_status prepare_select(zx_jrun *run, lazy *state)
 {
     state->rest = state->args;
     if (state->is_attribute) {
-        if (state->rest.count == 0) return zx_jfail(run, "missing parameter for attribute name");
+        if (state->rest.count == 0) return ZX_JFAIL(run, "missing parameter for attribute name");
         state->attribute = *state->rest.items++;
         state->rest.count--;
     }
@@ -208,7 +208,7 @@ static zmlx_status next_pair(zx_jrun *run, zx_jiter *iter, zx_jvalue *item)
     *item = zx_jmissing();
     if (iter->source.kind == ZX_J_UNDEFINED) return ZMLX_OK;
     if (iter->source.kind != ZX_J_DICT)
-        return zx_jfail(run, "can only get item pairs from a mapping, not from '%s'",
+        return ZX_JFAIL(run, "can only get item pairs from a mapping, not from '%s'",
                         zx_jvalue_type(iter->source));
     const zx_jdict *const dict = iter->source.as.dict;
     if (iter->at >= dict->count) return ZMLX_OK;
@@ -273,7 +273,7 @@ static zmlx_status next_slice(zx_jrun *run, zx_jiter *iter, zx_jvalue *item)
     if (!state->started) {
         ZX_TRY(zx_jlist_from(run, iter->source, &state->items));
         state->started = true;
-        if (state->size == 0) return zx_jfail(run, "integer division or modulo by zero");
+        if (state->size == 0) return ZX_JFAIL(run, "integer division or modulo by zero");
     }
     *item = zx_jmissing();
     if (state->done >= state->size) return ZMLX_OK;

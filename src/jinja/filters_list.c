@@ -10,7 +10,7 @@ static zmlx_status do_length(zx_jrun *run, const zx_jcall *call, zx_jvalue *resu
     size_t length = 0;
     ZX_TRY(zx_jvalue_length(run, call->self, &has_length, &length));
     if (!has_length)
-        return zx_jfail(run, "object of type '%s' has no len()", zx_jvalue_type(call->self));
+        return ZX_JFAIL(run, "object of type '%s' has no len()", zx_jvalue_type(call->self));
     *result = zx_jsized(length);
     return ZMLX_OK;
 }
@@ -50,7 +50,7 @@ static zmlx_status do_last(zx_jrun *run, const zx_jcall *call, zx_jvalue *result
     zx_jvalue backwards;
     ZX_TRY(zx_jiter_reversed(run, call->self, &reversible, &backwards));
     if (!reversible)
-        return zx_jfail(run, "'%s' object is not reversible", zx_jvalue_type(call->self));
+        return ZX_JFAIL(run, "'%s' object is not reversible", zx_jvalue_type(call->self));
     return take_first(run, backwards, "no last item, the sequence was empty", result);
 }
 
@@ -60,7 +60,7 @@ static zmlx_status do_random(zx_jrun *run, const zx_jcall *call, zx_jvalue *resu
     size_t length = 0;
     ZX_TRY(zx_jvalue_length(run, call->self, &has_length, &length));
     if (!has_length)
-        return zx_jfail(run, "object of type '%s' has no len()", zx_jvalue_type(call->self));
+        return ZX_JFAIL(run, "object of type '%s' has no len()", zx_jvalue_type(call->self));
     if (length == 0)
         return zx_jundefined_hint(run, "no random item, the sequence was empty", result);
     run->seed = run->seed * 6364136223846793005u + 1442695040888963407u;
@@ -76,7 +76,7 @@ static zmlx_status do_reverse(zx_jrun *run, const zx_jcall *call, zx_jvalue *res
     bool reversible = false;
     ZX_TRY(zx_jiter_reversed(run, call->self, &reversible, result));
     if (reversible) return ZMLX_OK;
-    if (!zx_jvalue_is_iterable(call->self)) return zx_jfail(run, "argument must be iterable");
+    if (!zx_jvalue_is_iterable(call->self)) return ZX_JFAIL(run, "argument must be iterable");
     ZX_TRY(zx_jlist_from(run, call->self, result));
     zx_jlist *const list = result->as.list;
     for (size_t i = 0; i < list->count / 2; i++) {
@@ -169,11 +169,11 @@ static zmlx_status do_dictsort(zx_jrun *run, const zx_jcall *call, zx_jvalue *re
         if (zx_jstring_is(by, "value"))
             position = 1;
         else if (!zx_jstring_is(by, "key"))
-            return zx_jfail(run, "you can only sort by either \"key\" or \"value\"");
+            return ZX_JFAIL(run, "you can only sort by either \"key\" or \"value\"");
     }
     if (call->self.kind == ZX_J_UNDEFINED) return zx_jundefined_fail(run, call->self.as.undefined);
     if (call->self.kind != ZX_J_DICT)
-        return zx_jfail(run, "a dict is wanted, not '%s'", zx_jvalue_type(call->self));
+        return ZX_JFAIL(run, "a dict is wanted, not '%s'", zx_jvalue_type(call->self));
     zx_jview view = {.dict = call->self.as.dict, .kind = ZX_J_ITEMS};
     const key_rule rule = {.attribute = zx_jint(position),
                            .case_sensitive = zx_jarg_true(call->arg[0], false)};
@@ -260,7 +260,7 @@ static zmlx_status do_sum(zx_jrun *run, const zx_jcall *call, zx_jvalue *result)
     zx_jiter *iter = NULL;
     zx_jvalue item;
     *result = call->arg[1].kind != ZX_J_MISSING ? call->arg[1] : zx_jint(0);
-    if (result->kind == ZX_J_STRING) return zx_jfail(run, "sum() can't sum strings");
+    if (result->kind == ZX_J_STRING) return ZX_JFAIL(run, "sum() can't sum strings");
     ZX_TRY(zx_jiter_make(run, call->self, &iter));
     for (;;) {
         ZX_TRY(zx_jiter_next(run, iter, &item));

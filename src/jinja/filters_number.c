@@ -11,7 +11,7 @@ static zmlx_status do_abs(zx_jrun *run, const zx_jcall *call, zx_jvalue *result)
 {
     int64_t integer = 0;
     if (!zx_jvalue_is_number(call->self))
-        return zx_jfail(run, "bad operand type for abs(): '%s'", zx_jvalue_type(call->self));
+        return ZX_JFAIL(run, "bad operand type for abs(): '%s'", zx_jvalue_type(call->self));
     *result = zx_jfloat(fabs(call->self.as.number));
     if (!zx_jvalue_is_integer(call->self, &integer)) return ZMLX_OK;
     if (integer < 0) return zx_jvalue_negate(run, zx_jint(integer), result);
@@ -42,7 +42,7 @@ static zmlx_status round_integer(zx_jrun *run, int64_t integer, int64_t digits, 
     }
     if (rest > half || (rest == half && unit > 1 && whole % 2 != 0)) whole++;
     if (__builtin_mul_overflow(whole, unit, &result->as.integer))
-        return zx_jfail(run, "the result does not fit in 64 bits");
+        return ZX_JFAIL(run, "the result does not fit in 64 bits");
     return ZMLX_OK;
 }
 
@@ -57,7 +57,8 @@ static double round_float(double number, int64_t digits)
     }
     if (digits < -309) return copysign(0.0, number);
     (void)snprintf(text, sizeof text, "%.*e", 17, number);
-    const int kept = atoi(strchr(text, 'e') + 1) + 1 + (int)digits; /* significant digits left */
+    const int kept = (int)strtol(strchr(text, 'e') + 1, NULL, 10) + 1 +
+                     (int)digits; /* significant digits left */
     if (kept > 0) {
         (void)snprintf(text, sizeof text, "%.*e", kept - 1, number);
         return strtod(text, NULL);
@@ -92,10 +93,10 @@ static zmlx_status do_round(zx_jrun *run, const zx_jcall *call, zx_jvalue *resul
         ZX_TRY(zx_jarg_string(run, call->arg[1], "the method", &method));
     const bool up = zx_jstring_is(method, "ceil"), down = zx_jstring_is(method, "floor");
     if (!up && !down && !zx_jstring_is(method, "common"))
-        return zx_jfail(run, "method must be common, ceil or floor");
+        return ZX_JFAIL(run, "method must be common, ceil or floor");
     if (call->self.kind == ZX_J_UNDEFINED) return zx_jundefined_fail(run, call->self.as.undefined);
     if (!zx_jvalue_is_number(call->self))
-        return zx_jfail(run, "type %s cannot be rounded", zx_jvalue_type(call->self));
+        return ZX_JFAIL(run, "type %s cannot be rounded", zx_jvalue_type(call->self));
     ZX_TRY(zx_jarg_int_or(run, call->arg[0], "the precision", 0, &precision));
     if (up || down) return round_one_way(run, call->self, precision, up, result);
     if (!zx_jvalue_is_integer(call->self, &integer)) {
@@ -133,7 +134,7 @@ static zmlx_status do_int(zx_jrun *run, const zx_jcall *call, zx_jvalue *result)
     if (value.kind == ZX_J_STRING &&
         zx_jnumber_parse_int(value.as.string, base > 36 || base < 0 ? 1 : (int)base,
                              &result->as.integer, &overflow))
-        return overflow ? zx_jfail(run, "the number does not fit in 64 bits") : ZMLX_OK;
+        return overflow ? ZX_JFAIL(run, "the number does not fit in 64 bits") : ZMLX_OK;
     if (to_float(value, &number) && isfinite(number))
         return zx_jnumber_truncate(run, number, &result->as.integer);
     if (call->arg[0].kind != ZX_J_MISSING) *result = call->arg[0];
@@ -159,7 +160,7 @@ static zmlx_status do_filesizeformat(zx_jrun *run, const zx_jcall *call, zx_jval
     double bytes = 0, unit = base;
     zx_jbuilder builder = {0};
     if (call->self.kind == ZX_J_UNDEFINED) return zx_jundefined_fail(run, call->self.as.undefined);
-    if (!to_float(call->self, &bytes)) return zx_jfail(run, "could not convert the size to float");
+    if (!to_float(call->self, &bytes)) return ZX_JFAIL(run, "could not convert the size to float");
     if (bytes < base) {
         int64_t whole = 0;
         ZX_TRY(zx_jnumber_truncate(run, bytes, &whole));

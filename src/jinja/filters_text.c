@@ -127,7 +127,7 @@ static zmlx_status do_indent(zx_jrun *run, const zx_jcall *call, zx_jvalue *resu
     ZX_TRY(make_indent(run, call->arg[0], &indent));
     if (call->self.kind == ZX_J_UNDEFINED) return zx_jundefined_fail(run, call->self.as.undefined);
     if (call->self.kind != ZX_J_STRING)
-        return zx_jfail(run, "a string is wanted, not '%s'", zx_jvalue_type(call->self));
+        return ZX_JFAIL(run, "a string is wanted, not '%s'", zx_jvalue_type(call->self));
     ZX_TRY(zx_jstring_borrow(run, "\n", 1, &text)); /* so that a last empty line counts */
     ZX_TRY(zx_jstring_concat(run, call->self.as.string, text.as.string, &text));
     ZX_TRY(zx_jstring_method(run, text, "splitlines", NULL, &lines));
@@ -150,20 +150,20 @@ static zmlx_status do_truncate(zx_jrun *run, const zx_jcall *call, zx_jvalue *re
     bool has_length = false;
     size_t points = 0;
     if (end.kind == ZX_J_MISSING) ZX_TRY(zx_jstring_borrow(run, "...", 3, &end));
-    if (end.kind != ZX_J_STRING) return zx_jfail(run, "'end' must be a string");
+    if (end.kind != ZX_J_STRING) return ZX_JFAIL(run, "'end' must be a string");
     ZX_TRY(zx_jarg_int_or(run, call->arg[0], "the length", 255, &length));
     if (call->arg[3].kind != ZX_J_NONE)
         ZX_TRY(zx_jarg_int_or(run, call->arg[3], "the leeway", 5, &leeway));
     const int64_t end_points = (int64_t)zx_jstring_points(end.as.string);
     if (length < end_points || leeway < 0)
-        return zx_jfail(run, "the length must not be below that of 'end', nor leeway below 0");
+        return ZX_JFAIL(run, "the length must not be below that of 'end', nor leeway below 0");
     ZX_TRY(zx_jvalue_length(run, call->self, &has_length, &points));
     if (!has_length)
-        return zx_jfail(run, "object of type '%s' has no length", zx_jvalue_type(call->self));
+        return ZX_JFAIL(run, "object of type '%s' has no length", zx_jvalue_type(call->self));
     *result = call->self;
     if (leeway > INT64_MAX - length || (int64_t)points <= length + leeway) return ZMLX_OK;
     if (call->self.kind != ZX_J_STRING)
-        return zx_jfail(run, "a string is wanted, not '%s'", zx_jvalue_type(call->self));
+        return ZX_JFAIL(run, "a string is wanted, not '%s'", zx_jvalue_type(call->self));
     zx_jstring *const text = call->self.as.string;
     size_t bytes = zx_jstring_offset(text, (size_t)(length - end_points));
     if (!zx_jarg_true(call->arg[1], false)) {
@@ -184,12 +184,12 @@ static zmlx_status do_wordwrap(zx_jrun *run, const zx_jcall *call, zx_jvalue *re
     zx_jbuilder builder = {0};
     if (call->self.kind == ZX_J_UNDEFINED) return zx_jundefined_fail(run, call->self.as.undefined);
     if (call->self.kind != ZX_J_STRING)
-        return zx_jfail(run, "a string is wanted, not '%s'", zx_jvalue_type(call->self));
+        return ZX_JFAIL(run, "a string is wanted, not '%s'", zx_jvalue_type(call->self));
     ZX_TRY(zx_jarg_int_or(run, call->arg[0], "the width", 79, &style.width));
-    if (style.width <= 0) return zx_jfail(run, "invalid width (must be > 0)");
+    if (style.width <= 0) return ZX_JFAIL(run, "invalid width (must be > 0)");
     if (separator.kind == ZX_J_MISSING || separator.kind == ZX_J_NONE)
         ZX_TRY(zx_jstring_borrow(run, "\n", 1, &separator));
-    if (separator.kind != ZX_J_STRING) return zx_jfail(run, "'wrapstring' must be a string");
+    if (separator.kind != ZX_J_STRING) return ZX_JFAIL(run, "'wrapstring' must be a string");
     style.separator = separator.as.string;
     ZX_TRY(zx_jstring_method(run, call->self, "splitlines", NULL, &lines));
     for (size_t i = 0; i < lines.as.list->count; i++) {
@@ -222,7 +222,7 @@ static zmlx_status do_format(zx_jrun *run, const zx_jcall *call, zx_jvalue *resu
     const zx_jargs *const args = call->all;
     zx_jvalue text, values;
     if (args->count > 0 && args->named_count > 0)
-        return zx_jfail(run, "can't handle positional and keyword arguments at the same time");
+        return ZX_JFAIL(run, "can't handle positional and keyword arguments at the same time");
     ZX_TRY(zx_jvalue_string(run, call->self, &text));
     if (args->named_count > 0) {
         ZX_TRY(zx_jdict_make(run, ZX_J_DICT, &values));
@@ -255,7 +255,7 @@ static zmlx_status do_join(zx_jrun *run, const zx_jcall *call, zx_jvalue *result
         ZX_TRY(zx_jbuilder_string(run, &builder, item.as.string));
     }
     if (markup || (run->autoescape && separator.as.string->markup))
-        return zx_jfail_at(run, ZMLX_ERROR_UNSUPPORTED, run->line,
+        return ZX_JFAIL_AT(run, ZMLX_ERROR_UNSUPPORTED, run->line,
                            "joining escaped text under autoescape is not supported");
     return zx_jbuilder_finish(run, &builder, result);
 }
@@ -268,7 +268,7 @@ static zmlx_status do_tojson(zx_jrun *run, const zx_jcall *call, zx_jvalue *resu
     const zx_jvalue separators = call->arg[2];
     if (separators.kind != ZX_J_MISSING && separators.kind != ZX_J_NONE) {
         if (!zx_jvalue_is_sequence(separators) || separators.as.list->count != 2)
-            return zx_jfail(run, "separators must be a pair of strings");
+            return ZX_JFAIL(run, "separators must be a pair of strings");
         zx_jstring *item = NULL, *key = NULL;
         ZX_TRY(zx_jarg_string(run, separators.as.list->items[0], "a separator", &item));
         ZX_TRY(zx_jarg_string(run, separators.as.list->items[1], "a separator", &key));
@@ -316,7 +316,7 @@ static zmlx_status do_urlencode(zx_jrun *run, const zx_jcall *call, zx_jvalue *r
         ZX_TRY(zx_jiter_next(run, iter, &item));
         if (item.kind == ZX_J_MISSING) return zx_jbuilder_finish(run, &builder, result);
         ZX_TRY(zx_jlist_from(run, item, &pair));
-        if (pair.as.list->count != 2) return zx_jfail(run, "pairs are wanted");
+        if (pair.as.list->count != 2) return ZX_JFAIL(run, "pairs are wanted");
         if (i > 0) ZX_TRY(zx_jbuilder_text(run, &builder, "&"));
         ZX_TRY(add_quoted(run, &builder, pair.as.list->items[0], true));
         ZX_TRY(zx_jbuilder_text(run, &builder, "="));

@@ -27,7 +27,7 @@ static int64_t read_width(const zx_jstring *text, size_t *at)
 
 static zmlx_status fail_spec(zx_jrun *run, const zx_jstring *text)
 {
-    return zx_jfail(run, "invalid format specifier '%.*s'",
+    return ZX_JFAIL(run, "invalid format specifier '%.*s'",
                     text->length < 60 ? (int)text->length : 60, text->bytes);
 }
 
@@ -90,12 +90,12 @@ static zmlx_status format_number(zx_jrun *run, zx_jbuilder *builder, zx_jvalue v
         if (spec->type != 0 && strchr("eEfFgGn%", spec->type) == NULL) return fail_spec(run, text);
         return zx_jformat_float(run, builder, zx_jvalue_number(value), spec);
     }
-    if (spec->precision >= 0) return zx_jfail(run, "an integer's format takes no precision");
+    if (spec->precision >= 0) return ZX_JFAIL(run, "an integer's format takes no precision");
     if (spec->type == 'c') {
         zx_jbuilder one = {0};
         zx_jvalue string;
         if (integer < 0 || integer > 0x10ffff || (integer >= 0xd800 && integer < 0xe000))
-            return zx_jfail(run, "%%c takes a code point");
+            return ZX_JFAIL(run, "%%c takes a code point");
         ZX_TRY(zx_jbuilder_point(run, &one, (uint32_t)integer));
         ZX_TRY(zx_jbuilder_finish(run, &one, &string));
         zx_jspec own = *spec;
@@ -111,7 +111,7 @@ zmlx_status zx_jformat_value(zx_jrun *run, zx_jbuilder *builder, zx_jvalue value
     zx_jspec spec;
     if (text->length == 0) return zx_jvalue_print(run, builder, value);
     if (value.kind != ZX_J_STRING && !zx_jvalue_is_number(value))
-        return zx_jfail(run, "unsupported format string passed to %s.__format__",
+        return ZX_JFAIL(run, "unsupported format string passed to %s.__format__",
                         zx_jvalue_type(value));
     ZX_TRY(parse_spec(run, text, &spec));
     if (value.kind == ZX_J_STRING) return format_string(run, builder, value, &spec, text);
@@ -138,23 +138,23 @@ static zmlx_status find_argument(formatter *all, const zx_jstring *name, zx_jval
     bool overflow = false;
     if (name->length == 0) {
         if (all->next < 0)
-            return zx_jfail(run, "cannot switch from manual field specification to automatic");
+            return ZX_JFAIL(run, "cannot switch from manual field specification to automatic");
         all->next++;
     } else if (name->bytes[0] >= '0' && name->bytes[0] <= '9' &&
                zx_jnumber_parse_int(name, 10, &index, &overflow)) {
         if (all->next > 0)
-            return zx_jfail(run, "cannot switch from automatic field numbering to manual");
+            return ZX_JFAIL(run, "cannot switch from automatic field numbering to manual");
         all->next = -1;
     } else {
         for (size_t i = 0; i < all->args->named_count; i++) {
             *value = all->args->named[i].value;
             if (zx_jstring_same(all->args->named[i].key.as.string, name)) return ZMLX_OK;
         }
-        return zx_jfail(run, "no argument named '%.*s'", name->length < 60 ? (int)name->length : 60,
+        return ZX_JFAIL(run, "no argument named '%.*s'", name->length < 60 ? (int)name->length : 60,
                         name->bytes);
     }
     if (overflow || index >= (int64_t)all->args->count)
-        return zx_jfail(run, "replacement index %lld out of range", (long long)index);
+        return ZX_JFAIL(run, "replacement index %lld out of range", (long long)index);
     *value = all->args->items[index];
     return ZMLX_OK;
 }
@@ -169,11 +169,11 @@ static zmlx_status find_member(formatter *all, const zx_jstring *path, size_t *a
            (is_attribute ? strchr(".[", path->bytes[*at]) == NULL : path->bytes[*at] != ']'))
         ++*at;
     const zx_jstring name = {.bytes = path->bytes + start, .length = *at - start};
-    if (name.length == 0) return zx_jfail(run, "empty attribute in format string");
+    if (name.length == 0) return ZX_JFAIL(run, "empty attribute in format string");
     zx_jvalue key;
     ZX_TRY(zx_jstring_borrow(run, name.bytes, name.length, &key));
     if (is_attribute) return zx_jvalue_attribute(run, *value, key, value);
-    if (*at == path->length) return zx_jfail(run, "missing ']' in format string");
+    if (*at == path->length) return ZX_JFAIL(run, "missing ']' in format string");
     ++*at;
     int64_t index = 0;
     bool overflow = false;
@@ -191,7 +191,7 @@ static zmlx_status find_field(formatter *all, const zx_jstring *path, zx_jvalue 
     ZX_TRY(find_argument(all, &first, value));
     while (at < path->length) {
         if (strchr(".[", path->bytes[at]) == NULL)
-            return zx_jfail(all->run, "only '.' or '[' may follow ']' in a format field");
+            return ZX_JFAIL(all->run, "only '.' or '[' may follow ']' in a format field");
         ZX_TRY(find_member(all, path, &at, value));
     }
     return ZMLX_OK;
@@ -202,7 +202,7 @@ static zmlx_status convert(formatter *all, char conversion, zx_jvalue *value)
     if (conversion == '\0') return ZMLX_OK;
     if (conversion == 's') return zx_jvalue_string(all->run, *value, value);
     if (conversion == 'r') return zx_jvalue_repr_string(all->run, *value, value);
-    return zx_jfail(all->run, "unknown conversion specifier '!%c'", conversion);
+    return ZX_JFAIL(all->run, "unknown conversion specifier '!%c'", conversion);
 }
 
 /* A field's inside, without its braces. */
@@ -220,7 +220,7 @@ static zmlx_status format_field(formatter *all, const zx_jstring *inside, int ne
     const zx_jstring path = {.bytes = inside->bytes, .length = at};
     if (at < inside->length && inside->bytes[at] == '!') {
         if (at + 1 >= inside->length || (at + 2 < inside->length && inside->bytes[at + 2] != ':'))
-            return zx_jfail(all->run, "expected ':' after conversion specifier");
+            return ZX_JFAIL(all->run, "expected ':' after conversion specifier");
         conversion = inside->bytes[at + 1];
         at += 2;
     }
@@ -240,7 +240,7 @@ static zmlx_status format_field(formatter *all, const zx_jstring *inside, int ne
         ZX_TRY(zx_jbuilder_finish(all->run, &part, &text));
         ZX_TRY(zx_jvalue_escape(all->run, text, &text));
     } else if (spec.as.string->length > 0) {
-        return zx_jfail(all->run, "unsupported format specification for Markup");
+        return ZX_JFAIL(all->run, "unsupported format specification for Markup");
     }
     return zx_jbuilder_string(all->run, builder, text.as.string);
 }
@@ -259,7 +259,7 @@ static size_t find_close(const zx_jstring *text, size_t at)
 static zmlx_status format_fields(formatter *all, const zx_jstring *text, int nesting,
                                  zx_jbuilder *builder)
 {
-    if (nesting > MAX_NESTED_FIELDS) return zx_jfail(all->run, "max string recursion exceeded");
+    if (nesting > MAX_NESTED_FIELDS) return ZX_JFAIL(all->run, "max string recursion exceeded");
     for (size_t at = 0; at < text->length;) {
         const char c = text->bytes[at];
         if (c != '{' && c != '}') {
@@ -276,7 +276,7 @@ static zmlx_status format_fields(formatter *all, const zx_jstring *text, int nes
         }
         const size_t close = c == '{' ? find_close(text, at + 1) : SIZE_MAX;
         if (close == SIZE_MAX)
-            return zx_jfail(all->run, "single '%c' encountered in format string", c);
+            return ZX_JFAIL(all->run, "single '%c' encountered in format string", c);
         const zx_jstring inside = {.bytes = text->bytes + at + 1, .length = close - at - 1};
         ZX_TRY(zx_jrun_pay_bytes(all->run, inside.length));
         ZX_TRY(format_field(all, &inside, nesting, builder));

@@ -115,7 +115,7 @@ zmlx_status zx_jformat_integer(zx_jrun *run, zx_jbuilder *builder, int64_t integ
         base = bases[i].base;
         if (spec->alternate) (void)strncat(number.prefix, bases[i].prefix, 3);
     }
-    if (spec->digits > MAX_PRECISION) return zx_jfail(run, "precision too large");
+    if (spec->digits > MAX_PRECISION) return ZX_JFAIL(run, "precision too large");
     uint64_t rest = integer < 0 ? 0 - (uint64_t)integer : (uint64_t)integer;
     const char *const letters = spec->type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef";
     do {
@@ -144,7 +144,7 @@ static void print_untyped(double number, int precision, char text[NUMBER_BYTES])
 {
     if (precision == 0) precision = 1;
     (void)snprintf(text, NUMBER_BYTES, "%.*e", precision - 1, number);
-    const int exponent = atoi(strchr(text, 'e') + 1);
+    const int exponent = (int)strtol(strchr(text, 'e') + 1, NULL, 10);
     if (exponent < -4 || exponent >= precision - 1) {
         strip_zeros(text);
         return;
@@ -178,7 +178,7 @@ zmlx_status zx_jformat_float(zx_jrun *run, zx_jbuilder *builder, double number,
 {
     char text[NUMBER_BYTES + 2], digits[NUMBER_BYTES];
     parts parts_of = {.digits = digits, .rest = ""};
-    if (spec->precision > MAX_PRECISION) return zx_jfail(run, "precision too large");
+    if (spec->precision > MAX_PRECISION) return ZX_JFAIL(run, "precision too large");
     if (spec->type == '%') number *= 100;
     add_sign(parts_of.prefix, signbit(number) && !isnan(number), spec->sign);
     if (isfinite(number)) {

@@ -23,7 +23,7 @@ static zmlx_status next_value(percent *all, zx_jvalue *value)
         *value = all->values.as.list->items[all->used++];
         return ZMLX_OK;
     }
-    return zx_jfail(all->run, "not enough arguments for format string");
+    return ZX_JFAIL(all->run, "not enough arguments for format string");
 }
 
 /* "(key)": the value of a mapping. */
@@ -34,14 +34,14 @@ static zmlx_status keyed_value(percent *all, zx_jvalue *value)
     const size_t start = ++all->at;
     for (; all->at < text->length && open > 0; all->at++)
         open += (text->bytes[all->at] == '(') - (text->bytes[all->at] == ')');
-    if (open > 0) return zx_jfail(all->run, "incomplete format key");
+    if (open > 0) return ZX_JFAIL(all->run, "incomplete format key");
     if (all->values.kind == ZX_J_UNDEFINED)
         return zx_jundefined_fail(all->run, all->values.as.undefined);
-    if (all->values.kind != ZX_J_DICT) return zx_jfail(all->run, "format requires a mapping");
+    if (all->values.kind != ZX_J_DICT) return ZX_JFAIL(all->run, "format requires a mapping");
     zx_jvalue key;
     ZX_TRY(zx_jstring_borrow(all->run, text->bytes + start, all->at - 1 - start, &key));
     ZX_TRY(zx_jdict_get(all->run, all->values.as.dict, key, value));
-    return value->kind == ZX_J_MISSING ? zx_jfail(all->run, "the mapping lacks a key of the format")
+    return value->kind == ZX_J_MISSING ? ZX_JFAIL(all->run, "the mapping lacks a key of the format")
                                        : ZMLX_OK;
 }
 
@@ -54,14 +54,14 @@ static zmlx_status read_size(percent *all, int64_t *size)
         all->at++;
         ZX_TRY(next_value(all, &value));
         if (!zx_jvalue_is_integer(value, size) || *size > INT32_MAX || *size < -INT32_MAX)
-            return zx_jfail(all->run, "* wants a small integer");
+            return ZX_JFAIL(all->run, "* wants a small integer");
         return ZMLX_OK;
     }
     *size = 0;
     for (; all->at < text->length && text->bytes[all->at] >= '0' && text->bytes[all->at] <= '9';
          all->at++) {
         *size = *size * 10 + (text->bytes[all->at] - '0');
-        if (*size > INT32_MAX) return zx_jfail(all->run, "width too big");
+        if (*size > INT32_MAX) return ZX_JFAIL(all->run, "width too big");
     }
     return ZMLX_OK;
 }
@@ -93,7 +93,7 @@ static zmlx_status read_flags(percent *all, field *one)
         if (one->spec.precision < 0) one->spec.precision = 0;
     }
     while (all->at < text->length && strchr("hlL", text->bytes[all->at]) != NULL) all->at++;
-    if (all->at == text->length) return zx_jfail(all->run, "incomplete format");
+    if (all->at == text->length) return ZX_JFAIL(all->run, "incomplete format");
     one->spec.type = text->bytes[all->at++];
     if (one->left) one->spec.align = '<';
     return ZMLX_OK;
@@ -116,7 +116,7 @@ static zmlx_status add_integer(percent *all, field *one, zx_jvalue value, zx_jbu
     if (value.kind == ZX_J_FLOAT && decimal)
         ZX_TRY(zx_jnumber_truncate(all->run, value.as.number, &integer));
     else if (!zx_jvalue_is_integer(value, &integer))
-        return zx_jfail(all->run, "%%%c format: a number is required, not %s", one->spec.type,
+        return ZX_JFAIL(all->run, "%%%c format: a number is required, not %s", one->spec.type,
                         zx_jvalue_type(value));
     if (decimal) one->spec.type = 'd';
     if (one->spec.precision >= 0) one->spec.digits = one->spec.precision;
@@ -129,12 +129,12 @@ static zmlx_status add_character(percent *all, field *one, zx_jvalue value, zx_j
     if (zx_jvalue_is_integer(value, &point)) {
         zx_jbuilder text = {0};
         if (point < 0 || point > 0x10ffff || (point >= 0xd800 && point < 0xe000))
-            return zx_jfail(all->run, "%%c takes a code point");
+            return ZX_JFAIL(all->run, "%%c takes a code point");
         ZX_TRY(zx_jbuilder_point(all->run, &text, (uint32_t)point));
         ZX_TRY(zx_jbuilder_finish(all->run, &text, &value));
     }
     if (value.kind != ZX_J_STRING || zx_jstring_points(value.as.string) != 1)
-        return zx_jfail(all->run, "%%c requires int or char");
+        return ZX_JFAIL(all->run, "%%c requires int or char");
     return zx_jformat_text(all->run, builder, value.as.string, &one->spec);
 }
 
@@ -148,7 +148,7 @@ static zmlx_status add_field(percent *all, zx_jbuilder *builder)
     const char type = one.spec.type;
     if (type == '%') return zx_jbuilder_add(all->run, builder, "%", 1);
     if (strchr("diuoxXeEfFgGcrsa", type) == NULL)
-        return zx_jfail(all->run, "unsupported format character '%c'", type);
+        return ZX_JFAIL(all->run, "unsupported format character '%c'", type);
     if (value.kind == ZX_J_MISSING) ZX_TRY(next_value(all, &value));
     if (type == 's' || type == 'r' || type == 'a') return add_text(all, &one, value, builder);
     if (type == 'c') return add_character(all, &one, value, builder);
@@ -159,7 +159,7 @@ static zmlx_status add_field(percent *all, zx_jbuilder *builder)
     if (strchr("diuoxX", type) != NULL) return add_integer(all, &one, value, builder);
     if (value.kind == ZX_J_UNDEFINED) return zx_jundefined_fail(all->run, value.as.undefined);
     if (!zx_jvalue_is_number(value))
-        return zx_jfail(all->run, "must be real number, not %s", zx_jvalue_type(value));
+        return ZX_JFAIL(all->run, "must be real number, not %s", zx_jvalue_type(value));
     return zx_jformat_float(all->run, builder, zx_jvalue_number(value), &one.spec);
 }
 
@@ -183,7 +183,7 @@ zmlx_status zx_jformat_percent(zx_jrun *run, zx_jstring *format, zx_jvalue value
                             value.kind == ZX_J_RANGE || value.kind == ZX_J_UNDEFINED;
     const size_t given = value.kind == ZX_J_TUPLE ? value.as.list->count : 1;
     if (!is_mapping && !keyed && all.used < given)
-        return zx_jfail(run, "not all arguments converted during string formatting");
+        return ZX_JFAIL(run, "not all arguments converted during string formatting");
     ZX_TRY(zx_jbuilder_finish(run, &builder, result));
     result->as.string->markup = format->markup;
     return ZMLX_OK;

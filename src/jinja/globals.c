@@ -16,21 +16,21 @@ static zmlx_status do_range(zx_jrun *run, const zx_jcall *call, zx_jvalue *resul
 {
     int64_t given[3] = {0, 0, 1};
     const size_t count = call->all->count;
-    if (call->all->named_count > 0) return zx_jfail(run, "range() takes no keyword arguments");
+    if (call->all->named_count > 0) return ZX_JFAIL(run, "range() takes no keyword arguments");
     if (count < 1 || count > 3)
-        return zx_jfail(run, "range takes 1 to 3 arguments, not %zu", count);
+        return ZX_JFAIL(run, "range takes 1 to 3 arguments, not %zu", count);
     for (size_t i = 0; i < count; i++) {
         int64_t *const into = &given[count == 1 ? 1 : i];
         ZX_TRY(zx_jarg_int(run, call->all->items[i], "a range's argument", into));
         if (*into > range_limit || *into < -range_limit)
-            return zx_jfail(run, "range: an argument is too large");
+            return ZX_JFAIL(run, "range: an argument is too large");
     }
-    if (given[2] == 0) return zx_jfail(run, "range() arg 3 must not be zero");
+    if (given[2] == 0) return ZX_JFAIL(run, "range() arg 3 must not be zero");
     const int64_t span = given[2] > 0 ? given[1] - given[0] : given[0] - given[1];
     const int64_t stride = given[2] > 0 ? given[2] : -given[2];
     const int64_t items = span > 0 ? (span - 1) / stride + 1 : 0;
     if (items > MAX_RANGE)
-        return zx_jfail(run, "range too big: the sandbox blocks ranges larger than %d", MAX_RANGE);
+        return ZX_JFAIL(run, "range too big: the sandbox blocks ranges larger than %d", MAX_RANGE);
     void *memory = NULL;
     ZX_TRY(zx_jalloc(run, 1, sizeof(zx_jrange), &memory));
     zx_jrange *const range = memory;
@@ -58,7 +58,7 @@ static zmlx_status fill_from(zx_jrun *run, zx_jdict *dict, zx_jvalue source)
         if (item.kind == ZX_J_MISSING) return ZMLX_OK;
         ZX_TRY(zx_jlist_from(run, item, &pair));
         if (pair.as.list->count != 2)
-            return zx_jfail(run, "dict() wants pairs, not sequences of %zu", pair.as.list->count);
+            return ZX_JFAIL(run, "dict() wants pairs, not sequences of %zu", pair.as.list->count);
         ZX_TRY(zx_jdict_set(run, dict, pair.as.list->items[0], pair.as.list->items[1]));
     }
 }
@@ -66,7 +66,7 @@ static zmlx_status fill_from(zx_jrun *run, zx_jdict *dict, zx_jvalue source)
 static zmlx_status make_dict(zx_jrun *run, const zx_jcall *call, zx_jkind kind, zx_jvalue *result)
 {
     const zx_jargs *const args = call->all;
-    if (args->count > 1) return zx_jfail(run, "expected at most 1 argument, got %zu", args->count);
+    if (args->count > 1) return ZX_JFAIL(run, "expected at most 1 argument, got %zu", args->count);
     ZX_TRY(zx_jdict_make(run, kind, result));
     if (args->count == 1) ZX_TRY(fill_from(run, result->as.dict, args->items[0]));
     for (size_t i = 0; i < args->named_count; i++)
@@ -85,7 +85,7 @@ static zmlx_status do_namespace(zx_jrun *run, const zx_jcall *call, zx_jvalue *r
     for (size_t i = 0; i < result->as.dict->count; i++) {
         const zx_jvalue key = result->as.dict->pairs[i].key;
         if (key.kind == ZX_J_STRING && key.as.string->length > 0 && key.as.string->bytes[0] == '_')
-            return zx_jfail(run, "a namespace's names do not begin with '_'");
+            return ZX_JFAIL(run, "a namespace's names do not begin with '_'");
     }
     return ZMLX_OK;
 }
@@ -103,8 +103,8 @@ static zmlx_status make_cycler(zx_jrun *run, zx_jkind kind, zx_jvalue *result)
 static zmlx_status do_cycler(zx_jrun *run, const zx_jcall *call, zx_jvalue *result)
 {
     zx_jvalue items;
-    if (call->all->named_count > 0) return zx_jfail(run, "cycler takes no keyword arguments");
-    if (call->all->count == 0) return zx_jfail(run, "at least one item has to be provided");
+    if (call->all->named_count > 0) return ZX_JFAIL(run, "cycler takes no keyword arguments");
+    if (call->all->count == 0) return ZX_JFAIL(run, "at least one item has to be provided");
     ZX_TRY(zx_jlist_make(run, ZX_J_TUPLE, call->all->count, &items));
     for (size_t i = 0; i < call->all->count; i++)
         ZX_TRY(zx_jlist_add(run, items.as.list, call->all->items[i]));
@@ -129,7 +129,7 @@ static zmlx_status do_raise(zx_jrun *run, const zx_jcall *call, zx_jvalue *resul
     (void)result;
     ZX_TRY(zx_jvalue_string(run, call->arg[0], &message));
     run->construct = NULL; /* the template's own words, and nothing else */
-    return zx_jfail(run, "%.*s",
+    return ZX_JFAIL(run, "%.*s",
                     message.as.string->length < 380 ? (int)message.as.string->length : 380,
                     message.as.string->bytes);
 }
@@ -145,7 +145,7 @@ static zmlx_status do_lipsum(zx_jrun *run, const zx_jcall *call, zx_jvalue *resu
 {
     (void)call;
     (void)result;
-    return zx_jfail_at(run, ZMLX_ERROR_UNSUPPORTED, run->line, "random text is not supported");
+    return ZX_JFAIL_AT(run, ZMLX_ERROR_UNSUPPORTED, run->line, "random text is not supported");
 }
 
 static const zx_jbuiltin functions[] = {

@@ -106,7 +106,7 @@ zmlx_status zx_jiter_make(zx_jrun *run, zx_jvalue value, zx_jiter **iter)
     *iter = value.as.iter;
     if (value.kind == ZX_J_ITERATOR) return ZMLX_OK;
     if (forwards[value.kind] == NULL)
-        return zx_jfail(run, "'%s' object is not iterable", zx_jvalue_type(value));
+        return ZX_JFAIL(run, "'%s' object is not iterable", zx_jvalue_type(value));
     return make_iter(run, &(zx_jiter){.next = forwards[value.kind], .source = value}, iter);
 }
 

@@ -241,6 +241,7 @@ TEST(jinja_options_limit_and_name)
     const zx_jinja_options little = {.max_output = 10};
     CHECK(render("{{ 'abc' * 4 }}", "{}", &little, &output) == ZMLX_ERROR_ARGUMENT);
     CHECK(strstr(zmlx_error_message(), "over 10 bytes") != NULL);
+    CHECK(render("{{ 'abc' * 2 }}{{ 'abcde' }}", "{}", &little, &output) == ZMLX_ERROR_ARGUMENT);
     CHECK(output.length == 0);
     CHECK(render("{{ 'abc' * 3 }}", "{}", &little, &output) == ZMLX_OK);
     CHECK(output.length == 9);

@@ -62,7 +62,7 @@ static int line_of(lexer *lex, size_t at)
 
 static zmlx_status fail(lexer *lex, size_t at, const char *message)
 {
-    return zx_jfail_at(lex->run, ZMLX_ERROR_FORMAT, line_of(lex, at), "%s", message);
+    return ZX_JFAIL_AT(lex->run, ZMLX_ERROR_FORMAT, line_of(lex, at), "%s", message);
 }
 
 static zmlx_status add_token(lexer *lex, zx_jtoken_kind kind, size_t at, zx_jvalue value)
@@ -212,7 +212,7 @@ static zmlx_status balance(lexer *lex, char bracket)
     }
     if (strchr(closing, bracket) == NULL) return ZMLX_OK;
     if (lex->open.length == 0 || lex->open.bytes[lex->open.length - 1] != bracket)
-        return zx_jfail_at(lex->run, ZMLX_ERROR_FORMAT, line_of(lex, lex->at), "unexpected '%c'%s",
+        return ZX_JFAIL_AT(lex->run, ZMLX_ERROR_FORMAT, line_of(lex, lex->at), "unexpected '%c'%s",
                            bracket, lex->open.length > 0 ? " while another bracket is open" : "");
     lex->open.length--;
     return ZMLX_OK;
@@ -229,7 +229,7 @@ static zmlx_status lex_operator(lexer *lex)
     }
     uint32_t point = 0;
     const size_t bytes = zx_utf8_decode(lex->text + lex->at, lex->length - lex->at, &point);
-    return zx_jfail_at(lex->run, ZMLX_ERROR_FORMAT, line_of(lex, lex->at),
+    return ZX_JFAIL_AT(lex->run, ZMLX_ERROR_FORMAT, line_of(lex, lex->at),
                        "unexpected character '%.*s'", (int)bytes, lex->text + lex->at);
 }
 
@@ -303,7 +303,7 @@ static zmlx_status lex_number(lexer *lex)
         parsed = zx_jnumber_parse_int(&digits, 0, &value.as.integer, &overflow);
     }
     if (overflow || !parsed)
-        return zx_jfail_at(lex->run, ZMLX_ERROR_UNSUPPORTED, line_of(lex, lex->at),
+        return ZX_JFAIL_AT(lex->run, ZMLX_ERROR_UNSUPPORTED, line_of(lex, lex->at),
                            "the number %.*s does not fit in 64 bits",
                            digits.length < 40 ? (int)digits.length : 40, digits.bytes);
     ZX_TRY(add_token(lex, is_float ? ZX_JT_FLOAT : ZX_JT_INTEGER, lex->at, value));
@@ -415,7 +415,7 @@ zmlx_status zx_jlex(zx_jrun *run, const char *text, size_t length, zx_jtokens *t
 {
     zx_jvalue source;
     if (!zx_utf8_valid(text, length))
-        return zx_jfail_at(run, ZMLX_ERROR_FORMAT, 0, "the template is not UTF-8");
+        return ZX_JFAIL_AT(run, ZMLX_ERROR_FORMAT, 0, "the template is not UTF-8");
     ZX_TRY(normalize(run, text, length, &source));
     lexer lex = {.run = run,
                  .tokens = tokens,

@@ -33,7 +33,7 @@ typedef struct literal {
 
 static zmlx_status fail(const literal *in, const char *message)
 {
-    return zx_jfail_at(in->run, ZMLX_ERROR_FORMAT, in->line, "in a string: %s", message);
+    return ZX_JFAIL_AT(in->run, ZMLX_ERROR_FORMAT, in->line, "in a string: %s", message);
 }
 
 static zmlx_status add_point(literal *in, uint32_t point)

@@ -156,7 +156,7 @@ zmlx_status zx_jloop_attribute(zx_jrun *run, zx_jloop *loop, const zx_jstring *n
 
 static zmlx_status do_cycle(zx_jrun *run, const zx_jcall *call, zx_jvalue *result)
 {
-    if (call->all->count == 0) return zx_jfail(run, "no items for cycling given");
+    if (call->all->count == 0) return ZX_JFAIL(run, "no items for cycling given");
     const size_t at = (call->self.as.loop->index - 1) % call->all->count;
     *result = call->all->items[at];
     return ZMLX_OK;

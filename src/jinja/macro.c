@@ -59,7 +59,7 @@ static zmlx_status bind_kwargs(zx_jrun *run, const zx_jmacro *macro, zx_jframe *
         const zx_jpair *const pair = &rest->args->named[i];
         if (rest->taken[i]) continue;
         if (!macro->node->takes_kwargs)
-            return zx_jfail(run, "a macro takes no keyword argument '%.*s'",
+            return ZX_JFAIL(run, "a macro takes no keyword argument '%.*s'",
                             pair->key.as.string->length < 60 ? (int)pair->key.as.string->length
                                                              : 60,
                             pair->key.as.string->bytes);
@@ -75,7 +75,7 @@ static zmlx_status bind_varargs(zx_jrun *run, const zx_jmacro *macro, zx_jframe 
     zx_jvalue varargs;
     if (!macro->node->takes_varargs) {
         if (rest->positional < rest->args->count)
-            return zx_jfail(run, "a macro takes not more than %zu arguments", macro->names->count);
+            return ZX_JFAIL(run, "a macro takes not more than %zu arguments", macro->names->count);
         return ZMLX_OK;
     }
     ZX_TRY(zx_jlist_make(run, ZX_J_TUPLE, rest->args->count, &varargs));

@@ -229,7 +229,7 @@ static zmlx_status bound(zx_jrun *run, zx_jvalue value, int64_t otherwise, int64
     *integer = otherwise;
     if (value.kind == ZX_J_NONE || value.kind == ZX_J_MISSING) return ZMLX_OK;
     if (zx_jvalue_is_integer(value, integer)) return ZMLX_OK;
-    return zx_jfail(run, "slice indices must be integers or None, not '%s'", zx_jvalue_type(value));
+    return ZX_JFAIL(run, "slice indices must be integers or None, not '%s'", zx_jvalue_type(value));
 }
 
 /* Moves an index into [low, high]; a negative one counts from the end. */
@@ -246,7 +246,7 @@ zmlx_status zx_jslice_indices(zx_jrun *run, const zx_jvalue bounds[3], size_t co
     const int64_t length = (int64_t)count;
     int64_t step = 1;
     ZX_TRY(bound(run, bounds[2], 1, &step));
-    if (step == 0) return zx_jfail(run, "slice step cannot be zero");
+    if (step == 0) return ZX_JFAIL(run, "slice step cannot be zero");
     if (step == INT64_MIN) step++;
     const int64_t low = step < 0 ? -1 : 0, high = step < 0 ? length - 1 : length;
     ZX_TRY(bound(run, bounds[0], 0, &range[0]));
@@ -304,7 +304,7 @@ static zmlx_status slice_range(zx_jrun *run, const zx_jrange *from, const int64_
                         .stop = from->start + range[1] * from->step,
                         .count = (int64_t)taken};
     if (__builtin_mul_overflow(from->step, range[2], &made->step))
-        return zx_jfail(run, "integer overflow");
+        return ZX_JFAIL(run, "integer overflow");
     *result = (zx_jvalue){.kind = ZX_J_RANGE, .as.range = made};
     return ZMLX_OK;
 }
@@ -317,7 +317,7 @@ zmlx_status zx_jvalue_slice(zx_jrun *run, zx_jvalue object, const zx_jvalue boun
     int64_t range[3];
     if (object.kind == ZX_J_UNDEFINED) return zx_jundefined_fail(run, object.as.undefined);
     if (!zx_jvalue_is_sequence(object) && object.kind != ZX_J_STRING && object.kind != ZX_J_RANGE)
-        return zx_jfail(run, "'%s' object cannot be sliced", zx_jvalue_type(object));
+        return ZX_JFAIL(run, "'%s' object cannot be sliced", zx_jvalue_type(object));
     ZX_TRY(zx_jvalue_length(run, object, &has_length, &count));
     ZX_TRY(zx_jslice_indices(run, bounds, count, range, &taken));
     if (object.kind == ZX_J_STRING)

@@ -20,7 +20,7 @@ enum {
     BYTES_PER_STEP = 64,
 };
 
-zmlx_status zx_jfail_at(const zx_jrun *run, zmlx_status status, int line, const char *format, ...)
+void zx_jrun_record(const zx_jrun *run, zmlx_status status, int line, const char *format, ...)
 {
     char message[400], place[64] = "", construct[96] = "";
     va_list args;
@@ -31,23 +31,13 @@ zmlx_status zx_jfail_at(const zx_jrun *run, zmlx_status status, int line, const 
     if (run->construct != NULL && status != ZMLX_ERROR_FORMAT)
         (void)snprintf(construct, sizeof construct, "%s '%.60s': ", run->construct,
                        run->construct_name);
-    return ZX_FAIL(status, "%s: %s%s%s", run->source, place, construct, message);
-}
-
-zmlx_status zx_jfail(const zx_jrun *run, const char *format, ...)
-{
-    char message[400];
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(message, sizeof message, format, args);
-    va_end(args);
-    return zx_jfail_at(run, ZMLX_ERROR_ARGUMENT, run->line, "%s", message);
+    zx_record_failure("%s: %s%s%s", run->source, place, construct, message);
 }
 
 zmlx_status zx_jrun_pay(zx_jrun *run, size_t steps)
 {
     if (!zx_add_fits(run->steps, steps, &run->steps) || run->steps > run->max_steps)
-        return zx_jfail(run, "the template takes more than %zu steps", run->max_steps);
+        return ZX_JFAIL(run, "the template takes more than %zu steps", run->max_steps);
     return ZMLX_OK;
 }
 
@@ -59,14 +49,14 @@ zmlx_status zx_jrun_pay_bytes(zx_jrun *run, size_t bytes)
 zmlx_status zx_jrun_enter(zx_jrun *run)
 {
     if (++run->depth > ZX_J_MAX_DEPTH)
-        return zx_jfail(run, "nested more than %d levels deep", ZX_J_MAX_DEPTH);
+        return ZX_JFAIL(run, "nested more than %d levels deep", ZX_J_MAX_DEPTH);
     return zx_jrun_pay(run, 1);
 }
 
 static zmlx_status take(zx_jrun *run, size_t bytes, void **memory)
 {
     if (bytes > run->max_memory - run->memory)
-        return zx_jfail_at(run, ZMLX_ERROR_MEMORY, run->line,
+        return ZX_JFAIL_AT(run, ZMLX_ERROR_MEMORY, run->line,
                            "the template needs more than %zu MiB of memory", run->max_memory >> 20);
     run->memory += bytes;
     return zx_arena_alloc(&run->arena, bytes, memory);
@@ -76,7 +66,7 @@ zmlx_status zx_jalloc(zx_jrun *run, size_t count, size_t size, void **memory)
 {
     size_t bytes = 0;
     if (!zx_multiply_fits(count, size, &bytes) || bytes > SIZE_MAX - OBJECT_ALIGNMENT)
-        return zx_jfail_at(run, ZMLX_ERROR_MEMORY, run->line, "%zu items are too many", count);
+        return ZX_JFAIL_AT(run, ZMLX_ERROR_MEMORY, run->line, "%zu items are too many", count);
     bytes = (bytes + OBJECT_ALIGNMENT) / OBJECT_ALIGNMENT * OBJECT_ALIGNMENT;
     if (bytes > SMALL_OBJECT) return take(run, bytes, memory);
     if (bytes > (size_t)(run->object_end - run->object_at)) {
@@ -105,7 +95,7 @@ static zmlx_status find_room(zx_jrun *run, size_t bytes, zx_jtail **tail)
         return ZMLX_OK;
     }
     if (bytes > SIZE_MAX / 4)
-        return zx_jfail_at(run, ZMLX_ERROR_MEMORY, run->line, "a string is too long");
+        return ZX_JFAIL_AT(run, ZMLX_ERROR_MEMORY, run->line, "a string is too long");
     const size_t room = 2 * bytes <= run->max_memory - run->memory ? 2 * bytes : bytes;
     ZX_TRY(take(run, room, &block));
     *tail = &run->tails[run->oldest_tail];
@@ -160,7 +150,7 @@ zmlx_status zx_jstring_concat(zx_jrun *run, const zx_jstring *a, const zx_jstrin
 {
     size_t length = 0;
     if (!zx_add_fits(a->length, b->length, &length))
-        return zx_jfail_at(run, ZMLX_ERROR_MEMORY, run->line, "a string is too long");
+        return ZX_JFAIL_AT(run, ZMLX_ERROR_MEMORY, run->line, "a string is too long");
     zx_jtail *tail = tail_at(run, a->bytes + a->length, b->length);
     if (tail != NULL && a->length > 0) {
         ZX_TRY(zx_jrun_pay_bytes(run, b->length));
@@ -181,7 +171,7 @@ static zmlx_status make_room(zx_jrun *run, zx_jbuilder *builder, size_t count)
 {
     size_t needed = 0;
     if (!zx_add_fits(builder->length, count, &needed) || needed > SIZE_MAX / 4)
-        return zx_jfail_at(run, ZMLX_ERROR_MEMORY, run->line, "a string is too long");
+        return ZX_JFAIL_AT(run, ZMLX_ERROR_MEMORY, run->line, "a string is too long");
     if (needed <= builder->capacity) return ZMLX_OK;
     if (builder->capacity > 0) {
         zx_jtail *const own =
@@ -209,6 +199,7 @@ zmlx_status zx_jbuilder_add(zx_jrun *run, zx_jbuilder *builder, const char *byte
     if (count == 0) return ZMLX_OK;
     if (count >= BYTES_PER_STEP) ZX_TRY(zx_jrun_pay_bytes(run, count));
     if (count > builder->capacity - builder->length) ZX_TRY(make_room(run, builder, count));
+    assert(builder->bytes != NULL);
     memcpy(builder->bytes + builder->length, bytes, count);
     builder->length += count;
     return ZMLX_OK;
@@ -236,7 +227,7 @@ zmlx_status zx_jbuilder_repeat(zx_jrun *run, zx_jbuilder *builder, const zx_jstr
     size_t bytes = 0;
     if (times <= 0 || piece->length == 0) return ZMLX_OK;
     if (!zx_multiply_fits((size_t)times, piece->length, &bytes) || bytes > run->max_memory)
-        return zx_jfail_at(run, ZMLX_ERROR_MEMORY, run->line, "a string is too long");
+        return ZX_JFAIL_AT(run, ZMLX_ERROR_MEMORY, run->line, "a string is too long");
     ZX_TRY(zx_jrun_pay_bytes(run, bytes));
     ZX_TRY(make_room(run, builder, bytes));
     for (int64_t i = 0; i < times; i++) {
@@ -271,6 +262,6 @@ zmlx_status zx_jbuilder_finish(zx_jrun *run, zx_jbuilder *builder, zx_jvalue *st
 zmlx_status zx_jrun_write(zx_jrun *run, const char *bytes, size_t count)
 {
     if (count > run->max_output || run->output->length > run->max_output - count)
-        return zx_jfail(run, "the text grows over %zu bytes", run->max_output);
+        return ZX_JFAIL(run, "the text grows over %zu bytes", run->max_output);
     return zx_jbuilder_add(run, run->output, bytes, count);
 }

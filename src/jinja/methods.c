@@ -107,7 +107,7 @@ static zmlx_status do_index(zx_jrun *run, const zx_jcall *call, zx_jvalue *resul
         *result = zx_jsized(at);
         if (equal) return ZMLX_OK;
     }
-    return zx_jfail(run, "the value is not in the %s", zx_jvalue_type(call->self));
+    return ZX_JFAIL(run, "the value is not in the %s", zx_jvalue_type(call->self));
 }
 
 static const zx_jbuiltin list_methods[] = {

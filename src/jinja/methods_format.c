@@ -23,7 +23,7 @@ static zmlx_status padding(zx_jrun *run, const zx_jcall *call, int64_t *room, zx
     if (text->markup) ZX_TRY(zx_jvalue_escape(run, *fill, fill));
     ZX_TRY(zx_jarg_string(run, *fill, "the fill character", &character));
     if (zx_jstring_points(character) != 1)
-        return zx_jfail(run, "the fill character must be exactly one character long");
+        return ZX_JFAIL(run, "the fill character must be exactly one character long");
     *room = width - (int64_t)zx_jstring_points(text);
     if (width < 0 || *room < 0) *room = 0;
     return ZMLX_OK;
@@ -102,7 +102,7 @@ static zmlx_status do_format_map(zx_jrun *run, const zx_jcall *call, zx_jvalue *
 {
     zx_jargs args = {0};
     if (call->arg[0].kind != ZX_J_DICT && call->arg[0].kind != ZX_J_UNDEFINED)
-        return zx_jfail(run, "format_map() needs a mapping");
+        return ZX_JFAIL(run, "format_map() needs a mapping");
     if (call->arg[0].kind == ZX_J_DICT) {
         const zx_jdict *const map = call->arg[0].as.dict;
         void *named = NULL;
@@ -119,7 +119,7 @@ static zmlx_status do_encode(zx_jrun *run, const zx_jcall *call, zx_jvalue *resu
 {
     (void)call;
     (void)result;
-    return zx_jfail_at(run, ZMLX_ERROR_UNSUPPORTED, run->line, "bytes are not supported");
+    return ZX_JFAIL_AT(run, ZMLX_ERROR_UNSUPPORTED, run->line, "bytes are not supported");
 }
 
 const zx_jbuiltin zx_jmethods_format[] = {

@@ -118,7 +118,7 @@ static zmlx_status split(zx_jrun *run, const zx_jcall *call, bool from_right, zx
     int64_t most = -1;
     if (call->arg[0].kind != ZX_J_MISSING && call->arg[0].kind != ZX_J_NONE)
         ZX_TRY(zx_jarg_string(run, call->arg[0], "the separator", &separator));
-    if (separator != NULL && separator->length == 0) return zx_jfail(run, "empty separator");
+    if (separator != NULL && separator->length == 0) return ZX_JFAIL(run, "empty separator");
     ZX_TRY(zx_jarg_int_or(run, call->arg[1], "maxsplit", -1, &most));
     if (most < 0) most = INT64_MAX;
     ZX_TRY(zx_jlist_make(run, ZX_J_LIST, 0, result));
@@ -168,7 +168,7 @@ static zmlx_status partition(zx_jrun *run, const zx_jcall *call, bool last, zx_j
     const zx_jstring *const text = call->self.as.string;
     zx_jstring *separator = NULL;
     ZX_TRY(zx_jarg_string(run, call->arg[0], "the separator", &separator));
-    if (separator->length == 0) return zx_jfail(run, "empty separator");
+    if (separator->length == 0) return ZX_JFAIL(run, "empty separator");
     ZX_TRY(zx_jrun_pay_bytes(run, text->length));
     ZX_TRY(zx_jlist_make(run, ZX_J_TUPLE, 3, result));
     const pieces into = {.run = run, .text = text, .list = result->as.list};
@@ -212,7 +212,7 @@ static zmlx_status do_join(zx_jrun *run, const zx_jcall *call, zx_jvalue *result
         if (item.kind == ZX_J_MISSING) return zx_jbuilder_finish(run, &builder, result);
         if (separator->markup) ZX_TRY(zx_jvalue_escape(run, item, &item));
         if (item.kind != ZX_J_STRING)
-            return zx_jfail(run, "sequence item %zu: expected str instance, %s found", i,
+            return ZX_JFAIL(run, "sequence item %zu: expected str instance, %s found", i,
                             zx_jvalue_type(item));
         if (i > 0) ZX_TRY(zx_jbuilder_string(run, &builder, separator));
         ZX_TRY(zx_jbuilder_string(run, &builder, item.as.string));

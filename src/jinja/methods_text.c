@@ -88,13 +88,13 @@ static zmlx_status do_rfind(zx_jrun *run, const zx_jcall *call, zx_jvalue *resul
 static zmlx_status do_index(zx_jrun *run, const zx_jcall *call, zx_jvalue *result)
 {
     ZX_TRY(do_find(run, call, result));
-    return result->as.integer < 0 ? zx_jfail(run, "substring not found") : ZMLX_OK;
+    return result->as.integer < 0 ? ZX_JFAIL(run, "substring not found") : ZMLX_OK;
 }
 
 static zmlx_status do_rindex(zx_jrun *run, const zx_jcall *call, zx_jvalue *result)
 {
     ZX_TRY(do_rfind(run, call, result));
-    return result->as.integer < 0 ? zx_jfail(run, "substring not found") : ZMLX_OK;
+    return result->as.integer < 0 ? ZX_JFAIL(run, "substring not found") : ZMLX_OK;
 }
 
 static zmlx_status do_count(zx_jrun *run, const zx_jcall *call, zx_jvalue *result)

@@ -150,11 +150,11 @@ bool zx_jnumber_parse_float(const zx_jstring *given, double *number)
 
 zmlx_status zx_jnumber_truncate(zx_jrun *run, double number, int64_t *integer)
 {
-    if (isnan(number)) return zx_jfail(run, "cannot convert float NaN to integer");
-    if (isinf(number)) return zx_jfail(run, "cannot convert float infinity to integer");
+    if (isnan(number)) return ZX_JFAIL(run, "cannot convert float NaN to integer");
+    if (isinf(number)) return ZX_JFAIL(run, "cannot convert float infinity to integer");
     const double whole = trunc(number);
     if (!(whole >= -0x1p63 && whole < 0x1p63))
-        return zx_jfail(run, "the number does not fit in 64 bits");
+        return ZX_JFAIL(run, "the number does not fit in 64 bits");
     *integer = (int64_t)whole;
     return ZMLX_OK;
 }

@@ -9,13 +9,13 @@ static zmlx_status fail_types(zx_jrun *run, const char *sign, zx_jvalue a, zx_jv
 {
     if (a.kind == ZX_J_UNDEFINED) return zx_jundefined_fail(run, a.as.undefined);
     if (b.kind == ZX_J_UNDEFINED) return zx_jundefined_fail(run, b.as.undefined);
-    return zx_jfail(run, "unsupported operand types for %s: '%s' and '%s'", sign, zx_jvalue_type(a),
+    return ZX_JFAIL(run, "unsupported operand types for %s: '%s' and '%s'", sign, zx_jvalue_type(a),
                     zx_jvalue_type(b));
 }
 
 static zmlx_status fail_overflow(zx_jrun *run, const char *sign)
 {
-    return zx_jfail(run, "the result of %s does not fit in 64 bits", sign);
+    return ZX_JFAIL(run, "the result of %s does not fit in 64 bits", sign);
 }
 
 /* Whether both are numbers; *whole where both are integers, which are then in *x and *y. */
@@ -64,7 +64,7 @@ zmlx_status zx_jvalue_add(zx_jrun *run, zx_jvalue a, zx_jvalue b, zx_jvalue *res
     if (a.kind == ZX_J_STRING && b.kind == ZX_J_STRING) return join_strings(run, a, b, result);
     if (zx_jvalue_is_sequence(a) && a.kind == b.kind) return join_lists(run, a, b, result);
     if (b.kind != ZX_J_UNDEFINED && (a.kind == ZX_J_STRING || zx_jvalue_is_sequence(a)))
-        return zx_jfail(run, "can only concatenate %s (not \"%s\") to %s", zx_jvalue_type(a),
+        return ZX_JFAIL(run, "can only concatenate %s (not \"%s\") to %s", zx_jvalue_type(a),
                         zx_jvalue_type(b), zx_jvalue_type(a));
     return fail_types(run, "+", a, b);
 }
@@ -129,7 +129,7 @@ zmlx_status zx_jvalue_divide(zx_jrun *run, zx_jvalue a, zx_jvalue b, zx_jvalue *
     if (!are_numbers(a, b, &whole, &x, &y)) return fail_types(run, "/", a, b);
     const double divisor = zx_jvalue_number(b);
     if (!(divisor < 0) && !(divisor > 0) && !isnan(divisor))
-        return zx_jfail(run, "division by zero");
+        return ZX_JFAIL(run, "division by zero");
     *result = whole ? zx_jfloat((double)((long double)x / (long double)y))
                     : zx_jfloat(zx_jvalue_number(a) / divisor);
     return ZMLX_OK;
@@ -164,7 +164,7 @@ static zmlx_status divmod(zx_jrun *run, zx_jvalue a, zx_jvalue b, const char *si
     if (!are_numbers(a, b, &whole, &x, &y)) return fail_types(run, sign, a, b);
     const double divisor = zx_jvalue_number(b);
     if (!(divisor < 0) && !(divisor > 0) && !isnan(divisor))
-        return zx_jfail(run, "integer division or modulo by zero");
+        return ZX_JFAIL(run, "integer division or modulo by zero");
     if (!whole) {
         result[0] = result[1] = zx_jfloat(0);
         float_divmod(zx_jvalue_number(a), divisor, &result[0].as.number, &result[1].as.number);
@@ -227,12 +227,12 @@ zmlx_status zx_jvalue_power(zx_jrun *run, zx_jvalue a, zx_jvalue b, zx_jvalue *r
     if (whole && y >= 0) return integer_power(run, x, y, result);
     const double base = zx_jvalue_number(a), exponent = zx_jvalue_number(b);
     if (!(base < 0) && !(base > 0) && !isnan(base) && exponent < 0)
-        return zx_jfail(run, "0.0 cannot be raised to a negative power");
+        return ZX_JFAIL(run, "0.0 cannot be raised to a negative power");
     if (base < 0 && isfinite(base) && isfinite(exponent) && floor(exponent) < exponent)
-        return zx_jfail(run, "complex numbers are not supported");
+        return ZX_JFAIL(run, "complex numbers are not supported");
     *result = zx_jfloat(pow(base, exponent));
     if (isinf(result->as.number) && isfinite(base) && isfinite(exponent))
-        return zx_jfail(run, "the result of ** is too large");
+        return ZX_JFAIL(run, "the result of ** is too large");
     return ZMLX_OK;
 }
 
@@ -247,7 +247,7 @@ zmlx_status zx_jvalue_negate(zx_jrun *run, zx_jvalue a, zx_jvalue *result)
     *result = zx_jfloat(-a.as.number);
     if (a.kind == ZX_J_FLOAT) return ZMLX_OK;
     if (a.kind == ZX_J_UNDEFINED) return zx_jundefined_fail(run, a.as.undefined);
-    return zx_jfail(run, "bad operand type for unary -: '%s'", zx_jvalue_type(a));
+    return ZX_JFAIL(run, "bad operand type for unary -: '%s'", zx_jvalue_type(a));
 }
 
 zmlx_status zx_jvalue_plus(zx_jrun *run, zx_jvalue a, zx_jvalue *result)
@@ -257,5 +257,5 @@ zmlx_status zx_jvalue_plus(zx_jrun *run, zx_jvalue a, zx_jvalue *result)
     if (zx_jvalue_is_integer(a, &integer)) *result = zx_jint(integer);
     if (zx_jvalue_is_number(a)) return ZMLX_OK;
     if (a.kind == ZX_J_UNDEFINED) return zx_jundefined_fail(run, a.as.undefined);
-    return zx_jfail(run, "bad operand type for unary +: '%s'", zx_jvalue_type(a));
+    return ZX_JFAIL(run, "bad operand type for unary +: '%s'", zx_jvalue_type(a));
 }

@@ -150,12 +150,12 @@ static zmlx_status store_target(zx_jparser *parser, zx_jnode *node)
         return ZMLX_OK;
     }
     if (node->kind != ZX_JN_NAME && node->kind != ZX_JN_MEMBER_TARGET)
-        return zx_jfail_at(parser->run, ZMLX_ERROR_FORMAT, node->line,
+        return ZX_JFAIL_AT(parser->run, ZMLX_ERROR_FORMAT, node->line,
                            "this cannot be assigned to");
     if (node->kind == ZX_JN_MEMBER_TARGET) return ZMLX_OK;
     node->is_name_stored = true;
     if (parser->for_depth > 0 && zx_jstring_is(node->value.as.string, "loop"))
-        return zx_jfail_at(parser->run, ZMLX_ERROR_FORMAT, node->line,
+        return ZX_JFAIL_AT(parser->run, ZMLX_ERROR_FORMAT, node->line,
                            "the variable 'loop' cannot be assigned to inside a for loop");
     return ZMLX_OK;
 }
@@ -175,7 +175,7 @@ zmlx_status zx_jparse_name_target(zx_jparser *parser, zx_jnode **node)
     static const char *const reserved[] = {"true", "True", "false", "False", "none", "None"};
     for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
         if (zx_jstring_is((*node)->value.as.string, reserved[i]))
-            return zx_jfail_at(parser->run, ZMLX_ERROR_FORMAT, (*node)->line,
+            return ZX_JFAIL_AT(parser->run, ZMLX_ERROR_FORMAT, (*node)->line,
                                "'%s' cannot be assigned to", reserved[i]);
     return ZMLX_OK;
 }

@@ -87,10 +87,10 @@ zmlx_status zx_jparser_fail(const zx_jparser *parser, const char *message)
     const zx_jtoken *const token = parser->at;
     if (token->kind == ZX_JT_NAME) {
         const zx_jstring *const name = token->value.as.string;
-        return zx_jfail_at(parser->run, ZMLX_ERROR_FORMAT, token->line, "%s, found '%.*s'", message,
+        return ZX_JFAIL_AT(parser->run, ZMLX_ERROR_FORMAT, token->line, "%s, found '%.*s'", message,
                            name->length < 60 ? (int)name->length : 60, name->bytes);
     }
-    return zx_jfail_at(parser->run, ZMLX_ERROR_FORMAT, token->line, "%s, found %s", message,
+    return ZX_JFAIL_AT(parser->run, ZMLX_ERROR_FORMAT, token->line, "%s, found %s", message,
                        token_names[token->kind]);
 }
 
@@ -119,7 +119,7 @@ zmlx_status zx_jparser_expect_name(zx_jparser *parser, zx_jvalue *name)
 zmlx_status zx_jparser_enter(zx_jparser *parser)
 {
     if (++parser->depth > ZX_J_MAX_NESTING)
-        return zx_jfail_at(parser->run, ZMLX_ERROR_FORMAT, parser->at->line,
+        return ZX_JFAIL_AT(parser->run, ZMLX_ERROR_FORMAT, parser->at->line,
                            "nested more than %d levels deep", ZX_J_MAX_NESTING);
     return ZMLX_OK;
 }
@@ -263,7 +263,7 @@ static zmlx_status parse_signature(zx_jparser *parser, zx_jnode **first)
         for (const zx_jnode *other = parameters.first; other != NULL; other = other->next) {
             ZX_TRY(zx_jrun_pay(parser->run, 1));
             if (zx_jstring_same(other->value.as.string, parameter->value.as.string))
-                return zx_jfail_at(parser->run, ZMLX_ERROR_FORMAT, parameter->line,
+                return ZX_JFAIL_AT(parser->run, ZMLX_ERROR_FORMAT, parameter->line,
                                    "two parameters have one name");
         }
         if (zx_jparser_skip(parser, ZX_JT_ASSIGN)) {
@@ -296,7 +296,7 @@ static zmlx_status parse_call_block(zx_jparser *parser, zx_jnode **node)
     if (zx_jparser_is(parser, ZX_JT_LPAREN)) ZX_TRY(parse_signature(parser, &(*node)->items));
     ZX_TRY(zx_jparse_expression(parser, &(*node)->left));
     if ((*node)->left->kind != ZX_JN_CALL)
-        return zx_jfail_at(parser->run, ZMLX_ERROR_FORMAT, (*node)->line, "expected a call");
+        return ZX_JFAIL_AT(parser->run, ZMLX_ERROR_FORMAT, (*node)->line, "expected a call");
     return parse_function_body(parser, "endcall", &(*node)->body);
 }
 
@@ -353,12 +353,12 @@ static zmlx_status parse_block(zx_jparser *parser, zx_jnode **node)
     ZX_TRY(zx_jnode_make(parser, ZX_JN_BLOCK, parser->at->line, node));
     ZX_TRY(zx_jparser_expect_name(parser, &(*node)->value));
     if (zx_jparser_is_word(parser, "scoped") || zx_jparser_is_word(parser, "required"))
-        return zx_jfail_at(parser->run, ZMLX_ERROR_UNSUPPORTED, (*node)->line,
+        return ZX_JFAIL_AT(parser->run, ZMLX_ERROR_UNSUPPORTED, (*node)->line,
                            "blocks that are scoped or required are not supported");
     for (const zx_jblock *other = parser->run->blocks; other != NULL; other = other->next) {
         ZX_TRY(zx_jrun_pay(parser->run, 1));
         if (zx_jstring_same(other->node->value.as.string, (*node)->value.as.string))
-            return zx_jfail_at(parser->run, ZMLX_ERROR_FORMAT, (*node)->line,
+            return ZX_JFAIL_AT(parser->run, ZMLX_ERROR_FORMAT, (*node)->line,
                                "a block of this name is defined twice");
     }
     void *memory = NULL;
@@ -391,7 +391,7 @@ static zmlx_status parse_print(zx_jparser *parser, zx_jnode **node)
 static zmlx_status parse_leave(zx_jparser *parser, zx_jnode_kind kind, zx_jnode **node)
 {
     if (parser->loop_depth == 0)
-        return zx_jfail_at(parser->run, ZMLX_ERROR_FORMAT, parser->at->line,
+        return ZX_JFAIL_AT(parser->run, ZMLX_ERROR_FORMAT, parser->at->line,
                            "'%s' stands outside a loop",
                            kind == ZX_JN_BREAK ? "break" : "continue");
     return zx_jnode_make(parser, kind, parser->at->line, node);
@@ -477,7 +477,7 @@ static zmlx_status fail_tag(const zx_jparser *parser, bool at_end)
                            zx_jparser_is_word(parser, "elif") ||
                            (parser->at->value.as.string->length > 3 &&
                             memcmp(parser->at->value.as.string->bytes, "end", 3) == 0);
-    return zx_jfail_at(parser->run, misplaced ? ZMLX_ERROR_FORMAT : ZMLX_ERROR_UNSUPPORTED,
+    return ZX_JFAIL_AT(parser->run, misplaced ? ZMLX_ERROR_FORMAT : ZMLX_ERROR_UNSUPPORTED,
                        parser->at->line, "%s%s%s", found, expected, open);
 }
 

@@ -54,7 +54,7 @@ void zx_jfloat_text(double number, char text[ZX_J_FLOAT_BYTES])
     }
     char scientific[ZX_J_FLOAT_BYTES], digits[MAX_DIGITS + 1];
     shortest_digits(fabs(number), scientific);
-    const int exponent = atoi(strchr(scientific, 'e') + 1);
+    const int exponent = (int)strtol(strchr(scientific, 'e') + 1, NULL, 10);
     int count = 0;
     for (const char *at = scientific; *at != 'e'; at++)
         if (*at != '.') digits[count++] = *at;

@@ -33,7 +33,7 @@ static zmlx_status from_array(zx_jrun *run, const json_t *json, zx_jvalue *value
 static json_t *readable(const json_t *json)
 {
     json_t *same = NULL;
-    memcpy(&same, &json, sizeof same);
+    memcpy(&same, &json, sizeof(void *));
     return same;
 }
 
@@ -101,7 +101,7 @@ static zmlx_status render(zx_jrun *run, const char *text, size_t length, const j
     zx_jvalue given;
     zx_jbuilder written = {0};
     if (!json_is_object(variables))
-        return zx_jfail_at(run, ZMLX_ERROR_ARGUMENT, 0, "the variables are no object");
+        return ZX_JFAIL_AT(run, ZMLX_ERROR_ARGUMENT, 0, "the variables are no object");
     ZX_TRY(from_json(run, variables, &given));
     run->variables = given.as.dict;
     run->output = &written;

@@ -47,11 +47,15 @@ struct zx_jrun {
     bool autoescape;
 };
 
-/* An error of the template's run, with its source, line and construct in front. */
-zmlx_status zx_jfail(const zx_jrun *run, const char *format, ...)
-    __attribute__((format(printf, 2, 3), cold));
+/* An error of the template's run, with its source, line and construct in front.  Macros as
+ * ZX_FAIL, and for its reason: the analyser sees that the status is no success. */
+#define ZX_JFAIL(run, ...) ZX_JFAIL_AT(run, ZMLX_ERROR_ARGUMENT, (run)->line, __VA_ARGS__)
+
 /* The same with another status and line (0: without). */
-zmlx_status zx_jfail_at(const zx_jrun *run, zmlx_status status, int line, const char *format, ...)
+#define ZX_JFAIL_AT(run, status, line, ...) \
+    (zx_jrun_record((run), (status), (line), __VA_ARGS__), (status))
+
+void zx_jrun_record(const zx_jrun *run, zmlx_status status, int line, const char *format, ...)
     __attribute__((format(printf, 4, 5), cold));
 
 /* Pays for 'steps' units of work. */

@@ -159,11 +159,25 @@ static zmlx_status word(resolver *all, const char *text, zx_jvalue *name)
 
 /* --- scopes --- */
 
-static void open_scope(resolver *all, scope *inner, function *in)
+/* A function of its own below the present one, or the outermost. */
+static zmlx_status open_function(resolver *all, function **opened)
 {
+    void *memory = NULL;
+    ZX_TRY(zx_jalloc(all->run, 1, sizeof(function), &memory));
+    *opened = memory;
+    if (all->current != NULL) (*opened)->depth = all->current->in->depth + 1;
+    return ZMLX_OK;
+}
+
+static zmlx_status open_scope(resolver *all, function *in)
+{
+    void *memory = NULL;
+    ZX_TRY(zx_jalloc(all->run, 1, sizeof(scope), &memory));
+    scope *const inner = memory;
     *inner = (scope){.parent = all->current, .in = in};
     inner->last = &inner->first;
     all->current = inner;
+    return ZMLX_OK;
 }
 
 /* Leaves the scope and keeps what has to be done when it is entered. */
@@ -273,7 +287,7 @@ static zmlx_status check_row(const resolver *all, const zx_jnode *node)
     const bool is_filter = node->kind == ZX_JN_FILTER;
     if ((!is_filter && node->kind != ZX_JN_TEST) || node->row != NULL || all->soft) return ZMLX_OK;
     const zx_jstring *const name = node->value.as.string;
-    return zx_jfail_at(all->run, ZMLX_ERROR_UNSUPPORTED, node->line, "no %s named '%.*s'",
+    return ZX_JFAIL_AT(all->run, ZMLX_ERROR_UNSUPPORTED, node->line, "no %s named '%.*s'",
                        is_filter ? "filter" : "test", name->length < 60 ? (int)name->length : 60,
                        name->bytes);
 }
@@ -343,7 +357,7 @@ static zmlx_status declare_specials(resolver *all, zx_jnode *macro)
         while (explicit != NULL && !zx_jstring_is(explicit->value.as.string, special_names[i]))
             explicit = explicit->next;
         if (i == 0 && found.read[0] && explicit != NULL && explicit->left == NULL)
-            return zx_jfail_at(all->run, ZMLX_ERROR_FORMAT, macro->line,
+            return ZX_JFAIL_AT(all->run, ZMLX_ERROR_FORMAT, macro->line,
                                "the parameter 'caller' needs a default");
         *takes[i] = found.read[i] && (i == 0 || explicit == NULL);
         if (!found.read[i] || explicit != NULL) continue;
@@ -357,10 +371,10 @@ static zmlx_status declare_specials(resolver *all, zx_jnode *macro)
 /* macro, call, generation: a function with parameters. */
 static zmlx_status bind_macro(resolver *all, zx_jnode *node)
 {
-    function own = {.depth = all->current->in->depth + 1};
-    scope inner;
+    function *own = NULL;
     const bool soft = all->soft;
-    open_scope(all, &inner, &own);
+    ZX_TRY(open_function(all, &own));
+    ZX_TRY(open_scope(all, own));
     all->soft = false;
     for (zx_jnode *item = node->items; item != NULL; item = item->next)
         ZX_TRY(declare(all, item->value, NULL));
@@ -378,9 +392,8 @@ static zmlx_status bind_macro(resolver *all, zx_jnode *node)
 static zmlx_status bind_inner(resolver *all, zx_jnode *body, zx_jnode *expression,
                               zx_jscope **result)
 {
-    scope inner;
     const bool soft = all->soft;
-    open_scope(all, &inner, all->current->in);
+    ZX_TRY(open_scope(all, all->current->in));
     all->soft = false;
     ZX_TRY(collect_list(all, body));
     ZX_TRY(collect_expression(all, expression));
@@ -392,11 +405,11 @@ static zmlx_status bind_inner(resolver *all, zx_jnode *body, zx_jnode *expressio
 
 static zmlx_status bind_for_test(resolver *all, zx_jnode *node)
 {
-    function own = {.depth = all->current->in->depth + 1};
-    scope inner;
+    function *own = NULL;
     if (node->third == NULL) return ZMLX_OK;
     const bool soft = all->soft;
-    open_scope(all, &inner, &own);
+    ZX_TRY(open_function(all, &own));
+    ZX_TRY(open_scope(all, own));
     all->soft = false;
     ZX_TRY(collect_expression(all, node->test_target));
     ZX_TRY(collect_expression(all, node->third));
@@ -415,10 +428,9 @@ static void make_parameters(zx_jnode *target)
 /* The body (and the else part) of a for; a recursive one is a function. */
 static zmlx_status bind_for_body(resolver *all, zx_jnode *node, function *in)
 {
-    scope inner;
     zx_jvalue loop;
     const bool soft = all->soft;
-    open_scope(all, &inner, in);
+    ZX_TRY(open_scope(all, in));
     all->soft = false;
     ZX_TRY(word(all, "loop", &loop));
     ZX_TRY(declare(all, loop, &node->special[0]));
@@ -428,10 +440,8 @@ static zmlx_status bind_for_body(resolver *all, zx_jnode *node, function *in)
     ZX_TRY(bind_list(all, node->body));
     all->soft = soft;
     ZX_TRY(close_scope(all, false, &node->scope));
-    scope *const outer = all->current, shell = {.parent = outer, .in = in};
-    scope between = shell; /* so that the else part's slots are in the same function */
-    between.last = &between.first;
-    all->current = &between;
+    scope *const outer = all->current;
+    ZX_TRY(open_scope(all, in)); /* empty: the else part's slots are in the same function */
     ZX_TRY(bind_inner(all, node->otherwise, NULL, &node->else_scope));
     all->current = outer;
     return ZMLX_OK;
@@ -444,19 +454,19 @@ static zmlx_status bind_for(resolver *all, zx_jnode *node)
     ZX_TRY(bind_expression(all, node->right));
     ZX_TRY(bind_for_test(all, node));
     if (!node->recursive) return bind_for_body(all, node, all->current->in);
-    function own = {.depth = all->current->in->depth + 1};
-    ZX_TRY(bind_for_body(all, node, &own));
-    node->scope->frame_size = own.size;
+    function *own = NULL;
+    ZX_TRY(open_function(all, &own));
+    ZX_TRY(bind_for_body(all, node, own));
+    node->scope->frame_size = own->size;
     return ZMLX_OK;
 }
 
 static zmlx_status bind_with(resolver *all, zx_jnode *node)
 {
-    scope inner;
     const bool soft = all->soft;
     for (zx_jnode *pair = node->items; pair != NULL; pair = pair->next)
         ZX_TRY(bind_expression(all, pair->right));
-    open_scope(all, &inner, all->current->in);
+    ZX_TRY(open_scope(all, all->current->in));
     all->soft = false;
     for (zx_jnode *pair = node->items; pair != NULL; pair = pair->next)
         ZX_TRY(collect_expression(all, pair->left));
@@ -560,11 +570,11 @@ static zmlx_status bind_list(resolver *all, zx_jnode *first)
 /* The template itself, and each named block: they share nothing. */
 static zmlx_status bind_top(resolver *all, zx_jnode *body, bool is_root, zx_jscope **result)
 {
-    function own = {0};
-    scope outermost;
+    function *own = NULL;
     all->current = NULL;
-    open_scope(all, &outermost, &own);
-    outermost.is_root = is_root;
+    ZX_TRY(open_function(all, &own));
+    ZX_TRY(open_scope(all, own));
+    all->current->is_root = is_root;
     ZX_TRY(collect_list(all, body));
     ZX_TRY(bind_list(all, body));
     return close_scope(all, true, result);

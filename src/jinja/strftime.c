@@ -232,7 +232,7 @@ static zmlx_status add_directive(zx_jrun *run, zx_jbuilder *builder, const direc
     if (one->letter == 's') return zx_jbuilder_format(run, builder, "%lld", (long long)run->now);
     const char *const text = find_text(one->letter, time, &length);
     if (text != NULL) return add_text(run, builder, one, text, length);
-    return zx_jfail(run, "strftime: unknown directive %%%c", one->letter);
+    return ZX_JFAIL(run, "strftime: unknown directive %%%c", one->letter);
 }
 
 static zmlx_status add_format(zx_jrun *run, zx_jbuilder *builder, const zx_jstring *format,
@@ -267,7 +267,7 @@ zmlx_status zx_jstrftime(zx_jrun *run, const zx_jstring *format, zx_jvalue *stri
     const time_t now = (time_t)run->now;
     struct tm time;
     zx_jbuilder builder = {0};
-    if (gmtime_r(&now, &time) == NULL) return zx_jfail(run, "the time has no date");
+    if (gmtime_r(&now, &time) == NULL) return ZX_JFAIL(run, "the time has no date");
     ZX_TRY(add_format(run, &builder, format, &time));
     return zx_jbuilder_finish(run, &builder, string);
 }

@@ -101,7 +101,7 @@ static zmlx_status write_key(writer *to, zx_jvalue key)
 {
     if (key.kind == ZX_J_STRING) return write_string(to, key.as.string);
     if (key.kind != ZX_J_NONE && !zx_jvalue_is_number(key))
-        return zx_jfail(to->run, "keys must be str, int, float, bool or None, not %s",
+        return ZX_JFAIL(to->run, "keys must be str, int, float, bool or None, not %s",
                         zx_jvalue_type(key));
     ZX_TRY(write_text(to, "\""));
     ZX_TRY(write_value(to, key));
@@ -116,23 +116,31 @@ static zmlx_status write_pair(writer *to, size_t index, zx_jvalue key, zx_jvalue
     return write_value(to, value);
 }
 
-static zmlx_status write_dict(writer *to, const zx_jdict *dict)
+/* The same pairs in the order of their keys. */
+static zmlx_status sort_dict(zx_jrun *run, const zx_jdict *dict, zx_jvalue *sorted)
 {
     zx_jvalue keys, values;
-    ZX_TRY(write_text(to, "{"));
-    if (to->sort_keys) {
-        ZX_TRY(zx_jlist_make(to->run, ZX_J_LIST, dict->count, &keys));
-        ZX_TRY(zx_jlist_make(to->run, ZX_J_LIST, dict->count, &values));
-        for (size_t i = 0; i < dict->count; i++) {
-            ZX_TRY(zx_jlist_add(to->run, keys.as.list, dict->pairs[i].key));
-            ZX_TRY(zx_jlist_add(to->run, values.as.list, dict->pairs[i].value));
-        }
-        ZX_TRY(zx_jlist_sort(to->run, values.as.list, keys.as.list, false));
+    ZX_TRY(zx_jlist_make(run, ZX_J_LIST, dict->count, &keys));
+    ZX_TRY(zx_jlist_make(run, ZX_J_LIST, dict->count, &values));
+    for (size_t i = 0; i < dict->count; i++) {
+        ZX_TRY(zx_jlist_add(run, keys.as.list, dict->pairs[i].key));
+        ZX_TRY(zx_jlist_add(run, values.as.list, dict->pairs[i].value));
     }
+    ZX_TRY(zx_jlist_sort(run, values.as.list, keys.as.list, false));
+    ZX_TRY(zx_jdict_make(run, ZX_J_DICT, sorted));
     for (size_t i = 0; i < dict->count; i++)
-        ZX_TRY(write_pair(to, i, to->sort_keys ? keys.as.list->items[i] : dict->pairs[i].key,
-                          to->sort_keys ? values.as.list->items[i] : dict->pairs[i].value));
-    ZX_TRY(close_items(to, dict->count));
+        ZX_TRY(
+            zx_jdict_set(run, sorted->as.dict, keys.as.list->items[i], values.as.list->items[i]));
+    return ZMLX_OK;
+}
+
+static zmlx_status write_dict(writer *to, zx_jvalue dict)
+{
+    if (to->sort_keys) ZX_TRY(sort_dict(to->run, dict.as.dict, &dict));
+    ZX_TRY(write_text(to, "{"));
+    for (size_t i = 0; i < dict.as.dict->count; i++)
+        ZX_TRY(write_pair(to, i, dict.as.dict->pairs[i].key, dict.as.dict->pairs[i].value));
+    ZX_TRY(close_items(to, dict.as.dict->count));
     return write_text(to, "}");
 }
 
@@ -144,7 +152,7 @@ static zmlx_status write_plain(writer *to, zx_jvalue value)
         return zx_jbuilder_format(to->run, &to->text, "%lld", (long long)value.as.integer);
     if (value.kind == ZX_J_FLOAT) return write_float(to, value.as.number);
     if (value.kind == ZX_J_STRING) return write_string(to, value.as.string);
-    return zx_jfail(to->run, "Object of type %s is not JSON serializable", zx_jvalue_type(value));
+    return ZX_JFAIL(to->run, "Object of type %s is not JSON serializable", zx_jvalue_type(value));
 }
 
 static zmlx_status write_value(writer *to, zx_jvalue value)
@@ -153,7 +161,7 @@ static zmlx_status write_value(writer *to, zx_jvalue value)
     if (zx_jvalue_is_sequence(value))
         ZX_TRY(write_list(to, value.as.list));
     else if (value.kind == ZX_J_DICT)
-        ZX_TRY(write_dict(to, value.as.dict));
+        ZX_TRY(write_dict(to, value));
     else
         ZX_TRY(write_plain(to, value));
     to->run->depth--;

@@ -127,7 +127,7 @@ static zmlx_status grow_dict(zx_jrun *run, zx_jdict *dict)
 {
     const size_t capacity = dict->capacity > 0 ? 2 * dict->capacity : 4;
     void *pairs = NULL;
-    if (capacity > UINT32_MAX / 4) return zx_jfail(run, "a dict has too many keys");
+    if (capacity > UINT32_MAX / 4) return ZX_JFAIL(run, "a dict has too many keys");
     ZX_TRY(zx_jalloc(run, capacity, sizeof(zx_jpair), &pairs));
     if (dict->count > 0) memcpy(pairs, dict->pairs, dict->count * sizeof(zx_jpair));
     dict->pairs = pairs;
@@ -237,19 +237,19 @@ zmlx_status zx_jundefined_hint(zx_jrun *run, const char *hint, zx_jvalue *undefi
 
 zmlx_status zx_jundefined_fail(zx_jrun *run, const zx_jundefined *undefined)
 {
-    if (undefined->hint != NULL) return zx_jfail(run, "%s", undefined->hint);
+    if (undefined->hint != NULL) return ZX_JFAIL(run, "%s", undefined->hint);
     zx_jvalue name;
     ZX_TRY(zx_jvalue_repr_string(run, undefined->name, &name));
     const int length = name.as.string->length < 100 ? (int)name.as.string->length : 100;
     const char *const text = name.as.string->bytes;
     if (undefined->is_unsafe)
-        return zx_jfail(run, "access to attribute %.*s of '%s' object is unsafe", length, text,
+        return ZX_JFAIL(run, "access to attribute %.*s of '%s' object is unsafe", length, text,
                         zx_jvalue_type(undefined->object));
     if (undefined->object.kind == ZX_J_MISSING)
-        return zx_jfail(run, "%.*s is undefined", length, text);
+        return ZX_JFAIL(run, "%.*s is undefined", length, text);
     if (undefined->object.kind == ZX_J_NONE)
-        return zx_jfail(run, "'None' has no attribute %.*s", length, text);
-    return zx_jfail(run, "'%s object' has no %s %.*s", zx_jvalue_type(undefined->object),
+        return ZX_JFAIL(run, "'None' has no attribute %.*s", length, text);
+    return ZX_JFAIL(run, "'%s object' has no %s %.*s", zx_jvalue_type(undefined->object),
                     undefined->name.kind == ZX_J_STRING ? "attribute" : "element", length, text);
 }
 

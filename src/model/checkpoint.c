@@ -39,7 +39,7 @@ static zmlx_status copy_text(zx_checkpoint *checkpoint, const char *text, const 
 static zmlx_status reserve(zx_checkpoint *checkpoint, size_t count)
 {
     void *tensors = NULL, *used = NULL;
-    ZX_TRY(zx_arena_alloc(&checkpoint->arena, count * sizeof *checkpoint->tensors, &tensors));
+    ZX_TRY(zx_arena_alloc(&checkpoint->arena, count * sizeof(void *), &tensors));
     ZX_TRY(zx_arena_alloc(&checkpoint->arena, count * sizeof *checkpoint->used, &used));
     checkpoint->tensors = tensors;
     checkpoint->used = used;

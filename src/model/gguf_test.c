@@ -293,7 +293,7 @@ static bool behaves(const char *bytes, size_t size)
            (status == ZMLX_OK || status == ZMLX_ERROR_FORMAT || status == ZMLX_ERROR_UNSUPPORTED);
 }
 
-TEST_MARKED(gguf_survives_every_damage, "slow")
+TEST(gguf_survives_every_damage)
 {
     static const uint8_t masks[] = {0x01, 0x80, 0xff};
     zx_gguf_maker maker = {0};

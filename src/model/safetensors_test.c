@@ -166,7 +166,7 @@ static bool behaves(const char *bytes, size_t size)
     return memory && (status == ZMLX_OK || status == ZMLX_ERROR_FORMAT);
 }
 
-TEST_MARKED(safetensors_survives_every_damage, "slow")
+TEST(safetensors_survives_every_damage)
 {
     zx_text file = {0};
     CHECK(zx_make_safetensors(&file, good_header, GOOD_DATA));

@@ -136,10 +136,10 @@ zmlx_status zx_stored_check_layout(const zx_stored *stored, const uint8_t *begin
                                    const uint8_t *end, bool dense)
 {
     void *memory = NULL;
-    ZX_TRY(zx_alloc_array(stored->count, sizeof(zx_stored_tensor *), "tensor order", &memory));
+    ZX_TRY(zx_alloc_array(stored->count, sizeof(void *), "tensor order", &memory));
     const zx_stored_tensor **sorted = memory;
     for (size_t i = 0; i < stored->count; i++) sorted[i] = &stored->tensors[i];
-    qsort(sorted, stored->count, sizeof *sorted, by_place);
+    qsort(sorted, stored->count, sizeof(void *), by_place);
     const zmlx_status status =
         check_sorted(stored, (const zx_stored_tensor *const *)sorted, begin, end, dense);
     zx_free(memory);

@@ -59,7 +59,7 @@ void zx_affine_codes(const zx_weight *weight, size_t row, size_t group, uint8_t 
 void zx_affine_decode(const zx_weight *weight, size_t row, size_t first, size_t count,
                       float *values)
 {
-    uint8_t codes[ZX_MAX_GROUP];
+    uint8_t codes[ZX_MAX_GROUP] = {0};
     const size_t size = weight->group;
     for (size_t i = 0; i < count; i += size) {
         float scale, bias;
@@ -102,7 +102,7 @@ static void encode_group(const float *values, size_t count, unsigned bits, uint8
 
 void zx_affine_encode(const zx_weight *weight, size_t row, const float *values)
 {
-    uint8_t codes[ZX_MAX_GROUP];
+    uint8_t codes[ZX_MAX_GROUP] = {0};
     const size_t size = weight->group;
     uint8_t *packed = zx_writable(weight->codes + row * weight->codes_stride);
     uint8_t *scales = zx_writable(weight->scales + row * weight->scales_stride);

@@ -119,7 +119,7 @@ static void encode_group(const zx_weight *weight, size_t row, size_t group, cons
 
 void zx_mx_encode(const zx_weight *weight, size_t row, const float *values)
 {
-    uint8_t codes[LARGEST_GROUP];
+    uint8_t codes[LARGEST_GROUP] = {0};
     const size_t size = weight->group;
     uint8_t *packed = zx_writable(weight->codes) + row * weight->codes_stride;
     for (size_t group = 0; group < weight->columns / size; group++) {

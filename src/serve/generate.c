@@ -118,12 +118,12 @@ static zmlx_status prefill(zmlx_session *session, const int32_t *prompt, size_t 
 
 zmlx_status zmlx_session_generate(zmlx_session *session, const zmlx_tokenizer *tokenizer,
                                   const int32_t *prompt, size_t count,
-                                  const zmlx_generate_options *options, zmlx_token_fn on_token,
-                                  void *user, zmlx_generate_result *result)
+                                  const zmlx_generate_options *options,
+                                  zmlx_generate_result *result)
 {
     static const zmlx_generate_options defaults;
-    speaker voice = {.on_token = on_token, .user = user};
     if (options == NULL) options = &defaults;
+    speaker voice = {.on_token = options->on_token, .user = options->user};
     *result = (zmlx_generate_result){.prompt_tokens = count};
     ZX_TRY(zx_sampler_check(options));
     ZX_TRY(zx_session_check_ids(session, prompt, count));

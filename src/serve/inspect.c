@@ -124,10 +124,11 @@ static void add_memory(summary *report, const zmlx_model *model)
         const zmlx_session_options options = {.context = contexts[i]};
         zmlx_memory memory;
         if (zmlx_session_estimate(model, &options, &memory) != ZMLX_OK) continue;
-        json_t *row = json_pack("{s:I, s:I, s:I, s:I, s:I}", "context", (json_int_t)contexts[i],
-                                "weights", (json_int_t)memory.weights, "kv", (json_int_t)memory.kv,
-                                "activations", (json_int_t)memory.activations, "total",
-                                (json_int_t)(memory.weights + memory.kv + memory.activations));
+        const size_t total = memory.weights + memory.kv + memory.activations;
+        json_t *row =
+            json_pack("{s:I, s:I, s:I, s:I, s:I}", "context", (json_int_t)contexts[i], "weights",
+                      (json_int_t)memory.weights, "kv", (json_int_t)memory.kv, "activations",
+                      (json_int_t)memory.activations, "total", (json_int_t)total);
         (void)json_array_append_new(rows, row);
     }
     set(report, "memory", rows);

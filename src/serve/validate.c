@@ -1,6 +1,4 @@
 /* validate.c - the same tokens through the fused and the unfused graph, bit by bit. */
-#include <string.h>
-
 #include "base/fail.h"
 #include "base/memory.h"
 #include "serve/session.h"
@@ -13,16 +11,23 @@ typedef struct pair {
     zmlx_validation *result;
 } pair;
 
+/* The first of 'count' logits whose bits differ, or 'count'. */
+static size_t first_difference(const float *a, const float *b, size_t count)
+{
+    size_t index = 0;
+    while (index < count && zx_bits_from_float(a[index]) == zx_bits_from_float(b[index])) index++;
+    return index;
+}
+
 static void compare_row(pair *both, size_t token, size_t row)
 {
     const float *fused = zx_engine_logits(both->fused->engine, row);
     const float *unfused = zx_engine_logits(both->unfused->engine, row);
+    const size_t index = first_difference(fused, unfused, both->vocabulary);
     zmlx_validation *result = both->result;
     result->checked_tokens++;
     result->checked_logits += both->vocabulary;
-    if (!result->equal || memcmp(fused, unfused, both->vocabulary * sizeof *fused) == 0) return;
-    size_t index = 0;
-    while (memcmp(&fused[index], &unfused[index], sizeof *fused) == 0) index++;
+    if (!result->equal || index == both->vocabulary) return;
     result->equal = false;
     result->first_token = token;
     result->first_index = index;

@@ -265,18 +265,16 @@ INLINE void spread_scales(codes_kind kind, scales_kind how, bool affine, const r
 INLINE void spread(codes_kind kind, const rows_source *source, const panel *p, size_t half)
 {
     spread_codes(kind, source, p->groups * source->group, p->codes + half * 64);
-    if (kind == PAIRS_Q4_1)
-        spread_scales(kind, SCALES_F16, true, source, p, half);
-    else if (is_blocks(kind))
+    if (is_blocks(kind) && kind != PAIRS_Q4_1)
         spread_scales(kind, SCALES_HEADS, false, source, p, half);
     else if (kind == PAIRS_E2M1)
         spread_scales(kind, SCALES_E8M0, false, source, p, half);
     else if (kind == BYTES_E2M1)
         spread_scales(kind, SCALES_E4M3, false, source, p, half);
+    else if (kind == PAIRS_Q4_1 || source->scales_kind == SCALES_F16)
+        spread_scales(kind, SCALES_F16, true, source, p, half);
     else if (source->scales_kind == SCALES_F32)
         spread_scales(kind, SCALES_F32, true, source, p, half);
-    else if (source->scales_kind == SCALES_F16)
-        spread_scales(kind, SCALES_F16, true, source, p, half);
     else
         spread_scales(kind, SCALES_BF16, true, source, p, half);
 }
