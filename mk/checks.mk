@@ -43,7 +43,7 @@ $(BUILD)/tidy/%.ok: %.c $(BUILD)/obj/%.o $(wildcard .clang-tidy src/*/.clang-tid
 	@touch $@
 
 # The unrolled integer matmuls take gcc a quarter of an hour to instrument; their test guards memory itself.
-SANITIZED = UNWATCHED=src/kernels/matmul/%_avx512vnni.c BUILD=$(BUILD)/sanitize CFLAGS="-O1 -g -fno-omit-frame-pointer" FAST=-O2 \
+SANITIZED = UNWATCHED="src/kernels/matmul/%_avx512vnni.c src/kernels/matmul/%_avx2.c" BUILD=$(BUILD)/sanitize CFLAGS="-O1 -g -fno-omit-frame-pointer" FAST=-O2 \
             SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all"
 # Tests marked slow would take a sanitizer too long; SKIP_MARKS= runs them too.
 SKIP_MARKS ?= slow
@@ -59,7 +59,7 @@ faults-run: $(BUILD)/zmlx_test
 # The tests with threads in them, by file or name.  The sanitizer dislikes some address layouts: setarch.
 THREADED := pool engine session
 tsan:  ## run the tests of pool, engine and session under the thread sanitizer
-	$(MAKE) $(AGAIN) UNWATCHED=src/kernels/matmul/%_avx512vnni.c BUILD=$(BUILD)/tsan CFLAGS="-O1 -g" FAST=-O2 SANITIZE=-fsanitize=thread tsan-run
+	$(MAKE) $(AGAIN) UNWATCHED="src/kernels/matmul/%_avx512vnni.c src/kernels/matmul/%_avx2.c" BUILD=$(BUILD)/tsan CFLAGS="-O1 -g" FAST=-O2 SANITIZE=-fsanitize=thread tsan-run
 tsan-run: $(BUILD)/zmlx_test
 	@fixed=$$(setarch -R true 2>/dev/null && echo setarch -R); \
 	for word in $(THREADED); do \

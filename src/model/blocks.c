@@ -24,6 +24,18 @@ static zmlx_status new_weight(zx_trace *trace, zx_weight **weight)
     return ZMLX_OK;
 }
 
+/* A file may place a tensor at any byte.  Matrices are read so; a vector, which is small, is copied
+ * to where kernels may read it as an array. */
+static zmlx_status align_vector(zx_trace *trace, zx_dtype dtype, size_t count, const void **vector)
+{
+    const size_t size = zx_dtypes[dtype].bytes;
+    void *memory = NULL;
+    if (*vector == NULL || (uintptr_t)*vector % size == 0) return ZMLX_OK;
+    ZX_TRY(zx_arena_alloc(&trace->graph->arena, count * size, &memory));
+    *vector = memcpy(memory, *vector, count * size);
+    return ZMLX_OK;
+}
+
 static zmlx_status record(zx_trace *trace, const char *name, const zx_weight *weight,
                           zx_value *value)
 {
@@ -40,6 +52,7 @@ static zmlx_status load_matrix(zx_trace *trace, const char *name, size_t rows, s
     ZX_TRY(new_weight(trace, &weight));
     ZX_TRY(zx_checkpoint_weight(trace->checkpoint, name, rows, columns, weight));
     weight->mlx_cpu_decode = trace->mlx_cpu_decode;
+    ZX_TRY(align_vector(trace, weight->bias_dtype, rows, &weight->bias));
     return record(trace, name, weight, value);
 }
 
@@ -48,6 +61,9 @@ static zmlx_status load_vector(zx_trace *trace, const char *name, size_t columns
     zx_weight *weight = NULL;
     ZX_TRY(new_weight(trace, &weight));
     ZX_TRY(zx_checkpoint_vector(trace->checkpoint, name, columns, weight));
+    const void *values = weight->codes;
+    ZX_TRY(align_vector(trace, weight->dtype, columns, &values));
+    weight->codes = values;
     return record(trace, name, weight, value);
 }
 
