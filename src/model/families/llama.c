@@ -7,6 +7,7 @@
 
 #include "base/fail.h"
 #include "model/blocks.h"
+#include "model/families/families.h"
 
 static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
 {
