@@ -52,6 +52,9 @@ ZMLX_API void zmlx_session_destroy(zmlx_session *session);
  * empty), and once at the end with id -1 and what was held back.  Returns false to stop. */
 typedef bool (*zmlx_token_fn)(int32_t id, const char *text, size_t length, void *user);
 
+/* Called before every step of the prompt with how much of it is done.  Returns false to stop. */
+typedef bool (*zmlx_prompt_fn)(size_t done, size_t count, void *user);
+
 typedef struct zmlx_generate_options { /* zero means the default */
     size_t max_tokens;                 /* default 128 */
     float temperature;                 /* 0: the most likely token */
@@ -61,18 +64,20 @@ typedef struct zmlx_generate_options { /* zero means the default */
     uint64_t seed;                     /* the same seed gives the same tokens */
     const char *const *stop; /* texts that end the generation, not printed; NULL at the end */
     bool ignore_eos;
-    zmlx_token_fn on_token; /* NULL: nobody listens */
-    void *user;             /* for on_token */
+    zmlx_token_fn on_token;   /* NULL: nobody listens */
+    zmlx_prompt_fn on_prompt; /* NULL: nobody listens */
+    void *user;               /* for both */
 } zmlx_generate_options;
 
 typedef enum zmlx_finish {
     ZMLX_FINISH_STOP = 0,  /* an end token or a stop text */
     ZMLX_FINISH_LENGTH,    /* max_tokens or the context was reached */
-    ZMLX_FINISH_CANCELLED, /* the callback said so */
+    ZMLX_FINISH_CANCELLED, /* a callback said so */
 } zmlx_finish;
 
 typedef struct zmlx_generate_result {
-    size_t prompt_tokens, generated_tokens;
+    size_t prompt_tokens; /* fewer than given where on_prompt stopped it */
+    size_t generated_tokens;
     size_t cached_tokens; /* of the prompt, found in the session's pages */
     double prefill_seconds, decode_seconds;
     zmlx_finish finish;

@@ -24,7 +24,8 @@ enum { READ_CHUNK = 64 * 1024, LARGEST_CALL = 1 << 30, NAME_TRIES = 100 };
 
 static zmlx_status system_error(const char *path, const char *doing)
 {
-    return ZX_FAIL(ZMLX_ERROR_IO, "%s: %s: %s", path, doing, strerror(errno));
+    const zmlx_status status = errno == ENOMEM ? ZMLX_ERROR_MEMORY : ZMLX_ERROR_IO;
+    return ZX_FAIL(status, "%s: %s: %s", path, doing, strerror(errno));
 }
 
 static zmlx_status copy_string(const char *string, char **copy)

@@ -65,6 +65,13 @@ static bool on_token(int32_t id, const char *text, size_t length, void *user)
     return !this->memory && zx_cli_writable() && !zx_cli_interrupted();
 }
 
+/* Ctrl-C reaches a long prompt too. */
+static bool on_prompt(size_t done, size_t count, void *user)
+{
+    (void)done, (void)count, (void)user;
+    return !zx_cli_interrupted();
+}
+
 static bool begin(chat *this)
 {
     const char *system = this->options->sampling.system;
@@ -89,6 +96,7 @@ static int answer_ids(chat *this, const zmlx_ids *ids)
     zmlx_generate_result result = {0};
     this->answer.length = 0;
     how.on_token = on_token;
+    how.on_prompt = on_prompt;
     how.user = this;
     zx_cli_catch_interrupt();
     const zmlx_status status = zmlx_session_generate(this->run.session, this->run.tokenizer,
@@ -109,6 +117,9 @@ static int answer_ids(chat *this, const zmlx_ids *ids)
 static int answer(chat *this, const zx_cli_buffer *line)
 {
     zmlx_ids ids = {0};
+    const int checked =
+        zx_cli_check_text(this->run.common, "the message", line->bytes, line->length);
+    if (checked != ZX_CLI_OK) return checked;
     if (!zx_cli_add_message(this->messages, "user", line->bytes, line->length))
         return zx_cli_fail(this->run.common, ZMLX_ERROR_MEMORY, "the message does not fit");
     int code = zx_cli_encode_conversation(&this->run, this->messages, &ids);
@@ -149,7 +160,9 @@ static int open_all(chat *this)
 {
     const zx_cli_sampling *sampling = &this->options->sampling;
     zx_cli_run *run = &this->run;
-    int code = zx_cli_open_tokenizer(run, this->options->model);
+    const char *system = sampling->system != NULL ? sampling->system : "";
+    int code = zx_cli_check_text(run->common, "--system", system, strlen(system));
+    if (code == ZX_CLI_OK) code = zx_cli_open_tokenizer(run, this->options->model);
     if (code == ZX_CLI_OK && !zmlx_tokenizer_has_template(run->tokenizer))
         code = zx_cli_fail(run->common, ZMLX_ERROR_FORMAT,
                            "'%s' has no chat template; 'zmlx generate' continues plain text",

@@ -91,6 +91,15 @@ static int read_prompt(const generate_options *options, zx_cli_buffer *prompt)
     return zx_cli_fail(common, ZMLX_ERROR_MEMORY, "the prompt does not fit in memory");
 }
 
+static int check_prompt(const generate_options *options, const zx_cli_buffer *prompt)
+{
+    const char *name = options->file != NULL ? "--file" : "--prompt";
+    const char *system = options->sampling.system != NULL ? options->sampling.system : "";
+    const int code = zx_cli_check_text(&options->common, name, prompt->bytes, prompt->length);
+    if (code != ZX_CLI_OK) return code;
+    return zx_cli_check_text(&options->common, "--system", system, strlen(system));
+}
+
 static int encode_prompt(const zx_cli_run *run, const generate_options *options,
                          const zx_cli_buffer *prompt, zmlx_ids *ids)
 {
@@ -146,6 +155,13 @@ static void end_text(const zx_cli_common *common)
     zx_cli_flush();
 }
 
+/* Ctrl-C reaches a long prompt too. */
+static bool on_prompt(size_t done, size_t count, void *user)
+{
+    (void)done, (void)count, (void)user;
+    return !zx_cli_interrupted();
+}
+
 static int print_result(const zx_cli_common *common, const sink *from,
                         const zmlx_generate_result *result)
 {
@@ -170,6 +186,7 @@ static int generate(const zx_cli_run *run, const generate_options *options, cons
     zmlx_generate_result result = {0};
     sink to = {.stream = !common->json, .tokens = json_array()};
     how.on_token = on_token;
+    how.on_prompt = on_prompt;
     how.user = &to;
     const zmlx_status status =
         zmlx_session_generate(run->session, run->tokenizer, ids->items, ids->count, &how, &result);
@@ -199,6 +216,7 @@ static int run_generate(const void *raw)
     zmlx_ids ids = {0};
     zx_cli_catch_interrupt();
     int code = read_prompt(options, &prompt);
+    if (code == ZX_CLI_OK) code = check_prompt(options, &prompt);
     if (code != ZX_CLI_OK) goto done;
     if ((code = zx_cli_open_tokenizer(&run, options->model)) != ZX_CLI_OK) goto done;
     if ((code = encode_prompt(&run, options, &prompt, &ids)) != ZX_CLI_OK) goto done;

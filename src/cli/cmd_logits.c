@@ -58,6 +58,7 @@ static zmlx_status on_logits(size_t first, size_t count, const float *logits, vo
     sink *to = user;
     (void)first; /* rows come in order */
     to->code = zx_cli_tensor_file_write(&to->file, logits, count * to->columns);
+    if (to->code == ZX_CLI_OK && zx_cli_interrupted()) to->code = ZX_CLI_INTERRUPTED;
     return to->code == ZX_CLI_OK ? ZMLX_OK : ZMLX_ERROR_IO;
 }
 
@@ -66,6 +67,7 @@ static int compute(const zx_cli_run *run, const logits_options *options, const z
 {
     int code = zx_cli_tensor_file_header(&to->file, "logits", ids->count, to->columns);
     if (code != ZX_CLI_OK) return code;
+    zx_cli_catch_interrupt(); /* a temporary file is to be removed */
     const zmlx_status status =
         zmlx_session_logits(run->session, ids->items, ids->count, options->chunk, on_logits, to);
     if (to->code != ZX_CLI_OK) return to->code; /* said already */

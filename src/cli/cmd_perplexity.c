@@ -49,6 +49,7 @@ static int encode(const zx_cli_run *run, const perplexity_options *options, zmlx
     if (code == ZX_CLI_OK && text.length == 0)
         code = zx_cli_fail(run->common, ZMLX_ERROR_ARGUMENT,
                            "--file: '%s' is empty; expected a text", options->file);
+    if (code == ZX_CLI_OK) code = zx_cli_check_text(run->common, "--file", text.bytes, text.length);
     if (code == ZX_CLI_OK) {
         const zmlx_status status =
             zmlx_tokenizer_encode(run->tokenizer, text.bytes, text.length, true, ids);

@@ -67,6 +67,9 @@ static int run_tokenize(const void *raw)
     zx_cli_buffer text = {0};
     zmlx_ids ids = {0};
     int code = read_text(options, &text);
+    if (code == ZX_CLI_OK)
+        code = zx_cli_check_text(run.common, options->file != NULL ? "--file" : "TEXT", text.bytes,
+                                 text.length);
     if (code == ZX_CLI_OK) code = zx_cli_open_tokenizer(&run, options->model);
     if (code == ZX_CLI_OK) {
         const zmlx_status status = zmlx_tokenizer_encode(run.tokenizer, text.bytes, text.length,

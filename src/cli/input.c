@@ -79,6 +79,42 @@ int zx_cli_read_stdin(const zx_cli_common *common, const char *missing, zx_cli_b
     return read_all(common, "text", "standard input", STDIN_FILENO, content);
 }
 
+/* The bytes of the UTF-8 character that begins here; 0 where none does. */
+static size_t character_bytes(const unsigned char *at, size_t left)
+{
+    static const struct {
+        unsigned char first, last, second_first, second_last;
+        size_t bytes;
+    } forms[] = {
+        {0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+    };
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        const size_t bytes = forms[i].bytes;
+        if (at[0] < forms[i].first || at[0] > forms[i].last) continue;
+        if (bytes > left) return 0;
+        if (bytes > 1 && (at[1] < forms[i].second_first || at[1] > forms[i].second_last)) return 0;
+        for (size_t k = 2; k < bytes; k++)
+            if ((at[k] & 0xc0) != 0x80) return 0;
+        return bytes;
+    }
+    return 0;
+}
+
+int zx_cli_check_text(const zx_cli_common *common, const char *name, const char *bytes,
+                      size_t length)
+{
+    for (size_t done = 0; done < length;) {
+        const size_t step = character_bytes((const unsigned char *)bytes + done, length - done);
+        if (step == 0)
+            return zx_cli_fail(common, ZMLX_ERROR_ARGUMENT,
+                               "%s is not UTF-8 text (byte %zu); convert it first", name, done);
+        done += step;
+    }
+    return ZX_CLI_OK;
+}
+
 static const char *skip_blanks(const char *text)
 {
     return text + strspn(text, " \t\r\n");

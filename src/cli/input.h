@@ -25,6 +25,10 @@ int zx_cli_read_file(const zx_cli_common *common, const char *option, const char
 /* Standard input where it is a file or pipe; at a terminal 'missing' is the message. */
 int zx_cli_read_stdin(const zx_cli_common *common, const char *missing, zx_cli_buffer *content);
 
+/* Whether these bytes are UTF-8; 'name' is what the message calls them. */
+int zx_cli_check_text(const zx_cli_common *common, const char *name, const char *bytes,
+                      size_t length);
+
 typedef struct zx_cli_ids {
     int32_t *items;
     size_t count;

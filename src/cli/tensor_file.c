@@ -35,8 +35,9 @@ int zx_cli_tensor_file_create(const zx_cli_common *common, const char *option, c
     const bool exists = stat(path, &there) == 0;
     if (exists && S_ISDIR(there.st_mode)) return fail_write(file, EISDIR);
     if (exists && access(path, W_OK) != 0) return fail_write(file, errno);
-    file->target = exists ? realpath(path, NULL) : strdup(path);
     const bool direct = exists && !S_ISREG(there.st_mode);
+    /* A pipe behind /dev/stdout has no name of its own. */
+    file->target = exists && !direct ? realpath(path, NULL) : strdup(path);
     if (file->target != NULL && !direct) file->temporary = temporary_name(file->target);
     if (file->target == NULL || (file->temporary == NULL && !direct))
         return zx_cli_fail(common, ZMLX_ERROR_MEMORY, "%s: out of memory", option);

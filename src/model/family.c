@@ -126,6 +126,15 @@ static zmlx_status check_sizes(const zx_checkpoint *checkpoint, zx_config *confi
     return ZMLX_OK;
 }
 
+/* A config that does not say: a file without a head can only mean the embedding's table. */
+static bool is_tied(const zx_checkpoint *checkpoint, bool said)
+{
+    const json_t *value = json_object_get(zx_checkpoint_config(checkpoint), "tie_word_embeddings");
+    if (value != NULL && !json_is_null(value)) return said;
+    return zx_checkpoint_count(checkpoint) > 0 &&
+           zx_checkpoint_find(checkpoint, "lm_head.weight") == NULL;
+}
+
 zmlx_status zx_config_read(const zx_family *family, const zx_checkpoint *checkpoint,
                            zx_config *config)
 {
@@ -135,5 +144,6 @@ zmlx_status zx_config_read(const zx_family *family, const zx_checkpoint *checkpo
     for (const zx_config_row *row = family->config; row->key != NULL; row++)
         ZX_TRY(read_row(checkpoint, row, config));
     ZX_TRY(check_sizes(checkpoint, config));
+    config->tied = is_tied(checkpoint, config->tied);
     return family->check != NULL ? family->check(checkpoint, config) : ZMLX_OK;
 }

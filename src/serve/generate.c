@@ -105,13 +105,18 @@ static zmlx_status decode(zmlx_session *session, const zmlx_generate_options *op
     return speak_last(voice, by_text);
 }
 
+/* Where the caller stops it, the result says so and there are no logits to decode from. */
 static zmlx_status prefill(zmlx_session *session, const int32_t *prompt, size_t count,
-                           zmlx_generate_result *result)
+                           const zmlx_generate_options *options, zmlx_generate_result *result)
 {
     const double start = zx_seconds();
     ZX_TRY(zx_session_begin(session, prompt, count, true));
     result->cached_tokens = session->sequence.length;
-    ZX_TRY(zx_session_feed(session, prompt + result->cached_tokens, count - result->cached_tokens));
+    ZX_TRY(zx_session_feed_watched(session, prompt + result->cached_tokens,
+                                   count - result->cached_tokens, options->on_prompt,
+                                   options->user));
+    result->prompt_tokens = session->sequence.length;
+    if (result->prompt_tokens < count) result->finish = ZMLX_FINISH_CANCELLED;
     result->prefill_seconds = zx_seconds() - start;
     return ZMLX_OK;
 }
@@ -129,8 +134,9 @@ zmlx_status zmlx_session_generate(zmlx_session *session, const zmlx_tokenizer *t
     ZX_TRY(zx_session_check_ids(session, prompt, count));
     zx_sampler_begin(&session->sampler, options);
     zmlx_status status = open_speaker(tokenizer, options, &voice);
-    if (status == ZMLX_OK) status = prefill(session, prompt, count, result);
-    if (status == ZMLX_OK) status = decode(session, options, &voice, result);
+    if (status == ZMLX_OK) status = prefill(session, prompt, count, options, result);
+    if (status == ZMLX_OK && result->finish != ZMLX_FINISH_CANCELLED)
+        status = decode(session, options, &voice, result);
     close_speaker(&voice);
     return status;
 }

@@ -168,8 +168,15 @@ zmlx_status zx_session_begin(zmlx_session *session, const int32_t *ids, size_t c
 
 zmlx_status zx_session_feed(zmlx_session *session, const int32_t *ids, size_t count)
 {
+    return zx_session_feed_watched(session, ids, count, NULL, NULL);
+}
+
+zmlx_status zx_session_feed_watched(zmlx_session *session, const int32_t *ids, size_t count,
+                                    zmlx_prompt_fn on_step, void *user)
+{
     const size_t most = zx_engine_settings(session->engine)->limits.tokens;
     for (size_t done = 0; done < count;) {
+        if (on_step != NULL && !on_step(done, count, user)) return ZMLX_OK;
         const size_t tokens = at_most(most, count - done);
         const zx_feed feed = {&session->sequence, ids + done, tokens,
                               done + tokens == count ? 1 : 0};

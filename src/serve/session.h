@@ -33,5 +33,9 @@ ZMLX_MUST_CHECK zmlx_status zx_session_begin(zmlx_session *session, const int32_
  * 0. */
 ZMLX_MUST_CHECK zmlx_status zx_session_feed(zmlx_session *session, const int32_t *ids,
                                             size_t count);
+/* The same, asking 'on_step' before every step; where it says no the sequence stays shorter. */
+ZMLX_MUST_CHECK zmlx_status zx_session_feed_watched(zmlx_session *session, const int32_t *ids,
+                                                    size_t count, zmlx_prompt_fn on_step,
+                                                    void *user);
 
 #endif
