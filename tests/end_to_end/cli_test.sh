@@ -432,44 +432,6 @@ with open(work + "/interrupt", "w") as f:
 PY
     check "Ctrl-C: text stays, speed line, exit 130, also with --json" \
         [ "$(cat "$work/interrupt")" = "True 130 True 130 cancelled" ]
-    python3 - "$zmlx" "$ZX_MODEL" >"$out" 2>"$err" <<'PY'
-import os, pty, select, sys, time
-pid, terminal = pty.fork()
-if pid == 0:
-    os.environ["TERM"] = "xterm"
-    os.execv(sys.argv[1], [sys.argv[1], "chat", sys.argv[2], "--ignore-eos"])
-said = b""
-def until(word, count=1, seconds=60):
-    global said
-    end = time.time() + seconds
-    while said.count(word) < count and time.time() < end:
-        if not select.select([terminal], [], [], 0.1)[0]: continue
-        try: said += os.read(terminal, 4096)
-        except OSError: break
-    print(word, said.count(word) >= count)
-until(b"> ")
-os.write(terminal, b"Tell a long story.\n")
-until(b"story.\r\n")
-time.sleep(1)
-os.write(terminal, b"\x03")                # ends the answer
-until(b"(cancelled)")
-until(b"> ", 2)
-ended, end = (0, 0), time.time() + 30      # Ctrl-D ends the chat; one sent too early is lost
-while ended[0] == 0 and time.time() < end:
-    os.write(terminal, b"\x04")
-    time.sleep(0.3)
-    if select.select([terminal], [], [], 0)[0]:
-        try: said += os.read(terminal, 4096)
-        except OSError: pass
-    ended = os.waitpid(pid, os.WNOHANG)
-if ended[0] == 0:
-    os.kill(pid, 9)
-    ended = os.waitpid(pid, 0)
-print("exit", os.waitstatus_to_exitcode(ended[1]))
-print(said, file=sys.stderr)
-PY
-    check "chat at a terminal: Ctrl-C ends an answer; Ctrl-D ends the chat" \
-        eval '! prints False && prints "exit 0"'
     run template "$ZX_MODEL" --messages <(echo '{"messages": [{"role": "user", "content": "Hi"}]}')
     check "template of the model" eval 'exits 0 && prints "<|im_start|>user" && prints "<|im_start|>assistant"'
     run tokenize "$ZX_MODEL" "Hello world 123"
