@@ -30,7 +30,7 @@ typedef struct comparison {
 
 static double log_sum(const float *logits, size_t count)
 {
-    double largest = -INFINITY, sum = 0;
+    double largest = (double)-INFINITY, sum = 0;
     for (size_t i = 0; i < count; i++) largest = fmax(largest, (double)logits[i]);
     for (size_t i = 0; i < count; i++) sum += exp((double)logits[i] - largest);
     return largest + log(sum);
