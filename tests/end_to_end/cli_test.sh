@@ -349,12 +349,12 @@ PY
     run template "$tiny" --messages "$work/messages.json" --kwargs '{"nope": "this"}'
     check "a template that raises: its message, exit 1" both 1 "I refuse: this"
     run template "$tiny" --messages "$work/messages.json" --kwargs '{"nope": '
-    check "template: broken --kwargs, exit 2" eval 'exits 2 && silent'
+    check "template: broken --kwargs" both 2 "--kwargs: line"
     run template "$tiny" --messages "$work/messages.json" --kwargs '[1]'
     check "template: --kwargs that are no object, exit 2" eval 'exits 2 && silent'
     echo '{"messages": [' >"$work/broken.json"
     run template "$tiny" --messages "$work/broken.json"
-    check "template: a broken file, exit 2" eval 'exits 2 && silent'
+    check "template: a broken file is named" both 2 "--messages: '$work/broken.json': line"
     echo '{"tools": []}' >"$work/broken.json"
     run template "$tiny" --messages "$work/broken.json"
     check "template: no messages, exit 2" both 2 messages
