@@ -39,9 +39,10 @@ static size_t value_or(size_t value, size_t fallback)
 
 static zmlx_status time_prompt(const run *job, zmlx_session *session, double *rate)
 {
-    ZX_TRY(zx_session_begin(session, job->ids, job->prompt, false));
+    ZX_TRY(zx_session_begin(session, job->ids, job->depth + job->prompt, false));
+    ZX_TRY(zx_session_feed(session, job->ids, job->depth));
     const double start = zx_seconds();
-    ZX_TRY(zx_session_feed(session, job->ids, job->prompt));
+    ZX_TRY(zx_session_feed(session, job->ids + job->depth, job->prompt));
     *rate = (double)job->prompt / (zx_seconds() - start);
     return ZMLX_OK;
 }
@@ -176,8 +177,8 @@ zmlx_status zmlx_bench(const zmlx_model *model, const zmlx_bench_options *option
     if (job.repetitions == 0 || job.repetitions > ZMLX_BENCH_SAMPLES)
         return ZX_FAIL(ZMLX_ERROR_ARGUMENT, "%zu repetitions; expected 1 to %d", job.repetitions,
                        ZMLX_BENCH_SAMPLES);
-    zmlx_status status = make_ids(&job);
-    if (status == ZMLX_OK) status = open_contenders(&job, options);
+    zmlx_status status = open_contenders(&job, options); /* checks the memory first */
+    if (status == ZMLX_OK) status = make_ids(&job);
     if (status == ZMLX_OK && job.prompt > 0) status = run_tests(&job, false, report);
     if (status == ZMLX_OK && job.generate > 0) status = run_tests(&job, true, report);
     if (status == ZMLX_OK) {

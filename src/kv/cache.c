@@ -76,10 +76,12 @@ zmlx_status zx_sequence_open(size_t capacity, uint64_t salt, zx_sequence *sequen
     sequence->tokens = memory;
     const zmlx_status status =
         zx_alloc_array(pages_for(capacity) + 1, sizeof(int32_t), "a block table", &memory);
-    if (status == ZMLX_OK)
+    if (status == ZMLX_OK) {
         sequence->table = memory;
-    else
+    } else {
         zx_free(sequence->tokens);
+        *sequence = (zx_sequence){0};
+    }
     return status;
 }
 

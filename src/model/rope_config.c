@@ -283,5 +283,12 @@ zmlx_status zx_checkpoint_rope(const zx_checkpoint *checkpoint, size_t head_size
     ZX_TRY(zx_rope_settings_read(&config, NULL, head_size, arena, &settings));
     if (zx_checkpoint_interleaved_rope(checkpoint)) settings.interleaved = true;
     if (zx_checkpoint_is_gguf(checkpoint)) ZX_TRY(read_divisors(checkpoint, arena, &settings));
+    if (settings.type == ZX_ROPE_DYNAMIC || settings.type == ZX_ROPE_LONGROPE)
+        return ZX_FAIL(
+            ZMLX_ERROR_UNSUPPORTED,
+            "%s: config key 'rope_scaling.type': frequencies that depend on the length of "
+            "the sequence (dynamic, longrope) are not supported; known are default, "
+            "linear, llama3 and yarn",
+            zx_checkpoint_path(checkpoint));
     return zx_rope_build(&settings, 0, arena, rope);
 }

@@ -53,7 +53,8 @@ zmlx_status zx_session_resolve(const zmlx_model *model, const zmlx_session_optio
     const size_t chunk = at_most(options->chunk > 0 ? options->chunk : DEFAULT_CHUNK, *context);
     const size_t rows = LOGITS_BYTES / (model->config.vocabulary * sizeof(float)) + 1;
     *resolved = (zx_engine_options){
-        .threads = options->threads > 0 ? options->threads : zx_usable_cores(),
+        .threads =
+            options->threads > 0 ? options->threads : at_most(zx_usable_cores(), MAX_THREADS),
         .precision = precisions[options->precision],
         .kv_dtype = kv_dtype(model, options),
         .no_fuse = options->no_fuse,

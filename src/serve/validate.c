@@ -89,6 +89,7 @@ zmlx_status zmlx_validate(const zmlx_model *model, const zmlx_session_options *o
     zmlx_session_options fused = {0};
     if (options != NULL) fused = *options;
     fused.no_fuse = false;
+    if (fused.context == 0) fused.context = (ids != NULL ? count : DEFAULT_TOKENS) + GREEDY_TOKENS;
     zmlx_session_options unfused = fused;
     unfused.no_fuse = true;
     int32_t *own = NULL;

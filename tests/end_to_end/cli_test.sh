@@ -502,8 +502,17 @@ time.sleep(1)
 os.write(terminal, b"\x03")                # ends the answer
 until(b"(cancelled)")
 until(b"> ", 2)
-os.write(terminal, b"unfinished\x03")      # drops the line
-until(b"> ", 3)
+os.write(terminal, b"unfinished")          # a line that Ctrl-C drops; one sent too early is lost
+tries = 0
+while said.count(b"> ") < 3 and tries < 20:
+    tries += 1
+    os.write(terminal, b"\x03")
+    end = time.time() + 1.5
+    while said.count(b"> ") < 3 and time.time() < end:
+        if not select.select([terminal], [], [], 0.1)[0]: continue
+        try: said += os.read(terminal, 4096)
+        except OSError: break
+print("dropped", said.count(b"> ") >= 3)
 ended, end = (0, 0), time.time() + 30      # Ctrl-D ends the chat; one sent too early is lost
 while ended[0] == 0 and time.time() < end:
     os.write(terminal, b"\x04")

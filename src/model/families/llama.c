@@ -8,6 +8,7 @@
 
 #include "base/fail.h"
 #include "model/blocks.h"
+#include "model/families/families.h"
 
 /* Weights say themselves whether they have biases; a config that claims them must not be wrong. */
 static zmlx_status check_biases(const zx_checkpoint *checkpoint, const zx_config *config)
