@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -49,6 +50,21 @@ static size_t files_named_like(const char *path)
         count += strncmp(entry->d_name, name, strlen(name)) == 0;
     (void)closedir(entries);
     return count;
+}
+
+TEST(file_that_memory_cannot_map_is_no_fault_of_the_file)
+{
+    const char *const path = zx_test_scratch();
+    zx_file file = {0};
+    struct rlimit before;
+    CHECK(write_plain(path, "one", 3));
+    CHECK(getrlimit(RLIMIT_AS, &before) == 0);
+    struct rlimit limited = before;
+    limited.rlim_cur = (rlim_t)1; /* less than is mapped already */
+    CHECK(setrlimit(RLIMIT_AS, &limited) == 0);
+    const zmlx_status status = zx_file_open(path, &file);
+    CHECK(setrlimit(RLIMIT_AS, &before) == 0);
+    CHECK(status == ZMLX_ERROR_MEMORY && message_names(path));
 }
 
 TEST(file_maps_what_was_written)

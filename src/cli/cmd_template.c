@@ -1,4 +1,6 @@
 /* cmd_template.c - messages rendered by the model's chat template, printed as they are. */
+#include <string.h>
+
 #include "cli/command.h"
 #include "cli/input.h"
 #include "cli/output.h"
@@ -36,6 +38,19 @@ static const zx_cli_option rows[] = {
     {.name = NULL},
 };
 
+/* The library knows what is wrong but not where it came from: the file and option are ours. */
+static int refuse(const zx_cli_run *run, const template_options *options, zmlx_status status)
+{
+    static const char conversation[] = "conversation: ", kwargs[] = "kwargs: ";
+    const char *said = zmlx_error_message();
+    if (strncmp(said, conversation, sizeof conversation - 1) == 0)
+        return zx_cli_fail(run->common, status, "--messages: '%s': %s", options->messages,
+                           said + sizeof conversation - 1);
+    if (strncmp(said, kwargs, sizeof kwargs - 1) == 0)
+        return zx_cli_fail(run->common, status, "--kwargs: %s", said + sizeof kwargs - 1);
+    return zx_cli_fail_library(run->common, status);
+}
+
 static int render(const zx_cli_run *run, const template_options *options,
                   const zx_cli_buffer *messages)
 {
@@ -48,7 +63,7 @@ static int render(const zx_cli_run *run, const template_options *options,
     if (status == ZMLX_ERROR_ARGUMENT)
         code = zx_cli_fail_check(run->common, status); /* the template raised */
     else if (status != ZMLX_OK)
-        code = zx_cli_fail_library(run->common, status);
+        code = refuse(run, options, status);
     else if (run->common->json)
         code = zx_cli_print_json(
             run->common, json_pack("{s:o}", "text", zx_cli_json_text(text.bytes, text.length)));

@@ -32,6 +32,41 @@ static void end_capture(int saved, const char *path, char *text, size_t size)
 
 static const zx_cli_common common = {.command = "test"};
 
+TEST(text_is_utf8_or_refused_with_its_byte)
+{
+    static const struct {
+        const char *bytes;
+        size_t length;
+        const char *message; /* NULL: it is text */
+    } rows[] = {
+        {"", 0, NULL},
+        {"a\0b", 3, NULL},
+        {"\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80", 13, NULL},
+        {"\xf0\x90\x80\x80\xf3\xbf\xbf\xbf\xf4\x8f\xbf\xbf", 12, NULL},
+        {"ab\xc3", 3, "--x is not UTF-8 text (byte 2)"},
+        {"\xc3(", 2, "(byte 0)"},            /* no second byte */
+        {"\xc1\xbf", 2, "(byte 0)"},         /* longer than needed */
+        {"\xe0\x9f\xbf", 3, "(byte 0)"},     /* longer than needed */
+        {"a\xed\xa0\x80", 4, "(byte 1)"},    /* half of a pair */
+        {"\xe2\x82(", 3, "(byte 0)"},        /* no third byte */
+        {"\xf0\x8f\xbf\xbf", 4, "(byte 0)"}, /* longer than needed */
+        {"\xf4\x90\x80\x80", 4, "(byte 0)"}, /* beyond the last character */
+        {"\xf1\x80\x80", 3, "(byte 0)"},     /* cut */
+        {"\x80", 1, "(byte 0)"},
+        {"\xff", 1, "(byte 0)"},
+    };
+    const char *path = zx_test_scratch();
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char said[256];
+        const int saved = begin_capture(path);
+        const int code = zx_cli_check_text(&common, "--x", rows[i].bytes, rows[i].length);
+        end_capture(saved, path, said, sizeof said);
+        const bool good = rows[i].message == NULL;
+        CHECK(code == (good ? ZX_CLI_OK : ZX_CLI_INPUT));
+        CHECK(good ? said[0] == '\0' : strstr(said, rows[i].message) != NULL);
+    }
+}
+
 TEST(input_reads_ids)
 {
     static const struct {

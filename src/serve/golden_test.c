@@ -205,6 +205,38 @@ TEST_MARKED(smollm2_stays_near_an_independent_float_run, "slow")
     zx_safetensors_close(&reference);
 }
 
+static bool until_half(size_t done, size_t count, void *user)
+{
+    size_t *const calls = user;
+    ++*calls;
+    return done < count / 2;
+}
+
+TEST(a_stopped_prompt_says_so_and_harms_no_later_one)
+{
+    zmlx_model *model = NULL;
+    zmlx_session *session = NULL;
+    zmlx_generate_result stopped, whole;
+    size_t calls = 0;
+    int32_t ids[128];
+    for (int32_t i = 0; i < 128; i++) ids[i] = (i * 7) % 300;
+    const zmlx_session_options how = {.threads = 1, .chunk = 16};
+    const zmlx_generate_options half = {
+        .max_tokens = 4, .ignore_eos = true, .on_prompt = until_half, .user = &calls};
+    const zmlx_generate_options all = {.max_tokens = 4, .ignore_eos = true};
+    CHECK(zmlx_model_open("tests/golden/llama", NULL, &model) == ZMLX_OK);
+    CHECK(zmlx_session_create(model, &how, &session) == ZMLX_OK);
+    CHECK(zmlx_session_generate(session, NULL, ids, 128, &half, &stopped) == ZMLX_OK);
+    CHECK(stopped.finish == ZMLX_FINISH_CANCELLED && stopped.generated_tokens == 0);
+    CHECK(stopped.prompt_tokens == 64 && calls == 5);
+    CHECK(zmlx_session_generate(session, NULL, ids, 128, &all, &whole) == ZMLX_OK);
+    CHECK(whole.finish == ZMLX_FINISH_LENGTH && whole.generated_tokens == 4);
+    CHECK(whole.prompt_tokens == 128);
+    zmlx_session_destroy(session);
+    zmlx_model_close(model);
+    CHECK(zx_test_live_blocks() == 0);
+}
+
 TEST(steady_decoding_allocates_nothing)
 {
     zmlx_model *model = NULL;

@@ -191,6 +191,9 @@ if [ -e /dev/full ]; then
     run logits "$llama" --tokens 1 --out /dev/full
     check "logits: --out on a full device" both 2 "No space left on device"
 fi
+"$zmlx" logits "$llama" --tokens 1,2 --out /dev/stdout 2>"$err" </dev/null | head -c 60 >"$out"
+status=${PIPESTATUS[0]}
+check "logits: --out /dev/stdout into a pipe" eval 'exits 0 && prints "{\"logits\""'
 run logits "$llama" --tokens 1
 check "logits without --out" both 2 "--out F.safetensors is missing"
 run logits "$llama" --out "$work/x"
@@ -203,6 +206,31 @@ for device in cuda metal sim cuda:1; do
     check "--device $device is not here: exit 3" both 3 "'$device'"
 done
 check "no temporary file stayed behind" eval '! compgen -G "$work/*.tmp"'
+
+# --- forms of config.json ---------------------------------------------------------------------------
+# variant GOLDEN OLD NEW - $work/variant is the golden with that line of its config changed.
+variant() {
+    rm -rf "$work/variant" && mkdir "$work/variant"
+    ln -s "$golden/$1/model.safetensors" "$work/variant/model.safetensors"
+    sed "s/$2/$3/" "$golden/$1/config.json" >"$work/variant/config.json"
+}
+run logits "$golden/llama-tied" --tokens 1,2,3 --out "$work/tied"
+variant llama-tied '"tie_word_embeddings": true,' ''
+run logits "$work/variant" --tokens 1,2,3 --out "$work/x"
+check "config: no tie_word_embeddings and no head is a tied one" eval 'exits 0 && same "$work/tied" "$work/x"'
+variant llama-tied '"tie_word_embeddings": true,' '"tie_word_embeddings": false,'
+run logits "$work/variant" --tokens 1,2,3 --out "$work/x"
+check "config: untied and no head" both 2 "tensor 'lm_head.weight' is missing"
+variant llama '"tie_word_embeddings": false,' ''
+run logits "$llama" --tokens 1,2,3 --out "$work/untied"
+run logits "$work/variant" --tokens 1,2,3 --out "$work/x"
+check "config: no tie_word_embeddings and a head" eval 'exits 0 && same "$work/untied" "$work/x"'
+variant llama '"attention_bias": false' '"attention_bias": true'
+run logits "$work/variant" --tokens 1 --out "$work/x"
+check "config: attention_bias without biases" both 2 "tensor 'model.layers.0.self_attn.q_proj.bias' is missing"
+variant llama '"mlp_bias": false' '"mlp_bias": true'
+run logits "$work/variant" --tokens 1 --out "$work/x"
+check "config: mlp_bias without biases" both 2 "tensor 'model.layers.0.mlp.gate_proj.bias' is missing"
 
 # --- validate, inspect, bench on a golden ----------------------------------------------------------
 run validate "$golden/llama-4bit-g64"
@@ -293,6 +321,18 @@ PY
     check "tokenize and detokenize agree with all $cases reference cases" [ $wrong = 0 ]
     printf 'Hello, world!' | "$zmlx" tokenize "$tiny" >"$out" 2>"$err"
     check "tokenize reads standard input" prints "[41, 70, 356, 80"
+    run tokenize "$tiny" $'a\xff'
+    check "tokenize: bytes that are no text" both 2 "TEXT is not UTF-8 text (byte 1)"
+    run generate "$tiny" -p $'ab\xc3'
+    check "generate: bytes that are no text" both 2 "--prompt is not UTF-8 text (byte 2)"
+    run generate "$tiny" -p a --system $'\xed\xa0\x80'
+    check "generate: a system message that is no text" both 2 "--system is not UTF-8 text (byte 0)"
+    status=0
+    printf 'a\xffb\n' | "$zmlx" chat "$tiny" >"$out" 2>"$err" || status=$?
+    check "chat: bytes that are no text" both 2 "the message is not UTF-8 text (byte 1)"
+    printf 'a\xff' >"$work/bytes"
+    run perplexity "$tiny" --file "$work/bytes"
+    check "perplexity: bytes that are no text" both 2 "--file is not UTF-8 text (byte 1)"
     run tokenize "$tiny" --file "$work/none"
     check "tokenize --file that is not there" both 2 "--file: cannot open '$work/none'"
     run detokenize "$tiny" --ids 41,70,356 --json
@@ -309,12 +349,12 @@ PY
     run template "$tiny" --messages "$work/messages.json" --kwargs '{"nope": "this"}'
     check "a template that raises: its message, exit 1" both 1 "I refuse: this"
     run template "$tiny" --messages "$work/messages.json" --kwargs '{"nope": '
-    check "template: broken --kwargs, exit 2" eval 'exits 2 && silent'
+    check "template: broken --kwargs" both 2 "--kwargs: line"
     run template "$tiny" --messages "$work/messages.json" --kwargs '[1]'
     check "template: --kwargs that are no object, exit 2" eval 'exits 2 && silent'
     echo '{"messages": [' >"$work/broken.json"
     run template "$tiny" --messages "$work/broken.json"
-    check "template: a broken file, exit 2" eval 'exits 2 && silent'
+    check "template: a broken file is named" both 2 "--messages: '$work/broken.json': line"
     echo '{"tools": []}' >"$work/broken.json"
     run template "$tiny" --messages "$work/broken.json"
     check "template: no messages, exit 2" both 2 messages
@@ -427,11 +467,19 @@ time.sleep(3)
 q.send_signal(signal.SIGINT)
 answer, _ = q.communicate(timeout=60)
 reason = json.loads(answer)["finish_reason"]
+r = subprocess.Popen([zmlx, "logits", model, "--tokens", ",".join(["5"] * 4000), "--out",
+                      work + "/long"], stdout=subprocess.PIPE)
+while not any(".tmp" in name for name in os.listdir(work)): time.sleep(0.01)
+time.sleep(0.5)
+r.send_signal(signal.SIGINT)
+r.wait(60)
+left = [name for name in os.listdir(work) if name.startswith("long")]
 with open(work + "/interrupt", "w") as f:
-    print(alive and bool(first), p.returncode, b"tokens/s" in said, q.returncode, reason, file=f)
+    print(alive and bool(first), p.returncode, b"tokens/s" in said, q.returncode, reason, r.returncode, left,
+          file=f)
 PY
-    check "Ctrl-C: text stays, speed line, exit 130, also with --json" \
-        [ "$(cat "$work/interrupt")" = "True 130 True 130 cancelled" ]
+    check "Ctrl-C: text stays, speed line, exit 130, also with --json; logits leave no file" \
+        [ "$(cat "$work/interrupt")" = "True 130 True 130 cancelled 130 []" ]
     run template "$ZX_MODEL" --messages <(echo '{"messages": [{"role": "user", "content": "Hi"}]}')
     check "template of the model" eval 'exits 0 && prints "<|im_start|>user" && prints "<|im_start|>assistant"'
     run tokenize "$ZX_MODEL" "Hello world 123"
