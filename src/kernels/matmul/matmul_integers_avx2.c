@@ -326,7 +326,7 @@ static void widen_rows(const void *context, size_t part, size_t parts, size_t th
         const zx_activation_row x =
             zx_activation_parts(in->layout, in->columns, zx_operand_row(in, row));
         if (in->layout.planes == 1)
-            for (size_t i = 0; i < columns; i++) to[i] = x.plane[0][i];
+            for (size_t i = 0; i < columns; i++) to[i] = (int16_t)(1 * x.plane[0][i]);
         else
             for (size_t i = 0; i < columns; i++)
                 to[i] = (int16_t)(256 * x.plane[0][i] + x.plane[1][i]);
