@@ -18,7 +18,7 @@ static bool trace(zx_graph *graph, zx_value *inner)
            zx_graph_weight(graph, "embed", &table, &weight) == ZMLX_OK &&
            zx_graph_add(graph, ZX_OP_EMBED, (zx_value[]){ids, weight}, &attributes, &x) ==
                ZMLX_OK &&
-           zx_graph_add(graph, ZX_OP_SILU, &x, NULL, inner) == ZMLX_OK &&
+           zx_graph_add(graph, ZX_OP_ACTIVATION, &x, NULL, inner) == ZMLX_OK &&
            zx_graph_weight(graph, "head", &matrix, &weight) == ZMLX_OK &&
            zx_graph_add(graph, ZX_OP_MATMUL, (zx_value[]){*inner, weight}, NULL, &graph->output) ==
                ZMLX_OK;
@@ -59,7 +59,7 @@ TEST(sorting_drops_what_nobody_reads)
     zx_graph graph = {0};
     zx_value inner, unread;
     CHECK(trace(&graph, &inner));
-    CHECK(zx_graph_add(&graph, ZX_OP_SILU, &inner, NULL, &unread) == ZMLX_OK);
+    CHECK(zx_graph_add(&graph, ZX_OP_ACTIVATION, &inner, NULL, &unread) == ZMLX_OK);
     CHECK(graph.count == 7);
     CHECK(zx_graph_sort(&graph) == ZMLX_OK);
     CHECK(graph.count == 6 && graph.last == graph.output.node);
@@ -71,7 +71,7 @@ TEST(sorting_puts_a_late_input_before_its_reader)
     zx_graph graph = {0};
     zx_value inner, late;
     CHECK(trace(&graph, &inner));
-    CHECK(zx_graph_add(&graph, ZX_OP_SILU, &inner.node->inputs[0], NULL, &late) == ZMLX_OK);
+    CHECK(zx_graph_add(&graph, ZX_OP_ACTIVATION, &inner.node->inputs[0], NULL, &late) == ZMLX_OK);
     zx_graph_redirect(&graph, inner, late);
     inner.node->removed = true;
     CHECK(zx_graph_sort(&graph) == ZMLX_OK);

@@ -58,6 +58,67 @@ zmlx_status zx_shape_norm(zx_node *node)
     return check_norm_weight(node, 1);
 }
 
+zmlx_status zx_shape_head_norm(zx_node *node)
+{
+    const zx_weight *weight = node->inputs[1].node->weight;
+    ZX_TRY(zx_shape_heads(node));
+    if (weight == NULL || weight->rows * weight->columns != node->attributes.head_size)
+        return misfit(node, "the weight's length",
+                      weight == NULL ? 0 : weight->rows * weight->columns,
+                      node->attributes.head_size);
+    return ZMLX_OK;
+}
+
+zmlx_status zx_shape_mul_rows(zx_node *node)
+{
+    node->types[0] = *input(node, 0);
+    return input(node, 1)->columns == 1
+               ? ZMLX_OK
+               : misfit(node, "the width of the factors", input(node, 1)->columns, 1);
+}
+
+zmlx_status zx_shape_columns(zx_node *node)
+{
+    const zx_attributes *attributes = &node->attributes;
+    ZX_TRY(zx_shape_heads(node));
+    if (attributes->size == 0 || attributes->first > attributes->head_size ||
+        attributes->size > attributes->head_size - attributes->first)
+        return misfit(node, "the end of the part", attributes->first + (size_t)attributes->size,
+                      attributes->head_size);
+    node->types[0].columns = input(node, 0)->columns / attributes->head_size * attributes->size;
+    return ZMLX_OK;
+}
+
+zmlx_status zx_shape_join(zx_node *node)
+{
+    const size_t head_size = node->attributes.head_size;
+    const zx_type *a = input(node, 0), *b = input(node, 1);
+    ZX_TRY(zx_shape_heads(node));
+    const size_t heads = a->columns / head_size;
+    if (b->columns % heads != 0)
+        return misfit(node, "the remainder of the second width by the heads", b->columns % heads,
+                      0);
+    node->types[0].columns = a->columns + b->columns;
+    return ZMLX_OK;
+}
+
+zmlx_status zx_shape_head_matmul(zx_node *node)
+{
+    const zx_attributes *attributes = &node->attributes;
+    const zx_weight *weight = node->inputs[1].node->weight;
+    const size_t size = attributes->head_size, end = attributes->first + (size_t)attributes->size;
+    node->types[0] = *input(node, 0);
+    if (weight == NULL || size == 0 || end > size || weight->rows % size != 0)
+        return misfit(node, "the rows of a head", end, size);
+    const size_t heads = weight->rows / size;
+    const size_t from = attributes->transposed ? attributes->size : weight->columns;
+    const size_t to = attributes->transposed ? weight->columns : attributes->size;
+    if (input(node, 0)->columns != heads * from)
+        return misfit(node, "the width of x", input(node, 0)->columns, heads * from);
+    node->types[0].columns = heads * to;
+    return ZMLX_OK;
+}
+
 static void set_quantized(zx_node *node, int output)
 {
     node->types[output].dtype = ZX_QUANTIZED;
@@ -132,7 +193,14 @@ zmlx_status zx_shape_cache(zx_node *node)
 
 zmlx_status zx_shape_attention(zx_node *node)
 {
-    return zx_shape_heads(node);
+    const zx_attributes *attributes = &node->attributes;
+    ZX_TRY(zx_shape_heads(node));
+    const size_t heads = node->types[0].columns / attributes->head_size;
+    if (attributes->value_size != 0) node->types[0].columns = heads * attributes->value_size;
+    if (node->op != ZX_OP_ATTENTION_SINKS) return ZMLX_OK;
+    const zx_weight *sinks = node->inputs[2].node->weight;
+    const size_t count = sinks == NULL ? 0 : sinks->rows * sinks->columns;
+    return count == heads ? ZMLX_OK : misfit(node, "the count of sinks", count, heads);
 }
 
 zmlx_status zx_shape_rope_append(zx_node *node)

@@ -1,4 +1,4 @@
-/* vmath.h - exp, log, sin, cos, tanh, erf, sigmoid and silu of f32, ours.  Normative: every
+/* vmath.h - exp, log, sin, cos, tanh, erf and the activations of f32, ours.  Normative: every
  * instruction set returns these bits, so a kernel with intrinsics repeats these steps one by one.
  *
  * Each is one polynomial (fitted for least relative error), written with fmaf and integer
@@ -172,6 +172,23 @@ static inline float zx_sigmoid(float x)
 static inline float zx_silu(float x)
 {
     return x * zx_sigmoid(x);
+}
+
+static inline float zx_gelu(float x)
+{
+    return 0.5F * x * (1.0F + zx_erf(x * 0x1.6a09e6p-1F));
+}
+
+static inline float zx_gelu_tanh(float x)
+{
+    const float inner = fmaf(0x1.6e4e26p-5F * x * x, x, x); /* 0.044715 */
+    return 0.5F * x * (1.0F + zx_tanh(0x1.988454p-1F * inner));
+}
+
+static inline float zx_relu2(float x)
+{
+    const float y = x > 0.0F || x != x ? x : 0.0F; /* NaN stays */
+    return y * y;
 }
 
 #endif

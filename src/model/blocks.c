@@ -131,7 +131,8 @@ zmlx_status zx_block_swiglu(zx_trace *trace, zx_value x, zx_value *y)
     zx_value gate, up;
     ZX_TRY(zx_block_linear(trace, x, "mlp.gate_proj", config->intermediate_size, &gate));
     ZX_TRY(zx_block_linear(trace, x, "mlp.up_proj", config->intermediate_size, &up));
-    ZX_TRY(zx_graph_add(trace->graph, ZX_OP_SILU, &gate, NULL, &gate));
+    const zx_attributes silu = {.activation = ZX_ACTIVATION_SILU};
+    ZX_TRY(zx_graph_add(trace->graph, ZX_OP_ACTIVATION, &gate, &silu, &gate));
     ZX_TRY(zx_graph_add(trace->graph, ZX_OP_MUL, (zx_value[]){gate, up}, NULL, &gate));
     return zx_block_linear(trace, gate, "mlp.down_proj", config->hidden_size, y);
 }

@@ -312,6 +312,7 @@ typedef struct gguf_file {
     size_t at;
     zx_gguf_vocabulary vocabulary;
     zx_string_view *tokens, *merges;
+    bool failed; /* memory ran out */
 } gguf_file;
 
 static uint64_t take_number(gguf_file *file, size_t width)
@@ -325,7 +326,8 @@ static uint64_t take_number(gguf_file *file, size_t width)
 
 static zx_string_view take_string(gguf_file *file)
 {
-    const size_t length = (size_t)take_number(file, 8);
+    size_t length = (size_t)take_number(file, 8);
+    if (length > file->bytes.length - file->at) length = file->bytes.length - file->at;
     const zx_string_view view = {file->bytes.bytes + file->at, length};
     file->at += length;
     return view;
@@ -334,7 +336,10 @@ static zx_string_view take_string(gguf_file *file)
 static zx_string_view *take_strings(gguf_file *file, size_t count)
 {
     void *memory = NULL;
-    if (zx_alloc_array(count, sizeof(zx_string_view), "strings", &memory) != ZMLX_OK) return NULL;
+    if (zx_alloc_array(count, sizeof(zx_string_view), "strings", &memory) != ZMLX_OK) {
+        file->failed = true;
+        return NULL;
+    }
     zx_string_view *const list = memory;
     for (size_t i = 0; i < count; i++) list[i] = take_string(file);
     return list;
@@ -355,7 +360,10 @@ static void take_array(gguf_file *file, const char *key)
         v->merge_count = count;
     } else if (type != 8) {
         void *copy = NULL;
-        if (zx_alloc_array(count, type_widths[type], "array", &copy) != ZMLX_OK) return;
+        if (zx_alloc_array(count, type_widths[type], "array", &copy) != ZMLX_OK) {
+            file->failed = true;
+            return;
+        }
         memcpy(copy, items, count * type_widths[type]);
         if (strcmp(key, "token_type") == 0)
             v->types = copy;
@@ -404,14 +412,14 @@ static zx_tokenizer *open_gguf(const char *name)
         .source = name, .bos = -1, .eos = -1, .unknown = -1, .add_space_prefix = true};
     file.at = 16;
     const uint64_t count = take_number(&file, 8);
-    for (uint64_t i = 0; i < count; i++) {
+    for (uint64_t i = 0; i < count && !file.failed; i++) {
         char key[128];
         const zx_string_view text = take_string(&file);
         (void)snprintf(key, sizeof key, "%.*s", (int)text.length, text.bytes);
         const char *const last = strrchr(key, '.');
         take_value(&file, strncmp(key, "tokenizer.ggml.", 15) == 0 ? last + 1 : "");
     }
-    if (zx_tokenizer_open_gguf(&file.vocabulary, &tokenizer) != ZMLX_OK)
+    if (!file.failed && zx_tokenizer_open_gguf(&file.vocabulary, &tokenizer) != ZMLX_OK)
         (void)printf("  %s\n", zmlx_error_message());
     zx_free(file.tokens);
     zx_free(file.merges);

@@ -225,6 +225,14 @@ static void score_rows(const attention_job *job, const workspace *w, const step 
     }
 }
 
+/* limit * tanh(score / limit) of a row, whose scores are scaled first. */
+static void cap_row(const zx_attributes *attributes, zx_key_range slots, float *scores)
+{
+    const float scale = attributes->scale, limit = attributes->limit;
+    for (size_t i = slots.first; i < slots.end; i++)
+        scores[i] = limit * zx_tanh(scores[i] * scale / limit);
+}
+
 /* Scales a row of scores, hides the slots it does not see, and returns the largest. */
 static float scale_row(float scale, zx_key_range slots, float *scores)
 {
@@ -258,11 +266,13 @@ static float weigh_row(float largest, zx_key_range slots, float *scores)
 /* Scores to weights, and m and l of the rows. */
 static void weigh_rows(const attention_job *job, const workspace *w, const step *s)
 {
-    const float scale = job->launch->attributes->scale;
+    const zx_attributes *attributes = job->launch->attributes;
+    const bool capped = attributes->limit > 0;
     folds f = w->span;
     for (size_t row = s->row; row < s->end; row++) {
         float *const scores = w->weights + row * ZX_PAGE_TOKENS;
-        const float top = scale_row(scale, w->slots[row], scores);
+        if (capped) cap_row(attributes, w->slots[row], scores);
+        const float top = scale_row(capped ? 1 : attributes->scale, w->slots[row], scores);
         w->correction[row] = f.m[row];
         f.m[row] = top > f.m[row] ? top : f.m[row];
     }
@@ -369,9 +379,23 @@ static void merge_row(const attention_job *job, folds span, folds all)
                   vec_fma(vec_load(span.o + d), b, vec_multiply(vec_load(all.o + d), a)));
 }
 
+/* Merges the head's sink, a key that is seen but has no value. */
+static void add_sink(const attention_job *job, folds all, size_t head)
+{
+    const zx_weight *sinks = job->launch->inputs[2].weight;
+    const float sink = zx_load(sinks->dtype, sinks->codes, head);
+    const float largest = *all.m > sink ? *all.m : sink;
+    const float a = zx_exp(*all.m - largest), b = zx_exp(sink - largest);
+    *all.l = *all.l * a + b;
+    *all.m = largest;
+    for (size_t d = 0; d < job->padded; d += LANES)
+        vec_store(all.o + d, vec_multiply(vec_load(all.o + d), vec_set(a)));
+}
+
 /* y = RN_T(o / l) of a query head. */
 static void finish_row(const attention_job *job, folds all, size_t token, size_t head)
 {
+    if (job->launch->inputs[2].weight != NULL) add_sink(job, all, head);
     const zx_operand *y = &job->launch->outputs[0];
     const size_t size = job->layer->value_size;
     const vec l = vec_set(*all.l);
@@ -520,7 +544,7 @@ static size_t most_spans(const zx_batch *batch)
     return most;
 }
 
-zmlx_status ZX_KERNEL(attention)(const zx_launch *launch)
+static zmlx_status run(const zx_launch *launch)
 {
     attention_job job = describe(launch);
     assert(job.heads % job.layer->kv_heads == 0);
@@ -545,4 +569,14 @@ zmlx_status ZX_KERNEL(attention)(const zx_launch *launch)
     const size_t rows = launch->inputs[0].rows * job.heads;
     zx_pool_run(launch->pool, rows < threads ? rows : threads, merge_entries, &job);
     return ZMLX_OK;
+}
+
+zmlx_status ZX_KERNEL(attention)(const zx_launch *launch)
+{
+    return run(launch);
+}
+
+zmlx_status ZX_KERNEL(attention_sinks)(const zx_launch *launch)
+{
+    return run(launch);
 }

@@ -2,7 +2,8 @@
  *
  *   Query head h reads key head h / (heads / kv_heads).  The query at position p sees key j where
  *   j <= p and, with a window w > 0, j > p - w; other keys take no part at all.
- *   score_j = RN(dot * scale), dot = sum_d q_d k_jd, d ascending, each step an FMA, from 0
+ *   score_j = RN(dot * scale), dot = sum_d q_d k_jd, d ascending, each step an FMA, from 0;
+ *   with a limit > 0 then limit * tanh(score_j / limit), each step rounded to f32
  *
  *   Keys are cut into tiles of 64 (one page) at absolute positions, tiles into spans of 8.  A span
  *   is folded alone, its tiles ascending; a tile without a visible key is skipped:
@@ -15,6 +16,8 @@
  *   The spans that hold a visible key are merged in ascending order; the first is taken as it is:
  *     M = max(m, m2), a = exp(m - M), b = exp(m2 - M)
  *     l = fma(l2, b, RN(l * a)),  o_d = fma(o2_d, b, RN(o_d * a)),  m = M
+ *   attention_sinks then merges the head's sink, a logit s without a value:
+ *     M = max(m, s), a = exp(m - M), b = exp(s - M);  l = RN(RN(l * a) + b),  o_d = RN(o_d * a)
  *   y_d = RN_T(o_d / l).  exp is that of vmath.h; keys and values are read as f32, exactly.
  *
  * So the position alone fixes the result: not the batch, the chunks or the threads.  A query whose
@@ -68,6 +71,8 @@ static void fold_tile(const reader *query, size_t tile, fold *span)
         for (size_t d = 0; d < layer->key_size; d++)
             dot = fmaf(query->q[d], zx_load(dtype, keys, d * ZX_PAGE_TOKENS + j), dot);
         score[j] = dot * launch->attributes->scale;
+        const float limit = launch->attributes->limit;
+        if (limit > 0) score[j] = limit * zx_tanh(score[j] / limit);
         largest = score[j] > largest ? score[j] : largest;
     }
     const float correction = zx_exp(span->m - largest);
@@ -95,8 +100,17 @@ static void merge(const fold *span, size_t value_size, fold *all)
     for (size_t d = 0; d < value_size; d++) all->o[d] = fmaf(span->o[d], b, all->o[d] * a);
 }
 
-/* The result is left in all->o. */
-static void attend(const reader *query, fold *span, fold *all)
+static void add_sink(float sink, size_t value_size, fold *all)
+{
+    const float largest = all->m > sink ? all->m : sink;
+    const float a = zx_exp(all->m - largest), b = zx_exp(sink - largest);
+    all->l = all->l * a + b;
+    all->m = largest;
+    for (size_t d = 0; d < value_size; d++) all->o[d] = all->o[d] * a;
+}
+
+/* The result is left in all->o; 'sink' is NULL where there is none. */
+static void attend(const reader *query, const float *sink, fold *span, fold *all)
 {
     const size_t value_size = query->layer->value_size;
     const size_t first = query->keys.first / ZX_SPAN_TOKENS;
@@ -115,6 +129,7 @@ static void attend(const reader *query, fold *span, fold *all)
         all->l = span->l;
         memcpy(all->o, span->o, value_size * sizeof *all->o);
     }
+    if (sink != NULL) add_sink(*sink, value_size, all);
     for (size_t d = 0; d < value_size; d++) all->o[d] = all->o[d] / all->l;
 }
 
@@ -146,13 +161,16 @@ static void run_items(const void *context, size_t part, size_t parts, size_t thr
             head / group,
             zx_visible_keys(position, launch->attributes->window),
         };
-        attend(&query, &span, &all);
+        const zx_weight *sinks = launch->inputs[2].weight;
+        float sink = 0;
+        if (sinks != NULL) sink = zx_load(sinks->dtype, sinks->codes, head);
+        attend(&query, sinks != NULL ? &sink : NULL, &span, &all);
         zx_row_store(y->dtype, to + head * layer->value_size * zx_dtypes[y->dtype].bytes,
                      layer->value_size, all.o);
     }
 }
 
-zmlx_status zx_attention_ref(const zx_launch *launch)
+static zmlx_status run(const zx_launch *launch)
 {
     const zx_kv_layer *layer = zx_launch_layer(launch);
     const size_t heads = launch->inputs[0].columns / layer->key_size;
@@ -162,4 +180,14 @@ zmlx_status zx_attention_ref(const zx_launch *launch)
     const size_t threads = zx_pool_threads(launch->pool);
     zx_pool_run(launch->pool, items < threads ? items : threads, run_items, launch);
     return ZMLX_OK;
+}
+
+zmlx_status zx_attention_ref(const zx_launch *launch)
+{
+    return run(launch);
+}
+
+zmlx_status zx_attention_sinks_ref(const zx_launch *launch)
+{
+    return run(launch);
 }

@@ -10,23 +10,28 @@ typedef struct attention_case {
     size_t window;
     size_t lengths[3]; /* tokens of the sequences, of which the last 'fresh' are queries */
     size_t fresh[3];
+    float limit; /* of the scores; 0: none */
+    bool sinks;
 } attention_case;
 
 static const attention_case cases[] = {
-    {ZX_F32, ZX_F32, 1, 1, 64, 64, 0, {1, 64, 65}, {1, 64, 65}},
-    {ZX_F32, ZX_F16, 3, 3, 64, 64, 0, {130, 7, 1100}, {130, 3, 1}},
-    {ZX_F16, ZX_F16, 2, 4, 64, 64, 0, {600, 513, 1}, {40, 1, 1}},
-    {ZX_BF16, ZX_BF16, 2, 1, 128, 128, 0, {200, 63, 512}, {70, 63, 2}},
-    {ZX_BF16, ZX_F32, 1, 7, 96, 96, 100, {700, 20, 101}, {33, 20, 101}},
-    {ZX_F32, ZX_BF16, 2, 2, 80, 80, 64, {520, 577, 300}, {9, 65, 1}},
-    {ZX_F32, ZX_F16, 1, 8, 256, 256, 0, {129, 1, 70}, {5, 1, 1}},
-    {ZX_F16, ZX_F16, 2, 3, 40, 24, 33, {150, 99, 2}, {150, 1, 2}},
-    {ZX_F32, ZX_F32, 2, 5, 33, 17, 0, {90, 20, 3}, {30, 20, 3}},
-    {ZX_F32, ZX_F16, 1, 130, 16, 8, 0, {66, 2, 3}, {3, 1, 3}},
-    {ZX_F32, ZX_F32, 1, 2, 64, 64, 1, {70, 129, 3}, {70, 1, 3}},
-    {ZX_F32, ZX_F16, 2, 3, 64, 64, 1000, {1700, 1500, 1023}, {3, 70, 1}},
-    {ZX_F32, ZX_F16, 1, 3, 64, 64, 0, {1900, 1100, 5}, {1, 1, 2}}, /* spans are items */
-    {ZX_BF16, ZX_BF16, 1, 2, 72, 64, 1100, {1300, 1900, 600}, {2, 1, 1}},
+    {ZX_F32, ZX_F32, 1, 1, 64, 64, 0, {1, 64, 65}, {1, 64, 65}, 0, false},
+    {ZX_F32, ZX_F16, 3, 3, 64, 64, 0, {130, 7, 1100}, {130, 3, 1}, 0, false},
+    {ZX_F16, ZX_F16, 2, 4, 64, 64, 0, {600, 513, 1}, {40, 1, 1}, 0, false},
+    {ZX_BF16, ZX_BF16, 2, 1, 128, 128, 0, {200, 63, 512}, {70, 63, 2}, 0, false},
+    {ZX_BF16, ZX_F32, 1, 7, 96, 96, 100, {700, 20, 101}, {33, 20, 101}, 0, false},
+    {ZX_F32, ZX_BF16, 2, 2, 80, 80, 64, {520, 577, 300}, {9, 65, 1}, 0, false},
+    {ZX_F32, ZX_F16, 1, 8, 256, 256, 0, {129, 1, 70}, {5, 1, 1}, 0, false},
+    {ZX_F16, ZX_F16, 2, 3, 40, 24, 33, {150, 99, 2}, {150, 1, 2}, 0, false},
+    {ZX_F32, ZX_F32, 2, 5, 33, 17, 0, {90, 20, 3}, {30, 20, 3}, 0, false},
+    {ZX_F32, ZX_F16, 1, 130, 16, 8, 0, {66, 2, 3}, {3, 1, 3}, 0, false},
+    {ZX_F32, ZX_F32, 1, 2, 64, 64, 1, {70, 129, 3}, {70, 1, 3}, 0, false},
+    {ZX_F32, ZX_F16, 2, 3, 64, 64, 1000, {1700, 1500, 1023}, {3, 70, 1}, 0, false},
+    {ZX_F32, ZX_F16, 1, 3, 64, 64, 0, {1900, 1100, 5}, {1, 1, 2}, 0, false}, /* spans are items */
+    {ZX_BF16, ZX_BF16, 1, 2, 72, 64, 1100, {1300, 1900, 600}, {2, 1, 1}, 0, false},
+    {ZX_F32, ZX_F16, 2, 2, 64, 64, 0, {90, 700, 3}, {30, 1, 3}, 2, false},
+    {ZX_F16, ZX_F16, 2, 3, 64, 64, 60, {150, 65, 2}, {70, 1, 2}, 0, true},
+    {ZX_F32, ZX_F32, 1, 4, 80, 40, 0, {1900, 1100, 5}, {1, 1, 2}, 3, true},
 };
 
 enum { CASES = sizeof cases / sizeof cases[0] };
@@ -36,6 +41,9 @@ typedef struct fixture {
     testing_cache cache;
     zx_attributes attributes;
     zx_launch launch;
+    zx_op op;
+    zx_operand sinks; /* [1, heads] */
+    zx_weight sinks_weight;
 } fixture;
 
 /* Writes random keys and values of all tokens into the cache, and leaves a launch for the queries.
@@ -51,6 +59,7 @@ static bool open_fixture(const attention_case *shape, float scale, fixture *f)
     f->attributes = (zx_attributes){.scale = 1 / sqrtf((float)shape->key_size),
                                     .head_size = (uint32_t)shape->key_size,
                                     .window = (uint32_t)shape->window,
+                                    .limit = shape->limit,
                                     .layer = TESTING_LAYER};
     testing_cache_open(shape->kv_dtype, layer, 3, shape->lengths, &f->cache);
     const size_t all = testing_cache_step(&f->cache, nothing, shape->lengths);
@@ -72,6 +81,11 @@ static bool open_fixture(const attention_case *shape, float scale, fixture *f)
         .attributes = &f->attributes,
         .batch = &f->cache.batch,
         .kv = &f->cache.kv};
+    f->op = shape->sinks ? ZX_OP_ATTENTION_SINKS : ZX_OP_ATTENTION;
+    f->sinks = testing_operand(ZX_BF16, not_quantized, 1, heads, 0);
+    testing_fill(&f->sinks, 3);
+    f->sinks_weight = testing_weight(&f->sinks);
+    if (shape->sinks) f->launch.inputs[2].weight = &f->sinks_weight;
     return ran;
 }
 
@@ -79,6 +93,7 @@ static void close_fixture(fixture *f)
 {
     testing_free(f->launch.inputs[0].data);
     testing_free(f->launch.outputs[0].data);
+    testing_free(f->sinks.data);
     testing_cache_close(&f->cache);
 }
 
@@ -98,8 +113,15 @@ static double head_error(const fixture *f, size_t sequence, size_t token, size_t
             dot += (double)zx_load(x->dtype, q, head * shape->key_size + d) *
                    (double)testing_cached(&f->cache, false, sequence, kv_head, j, d);
         weights[j] = dot * (double)f->attributes.scale;
+        if (shape->limit > 0)
+            weights[j] = (double)shape->limit * tanh(weights[j] / (double)shape->limit);
         if (shape->window > 0 && j + shape->window <= position) weights[j] = -HUGE_VAL;
         largest = fmax(largest, weights[j]);
+    }
+    if (shape->sinks) {
+        const double sink = (double)zx_load(ZX_BF16, f->sinks.data, head);
+        largest = fmax(largest, sink);
+        sum = exp(sink - largest);
     }
     memset(wanted, 0, sizeof wanted);
     for (size_t j = 0; j <= position; j++) {
@@ -122,7 +144,7 @@ TEST(attention_is_softmax)
     for (size_t i = 0; i < CASES; i++) {
         fixture f;
         bool ran = open_fixture(&cases[i], 2, &f);
-        ran = testing_run(zx_kernel_reference(ZX_OP_ATTENTION), &f.launch) && ran;
+        ran = testing_run(zx_kernel_reference(f.op), &f.launch) && ran;
         double error = 0;
         for (size_t s = 0; s < 3; s++)
             for (size_t t = (size_t)f.cache.token_start[s]; t < (size_t)f.cache.token_start[s + 1];
@@ -141,7 +163,7 @@ TEST(attention_rows_agree)
     for (size_t i = 0; i < 2 * CASES; i++) {
         fixture f; /* large scores make weights that underflow */
         const bool ran = open_fixture(&cases[i / 2], i % 2 == 0 ? 2 : 20, &f);
-        const char *differs = testing_rows_differ(ZX_OP_ATTENTION, &f.launch);
+        const char *differs = testing_rows_differ(f.op, &f.launch);
         close_fixture(&f);
         CHECK_ON(differs, ran && differs == NULL);
     }
@@ -161,7 +183,7 @@ TEST(attention_rows_agree_on_nan_and_infinity)
             zx_store(ZX_F32, page + layer->keys_offset, 5 * ZX_PAGE_TOKENS + 50, bad[i]);
         else
             zx_store(ZX_F32, page + layer->values_offset, 50 * layer->value_size + 5, bad[i - 3]);
-        const char *differs = testing_rows_differ(ZX_OP_ATTENTION, &f.launch);
+        const char *differs = testing_rows_differ(f.op, &f.launch);
         const zx_operand *y = &f.launch.outputs[0];
         const size_t first = (size_t)f.cache.token_start[2];
         const bool before =
@@ -209,8 +231,10 @@ TEST(attention_does_not_depend_on_chunks)
     static const size_t chunks[] = {1, 7, 64};
     for (size_t i = 0; i < zx_kernel_count; i++) {
         const zx_kernel *kernel = &zx_kernels[i];
-        if (kernel->op != ZX_OP_ATTENTION || !zx_kernel_usable(kernel)) continue;
+        if (!zx_kernel_usable(kernel)) continue;
         for (size_t k = 0; k < 3 * CASES; k++) {
+            const zx_op op = cases[k / 3].sinks ? ZX_OP_ATTENTION_SINKS : ZX_OP_ATTENTION;
+            if (kernel->op != op) continue;
             fixture f;
             bool same = open_fixture(&cases[k / 3], 2, &f);
             same = testing_run(kernel, &f.launch) && same;

@@ -7,33 +7,64 @@
 enum { BLOCK = 512, LEAST_BLOCKS = 8 /* for a thread: below, waking it costs more */ };
 
 /* y = f(a, b) for a block; b is NULL where the op has one input. */
-typedef void (*block_fn)(zx_dtype dtype, const float *a, const float *b, size_t count, float *y);
+typedef void (*block_fn)(const zx_launch *launch, const float *a, const float *b, size_t count,
+                         float *y);
 
 typedef struct block_job {
     const zx_launch *launch;
     block_fn apply;
-    bool binary;
+    bool binary, by_rows; /* by_rows: the second input is one value per row */
 } block_job;
 
-static void add_block(zx_dtype dtype, const float *a, const float *b, size_t count, float *y)
+static void add_block(const zx_launch *launch, const float *a, const float *b, size_t count,
+                      float *y)
 {
-    zx_add_values(dtype, a, b, count, y);
+    zx_add_values(launch->outputs[0].dtype, a, b, count, y);
 }
 
-static void mul_block(zx_dtype dtype, const float *a, const float *b, size_t count, float *y)
+static void mul_block(const zx_launch *launch, const float *a, const float *b, size_t count,
+                      float *y)
 {
-    zx_mul_values(dtype, a, b, count, y);
+    zx_mul_values(launch->outputs[0].dtype, a, b, count, y);
 }
 
-static void silu_block(zx_dtype dtype, const float *a, const float *b, size_t count, float *y)
+static void mul_rows_block(const zx_launch *launch, const float *a, const float *b, size_t count,
+                           float *y)
+{
+    zx_scale_values(launch->outputs[0].dtype, a, *b, count, y);
+}
+
+static void scale_block(const zx_launch *launch, const float *a, const float *b, size_t count,
+                        float *y)
 {
     (void)b;
-    zx_silu_values(dtype, a, count, y);
+    zx_scale_values(launch->outputs[0].dtype, a, launch->attributes->scale, count, y);
 }
 
-static void swiglu_block(zx_dtype dtype, const float *a, const float *b, size_t count, float *y)
+static void softcap_block(const zx_launch *launch, const float *a, const float *b, size_t count,
+                          float *y)
 {
-    zx_swiglu_values(dtype, a, b, count, y);
+    (void)b;
+    zx_softcap_values(launch->outputs[0].dtype, a, launch->attributes->limit, count, y);
+}
+
+static void activation_block(const zx_launch *launch, const float *a, const float *b, size_t count,
+                             float *y)
+{
+    (void)b;
+    zx_activation_values(launch->outputs[0].dtype, launch->attributes->activation, a, count, y);
+}
+
+static void glu_block(const zx_launch *launch, const float *a, const float *b, size_t count,
+                      float *y)
+{
+    zx_glu_values(launch->outputs[0].dtype, launch->attributes->activation, a, b, count, y);
+}
+
+static void clamped_glu_block(const zx_launch *launch, const float *a, const float *b, size_t count,
+                              float *y)
+{
+    zx_clamped_glu_values(launch->outputs[0].dtype, launch->attributes, a, b, count, y);
 }
 
 static const float *load_block(const zx_operand *operand, size_t row, size_t first, size_t count,
@@ -58,17 +89,20 @@ static void run_blocks(const void *context, size_t part, size_t parts, size_t th
         const size_t count = x->columns - first < BLOCK ? x->columns - first : BLOCK;
         const float *a = load_block(x, row, first, count, a_buffer);
         const float *b = NULL;
-        if (job->binary) b = load_block(&job->launch->inputs[1], row, first, count, b_buffer);
+        if (job->by_rows)
+            b = load_block(&job->launch->inputs[1], row, 0, 1, b_buffer);
+        else if (job->binary)
+            b = load_block(&job->launch->inputs[1], row, first, count, b_buffer);
         char *const to = (char *)zx_operand_row(y, row) + first * zx_dtypes[y->dtype].bytes;
         float *const values = y->dtype == ZX_F32 ? (float *)(void *)to : y_buffer;
-        job->apply(y->dtype, a, b, count, values);
+        job->apply(job->launch, a, b, count, values);
         zx_row_store(y->dtype, to, count, values);
     }
 }
 
-static zmlx_status run_job(const zx_launch *launch, block_fn apply, bool binary)
+static zmlx_status run_job(block_job job)
 {
-    const block_job job = {launch, apply, binary};
+    const zx_launch *launch = job.launch;
     const size_t threads = zx_pool_threads(launch->pool);
     const size_t blocks =
         launch->inputs[0].rows * ((launch->inputs[0].columns + BLOCK - 1) / BLOCK);
@@ -77,27 +111,22 @@ static zmlx_status run_job(const zx_launch *launch, block_fn apply, bool binary)
     return ZMLX_OK;
 }
 
-zmlx_status ZX_KERNEL(add)(const zx_launch *launch)
-{
-    return run_job(launch, add_block, true);
-}
+#define ROW(name, binary, by_rows)                                          \
+    zmlx_status ZX_KERNEL(name)(const zx_launch *launch)                    \
+    {                                                                       \
+        return run_job((block_job){launch, name##_block, binary, by_rows}); \
+    }
+ROW(add, true, false)
+ROW(mul, true, false)
+ROW(mul_rows, true, true)
+ROW(scale, false, false)
+ROW(softcap, false, false)
+ROW(activation, false, false)
+ROW(glu, true, false)
+ROW(clamped_glu, true, false)
+#undef ROW
 
-zmlx_status ZX_KERNEL(mul)(const zx_launch *launch)
-{
-    return run_job(launch, mul_block, true);
-}
-
-zmlx_status ZX_KERNEL(silu)(const zx_launch *launch)
-{
-    return run_job(launch, silu_block, false);
-}
-
-zmlx_status ZX_KERNEL(swiglu)(const zx_launch *launch)
-{
-    return run_job(launch, swiglu_block, true);
-}
-
-static void swiglu_quantize_rows(const void *context, size_t part, size_t parts, size_t thread)
+static void glu_quantize_rows(const void *context, size_t part, size_t parts, size_t thread)
 {
     const zx_launch *launch = context;
     const zx_operand *gate = &launch->inputs[0], *up = &launch->inputs[1];
@@ -109,13 +138,13 @@ static void swiglu_quantize_rows(const void *context, size_t part, size_t parts,
     for (; row < end; row++) {
         const float *a = zx_row_load(gate->dtype, zx_operand_row(gate, row), gate->columns, first);
         const float *b = zx_row_load(up->dtype, zx_operand_row(up, row), gate->columns, second);
-        zx_swiglu_values(gate->dtype, a, b, gate->columns, first);
+        zx_glu_values(gate->dtype, launch->attributes->activation, a, b, gate->columns, first);
         zx_quantize_row(y->layout, first, gate->columns, zx_operand_row(y, row));
     }
 }
 
-zmlx_status ZX_KERNEL(swiglu_quantize)(const zx_launch *launch)
+zmlx_status ZX_KERNEL(glu_quantize)(const zx_launch *launch)
 {
-    zx_pool_run(launch->pool, zx_row_parts(launch), swiglu_quantize_rows, launch);
+    zx_pool_run(launch->pool, zx_row_parts(launch), glu_quantize_rows, launch);
     return ZMLX_OK;
 }

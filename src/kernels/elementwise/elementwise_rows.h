@@ -1,12 +1,12 @@
-/* elementwise_rows.h - what add, mul, silu and swiglu do to a run of f32 values; fused kernels are
- * built from it too, so that they keep its bits.  Include it only from kernel bodies.
+/* elementwise_rows.h - what the elementwise ops do to a run of f32 values; fused kernels are built
+ * from it too, so that they keep its bits.  Include it only from kernel bodies.
  *
  * All values can be held by T = 'dtype'; y may be one of the inputs. */
 #ifndef ZX_KERNELS_ELEMENTWISE_ELEMENTWISE_ROWS_H
 #define ZX_KERNELS_ELEMENTWISE_ELEMENTWISE_ROWS_H
 
+#include "kernels/activations.h"
 #include "kernels/rows.h"
-#include "kernels/vmath.h"
 
 static inline void zx_add_values(zx_dtype dtype, const float *a, const float *b, size_t count,
                                  float *y)
@@ -22,21 +22,49 @@ static inline void zx_mul_values(zx_dtype dtype, const float *a, const float *b,
     zx_round_values(dtype, count, y);
 }
 
-static inline void zx_silu_values(zx_dtype dtype, const float *a, size_t count, float *y)
+static inline void zx_scale_values(zx_dtype dtype, const float *a, float factor, size_t count,
+                                   float *y)
 {
-    for (size_t i = 0; i < count; i++) y[i] = zx_silu(a[i]);
+    for (size_t i = 0; i < count; i++) y[i] = a[i] * factor;
     zx_round_values(dtype, count, y);
 }
 
-static inline void zx_swiglu_values(zx_dtype dtype, const float *gate, const float *up,
-                                    size_t count, float *y)
+static inline void zx_softcap_values(zx_dtype dtype, const float *a, float limit, size_t count,
+                                     float *y)
 {
-    if (dtype == ZX_F32)
-        for (size_t i = 0; i < count; i++) y[i] = zx_silu(gate[i]) * up[i];
-    else if (dtype == ZX_F16)
-        for (size_t i = 0; i < count; i++) y[i] = zx_round_to(ZX_F16, zx_silu(gate[i])) * up[i];
-    else
-        for (size_t i = 0; i < count; i++) y[i] = zx_round_to(ZX_BF16, zx_silu(gate[i])) * up[i];
+    for (size_t i = 0; i < count; i++) y[i] = limit * zx_tanh(a[i] / limit);
+    zx_round_values(dtype, count, y);
+}
+
+static inline void zx_activation_values(zx_dtype dtype, zx_activation activation, const float *a,
+                                        size_t count, float *y)
+{
+    zx_activation_of(activation)(a, count, y);
+    zx_round_values(dtype, count, y);
+}
+
+static inline void zx_glu_values(zx_dtype dtype, zx_activation activation, const float *gate,
+                                 const float *up, size_t count, float *y)
+{
+    float some[256];
+    const size_t most = sizeof some / sizeof some[0];
+    for (size_t i = 0; i < count; i += most) {
+        const size_t part = count - i < most ? count - i : most;
+        zx_activation_values(dtype, activation, gate + i, part, some);
+        zx_mul_values(dtype, some, up + i, part, y + i);
+    }
+}
+
+static inline void zx_clamped_glu_values(zx_dtype dtype, const zx_attributes *attributes,
+                                         const float *gate, const float *up, size_t count, float *y)
+{
+    const float limit = attributes->limit, alpha = attributes->alpha;
+    for (size_t i = 0; i < count; i++) {
+        const float g = gate[i] > limit ? limit : gate[i];
+        const float high = up[i] > limit ? limit : up[i];
+        const float u = high < -limit ? -limit : high;
+        y[i] = (u + 1.0F) * (g * zx_sigmoid(alpha * g));
+    }
     zx_round_values(dtype, count, y);
 }
 

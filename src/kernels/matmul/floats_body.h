@@ -471,11 +471,11 @@ static void run_strips(const void *context, size_t part, size_t parts, size_t th
     for (; index < end; index++) {
         const zx_strip strip = zx_strip_at(matmul, index);
         multiply_strip(matmul->weights[strip.matrix], strip.row, &x, in->rows, panel, partial);
-        if (matmul->swiglu)
+        if (matmul->gated)
             multiply_strip(matmul->weights[1], strip.row, &x, in->rows, panel, up_partial);
         for (size_t token = 0; token < in->rows; token++) {
             const v16 sums = v16_sums(partial + token * LANES);
-            const v16 up = matmul->swiglu ? v16_sums(up_partial + token * LANES) : sums;
+            const v16 up = matmul->gated ? v16_sums(up_partial + token * LANES) : sums;
             v16_finish(matmul, strip, token, sums, up);
         }
     }
@@ -509,7 +509,7 @@ zmlx_status ZX_KERNEL(matmul_qkv)(const zx_launch *launch)
     return run(&matmul);
 }
 
-zmlx_status ZX_KERNEL(matmul_swiglu)(const zx_launch *launch)
+zmlx_status ZX_KERNEL(matmul_glu)(const zx_launch *launch)
 {
     const zx_matmul matmul = zx_matmul_gated(launch);
     return run(&matmul);

@@ -55,11 +55,11 @@ static inline void store_eight(zx_dtype dtype, void *array, size_t first, __m256
     _mm_storeu_si128((__m128i *)(void *)to, halves);
 }
 
-static inline __m256 silu_eight(__m256 values)
+static inline __m256 activate_eight(zx_activation activation, __m256 values)
 {
     float lanes[EIGHT] __attribute__((aligned(32)));
     _mm256_store_ps(lanes, values);
-    for (size_t i = 0; i < EIGHT; i++) lanes[i] = zx_silu(lanes[i]);
+    zx_activation_of(activation)(lanes, EIGHT, lanes);
     return _mm256_load_ps(lanes);
 }
 
@@ -80,9 +80,9 @@ static inline void finish_eight(const zx_matmul *matmul, zx_strip strip, size_t 
     const size_t row = strip.row + first;
     if (lanes == 0) return;
     __m256 value = biased_eight(y->dtype, matmul->weights[strip.matrix], row, sums);
-    if (matmul->swiglu) {
+    if (matmul->gated) {
         const __m256 up = biased_eight(y->dtype, matmul->weights[1], row, up_sums);
-        value = _mm256_mul_ps(round_eight(y->dtype, silu_eight(value)), up);
+        value = _mm256_mul_ps(round_eight(y->dtype, activate_eight(matmul->activation, value)), up);
     }
     void *const out = zx_operand_row(y, token);
     if (lanes == 0xff) {

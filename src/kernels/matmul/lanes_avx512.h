@@ -46,11 +46,11 @@ static inline void store_lanes(zx_dtype dtype, void *array, size_t first, __mmas
                                  _mm512_cvtepi32_epi16(bf16_lanes(values)));
 }
 
-static inline __m512 silu_lanes(__m512 values)
+static inline __m512 activate_lanes(zx_activation activation, __m512 values)
 {
     float lanes[ZX_STRIP] __attribute__((aligned(64)));
     _mm512_store_ps(lanes, values);
-    for (size_t i = 0; i < ZX_STRIP; i++) lanes[i] = zx_silu(lanes[i]);
+    zx_activation_of(activation)(lanes, ZX_STRIP, lanes);
     return _mm512_load_ps(lanes);
 }
 
@@ -69,9 +69,9 @@ static inline void finish_strip(const zx_matmul *matmul, zx_strip strip, size_t 
 {
     const zx_operand *y = matmul->outputs[strip.matrix];
     __m512 value = biased_lanes(y->dtype, matmul->weights[strip.matrix], strip.row, sums);
-    if (matmul->swiglu) {
+    if (matmul->gated) {
         const __m512 up = biased_lanes(y->dtype, matmul->weights[1], strip.row, up_sums);
-        value = _mm512_mul_ps(round_lanes(y->dtype, silu_lanes(value)), up);
+        value = _mm512_mul_ps(round_lanes(y->dtype, activate_lanes(matmul->activation, value)), up);
     }
     if (matmul->residual != NULL) {
         const zx_operand *residual = matmul->residual;

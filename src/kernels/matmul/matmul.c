@@ -11,7 +11,7 @@ static bool fits(const zx_matmul *matmul)
         const zx_weight *weight = matmul->weights[i];
         if (weight->rows < ZX_STRIP || weight->columns != columns || columns == 0) return false;
     }
-    return !matmul->swiglu || matmul->weights[0]->rows == matmul->weights[1]->rows;
+    return !matmul->gated || matmul->weights[0]->rows == matmul->weights[1]->rows;
 }
 
 /* Whether the integer kernels can take the launch: x is quantized the way every weight wants. */
@@ -53,7 +53,7 @@ bool zx_applies_matmul_qkv_integers(const zx_launch *launch)
     return takes_integers(&matmul);
 }
 
-bool zx_applies_matmul_swiglu_integers(const zx_launch *launch)
+bool zx_applies_matmul_glu_integers(const zx_launch *launch)
 {
     const zx_matmul matmul = zx_matmul_gated(launch);
     return takes_integers(&matmul);
@@ -77,7 +77,7 @@ bool zx_applies_matmul_qkv_floats(const zx_launch *launch)
     return takes_floats(&matmul);
 }
 
-bool zx_applies_matmul_swiglu_floats(const zx_launch *launch)
+bool zx_applies_matmul_glu_floats(const zx_launch *launch)
 {
     const zx_matmul matmul = zx_matmul_gated(launch);
     return takes_floats(&matmul);

@@ -1,13 +1,13 @@
 /* matmul.h - what the matmul kernels share: the four ops seen as one, and what happens to a sum
  * before it is stored.
  *
- * MATMUL, MATMUL_ADD, MATMUL_QKV and MATMUL_SWIGLU all multiply one x with one or more matrices;
+ * MATMUL, MATMUL_ADD, MATMUL_QKV and MATMUL_GLU all multiply one x with one or more matrices;
  * they differ only in how many, in a residual, and in whether two of them end in one output. */
 #ifndef ZX_KERNELS_MATMUL_MATMUL_H
 #define ZX_KERNELS_MATMUL_MATMUL_H
 
+#include "kernels/activations.h"
 #include "kernels/kernels.h"
-#include "kernels/vmath.h"
 
 enum { ZX_MATMUL_MATRICES = 3 };
 
@@ -19,7 +19,8 @@ typedef struct zx_matmul {
     const zx_weight *weights[ZX_MATMUL_MATRICES];
     const zx_operand *outputs[ZX_MATMUL_MATRICES];
     const zx_operand *residual; /* or NULL */
-    bool swiglu;                /* matrices 0 and 1 are gate and up, of the same rows */
+    bool gated;                 /* matrices 0 and 1 are gate and up, of the same rows */
+    zx_activation activation;   /* of the gate */
 } zx_matmul;
 
 static inline zx_matmul zx_matmul_plain(const zx_launch *launch)
@@ -54,7 +55,8 @@ static inline zx_matmul zx_matmul_gated(const zx_launch *launch)
     matmul.matrices = 2;
     matmul.weights[1] = launch->inputs[2].weight;
     matmul.outputs[1] = &launch->outputs[0];
-    matmul.swiglu = true;
+    matmul.gated = true;
+    matmul.activation = launch->attributes->activation;
     return matmul;
 }
 
@@ -66,10 +68,11 @@ static inline float zx_matmul_biased(zx_dtype dtype, const zx_weight *weight, si
     return zx_round_to(dtype, y + zx_load(weight->bias_dtype, weight->bias, row));
 }
 
-/* RN_T(RN_T(silu(gate)) * up) */
-static inline float zx_matmul_gate(zx_dtype dtype, float gate, float up)
+/* RN_T(RN_T(activation(gate)) * up) */
+static inline float zx_matmul_gate(zx_dtype dtype, zx_activation activation, float gate, float up)
 {
-    return zx_round_to(dtype, zx_round_to(dtype, zx_silu(gate)) * up);
+    zx_activation_of(activation)(&gate, 1, &gate);
+    return zx_round_to(dtype, zx_round_to(dtype, gate) * up);
 }
 
 /* Of kernels.def's 'applies': the launch fits the blocked kernels, which take activations quantized
@@ -77,10 +80,10 @@ static inline float zx_matmul_gate(zx_dtype dtype, float gate, float up)
 bool zx_applies_matmul_integers(const zx_launch *launch);
 bool zx_applies_matmul_add_integers(const zx_launch *launch);
 bool zx_applies_matmul_qkv_integers(const zx_launch *launch);
-bool zx_applies_matmul_swiglu_integers(const zx_launch *launch);
+bool zx_applies_matmul_glu_integers(const zx_launch *launch);
 bool zx_applies_matmul_floats(const zx_launch *launch);
 bool zx_applies_matmul_add_floats(const zx_launch *launch);
 bool zx_applies_matmul_qkv_floats(const zx_launch *launch);
-bool zx_applies_matmul_swiglu_floats(const zx_launch *launch);
+bool zx_applies_matmul_glu_floats(const zx_launch *launch);
 
 #endif

@@ -363,7 +363,7 @@ static void sweep(const zx_matmul *matmul, const blocking *b, const panel *p, si
             const __m512 left_sums = _mm512_load_ps(sums + i * HALVES * LANES);
             const __m512 right_sums = _mm512_load_ps(sums + i * HALVES * LANES + LANES);
             finish_strip(matmul, strips[0], token + i, left_sums, right_sums);
-            if (!matmul->swiglu && strips[1].lanes != 0)
+            if (!matmul->gated && strips[1].lanes != 0)
                 finish_strip(matmul, strips[1], token + i, right_sums, right_sums);
         }
     }
@@ -374,7 +374,7 @@ static void run_panels(const void *context, size_t part, size_t parts, size_t th
     const zx_matmul *matmul = context;
     const zx_operand *in = matmul->x;
     const blocking b = blocking_of(matmul->launch);
-    const size_t groups = in->columns / in->layout.group, step = matmul->swiglu ? 1 : HALVES;
+    const size_t groups = in->columns / in->layout.group, step = matmul->gated ? 1 : HALVES;
     char *memory = (char *)matmul->launch->scratch +
                    thread * (b.panel_bytes + 2 * b.scale_bytes + b.sum_bytes);
     panel p = {.codes = (uint8_t *)memory,
@@ -387,7 +387,7 @@ static void run_panels(const void *context, size_t part, size_t parts, size_t th
     for (; index < end; index += step) {
         zx_strip strips[HALVES];
         strips[0] = strips[1] = zx_strip_at(matmul, index);
-        if (matmul->swiglu)
+        if (matmul->gated)
             strips[1].matrix = 1;
         else if (index + 1 < end)
             strips[1] = zx_strip_at(matmul, index + 1);
@@ -446,7 +446,7 @@ zmlx_status zx_matmul_qkv_avx512vnni(const zx_launch *launch)
     return run(&matmul);
 }
 
-zmlx_status zx_matmul_swiglu_avx512vnni(const zx_launch *launch)
+zmlx_status zx_matmul_glu_avx512vnni(const zx_launch *launch)
 {
     const zx_matmul matmul = zx_matmul_gated(launch);
     return run(&matmul);

@@ -381,7 +381,7 @@ void zx_run_few_avx2(const void *context, size_t part, size_t parts, size_t thre
     for (index *= 2, end *= 2; index < end; index++) { /* halves of strips */
         const zx_strip strip = zx_strip_at(matmul, index / 2);
         const size_t first = index % 2 * LANES;
-        for (size_t i = 0; i < (matmul->swiglu ? 2 : 1); i++) {
+        for (size_t i = 0; i < (matmul->gated ? 2 : 1); i++) {
             const zx_weight *weight = matmul->weights[strip.matrix + i];
             const bool pairs = is_pairs(source_of(weight, 0).kind);
             if (ordered != pairs) order_planes(in, pairs, (int8_t *)memory, &x);

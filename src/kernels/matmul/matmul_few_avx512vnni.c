@@ -449,7 +449,7 @@ void zx_run_few(const void *context, size_t part, size_t parts, size_t thread)
     zx_split(zx_count_strips(matmul), 1, part, parts, &index, &end);
     for (; index < end; index++) {
         const zx_strip strip = zx_strip_at(matmul, index);
-        for (size_t i = 0; i < (matmul->swiglu ? 2 : 1); i++) {
+        for (size_t i = 0; i < (matmul->gated ? 2 : 1); i++) {
             const zx_weight *weight = matmul->weights[strip.matrix + i];
             const bool pairs = is_pairs(kind_of(weight));
             if (ordered != pairs) order_planes(in, pairs, (int8_t *)memory, &x);

@@ -302,11 +302,11 @@ static void run_panels(const void *context, size_t part, size_t parts, size_t th
     for (; index < end; index++) {
         const zx_strip strip = zx_strip_at(matmul, index);
         multiply_strip(matmul, &b, &p, matmul->weights[strip.matrix], strip.row, sums);
-        if (matmul->swiglu) multiply_strip(matmul, &b, &p, matmul->weights[1], strip.row, up_sums);
+        if (matmul->gated) multiply_strip(matmul, &b, &p, matmul->weights[1], strip.row, up_sums);
         for (size_t token = 0; token < matmul->x->rows; token++)
             for (size_t half = 0; half < HALVES; half++) {
                 const size_t at = (token * HALVES + half) * LANES;
-                const __m256 up = _mm256_load_ps((matmul->swiglu ? up_sums : sums) + at);
+                const __m256 up = _mm256_load_ps((matmul->gated ? up_sums : sums) + at);
                 finish_eight(matmul, strip, half * LANES, token, _mm256_load_ps(sums + at), up);
             }
     }
@@ -369,7 +369,7 @@ zmlx_status zx_matmul_qkv_integers_avx2(const zx_launch *launch)
     return run(&matmul);
 }
 
-zmlx_status zx_matmul_swiglu_integers_avx2(const zx_launch *launch)
+zmlx_status zx_matmul_glu_integers_avx2(const zx_launch *launch)
 {
     const zx_matmul matmul = zx_matmul_gated(launch);
     return run(&matmul);

@@ -216,7 +216,7 @@ void zx_run_one(const void *context, size_t part, size_t parts, size_t thread)
         const zx_strip strip = zx_strip_at(matmul, index);
         __m512 up = _mm512_setzero_ps();
         const __m512 sums = q4_1_strip(matmul->weights[strip.matrix], strip.row, &x, copy);
-        if (matmul->swiglu) up = q4_1_strip(matmul->weights[1], strip.row, &x, copy);
+        if (matmul->gated) up = q4_1_strip(matmul->weights[1], strip.row, &x, copy);
         finish_strip(matmul, strip, 0, sums, up);
     }
 }

@@ -13,7 +13,7 @@
  *
  *   matmul_add      RN_T(y_n + residual_n)
  *   matmul_qkv      three matmuls of one x
- *   matmul_swiglu   RN_T(RN_T(silu(gate_n)) * up_n), gate and up as y above
+ *   matmul_glu      RN_T(RN_T(activation(gate_n)) * up_n), gate and up as y above
  *
  * A row of y depends on its row of x alone: not on how many rows there are, nor on threads or
  * tiles.  Every CPU kernel of these ops returns these bits. */
@@ -97,15 +97,16 @@ static void run_output(const zx_matmul *matmul, size_t matrix, size_t n, float *
     float *const buffer = scratch + 2 * x->columns;
     const weight_row w = load_weight_row(matmul->weights[matrix], n, integers, scratch);
     weight_row up = {0};
-    if (matmul->swiglu) {
+    if (matmul->gated) {
         scratch += x->columns;
         up = load_weight_row(matmul->weights[1], n, integers, scratch);
     }
     for (size_t token = 0; token < x->rows; token++) {
         float value = zx_matmul_biased(y->dtype, w.weight, n, sum_of(&w, x, token, buffer));
-        if (matmul->swiglu) {
+        if (matmul->gated) {
             const float sum = sum_of(&up, x, token, buffer);
-            value = zx_matmul_gate(y->dtype, value, zx_matmul_biased(y->dtype, up.weight, n, sum));
+            value = zx_matmul_gate(y->dtype, matmul->activation, value,
+                                   zx_matmul_biased(y->dtype, up.weight, n, sum));
         }
         if (matmul->residual != NULL) {
             const void *row = zx_operand_row(matmul->residual, token);
@@ -118,7 +119,7 @@ static void run_output(const zx_matmul *matmul, size_t matrix, size_t n, float *
 /* The outputs of all matrices, one after the other. */
 static size_t count_outputs(const zx_matmul *matmul)
 {
-    if (matmul->swiglu) return matmul->weights[0]->rows;
+    if (matmul->gated) return matmul->weights[0]->rows;
     size_t outputs = 0;
     for (size_t i = 0; i < matmul->matrices; i++) outputs += matmul->weights[i]->rows;
     return outputs;
@@ -185,7 +186,7 @@ zmlx_status zx_matmul_qkv_ref(const zx_launch *launch)
     return run(&matmul);
 }
 
-zmlx_status zx_matmul_swiglu_ref(const zx_launch *launch)
+zmlx_status zx_matmul_glu_ref(const zx_launch *launch)
 {
     const zx_matmul matmul = zx_matmul_gated(launch);
     return run(&matmul);

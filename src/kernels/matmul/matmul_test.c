@@ -270,8 +270,11 @@ static bool check_shape(const format_case *format, const shape *s, zx_pool *pool
                         size_t *compared)
 {
     test_weight weights[3];
-    bench b = {.launch = {.pool = pool}};
-    const size_t matrices = s->op == ZX_OP_MATMUL_QKV ? 3 : s->op == ZX_OP_MATMUL_SWIGLU ? 2 : 1;
+    /* any activation: a different one for every shape */
+    const zx_attributes attributes = {
+        .activation = (zx_activation)(1 + s->columns / 32 % (ZX_ACTIVATION_COUNT - 1))};
+    bench b = {.launch = {.pool = pool, .attributes = &attributes}};
+    const size_t matrices = s->op == ZX_OP_MATMUL_QKV ? 3 : s->op == ZX_OP_MATMUL_GLU ? 2 : 1;
     for (size_t i = 0; i < matrices; i++) {
         const size_t rows = s->op == ZX_OP_MATMUL_QKV && i > 0 ? 16 + 5 * i : s->rows;
         init_weight(&weights[i], format, rows, s->columns);
@@ -330,7 +333,7 @@ TEST(matmul_rows_return_the_bits_of_the_reference)
 
 TEST(fused_matmul_rows_return_the_bits_of_their_references)
 {
-    static const zx_op ops[] = {ZX_OP_MATMUL_ADD, ZX_OP_MATMUL_QKV, ZX_OP_MATMUL_SWIGLU};
+    static const zx_op ops[] = {ZX_OP_MATMUL_ADD, ZX_OP_MATMUL_QKV, ZX_OP_MATMUL_GLU};
     static const size_t token_counts[] = {1, 2, 7, 14};
     static const zx_dtype dtypes[] = {ZX_F32, ZX_F16, ZX_BF16};
     char text[256];
@@ -358,7 +361,7 @@ TEST(matmul_rows_cut_large_matrices)
     static const shape shapes[] = {
         {1, 300, 12800, ZX_F32, ZX_PRECISION_Q8, false, ZX_OP_MATMUL},
         {6, 40, 12800, ZX_F16, ZX_PRECISION_Q16, true, ZX_OP_MATMUL},
-        {26, 49, 12800, ZX_BF16, ZX_PRECISION_Q8, false, ZX_OP_MATMUL_SWIGLU},
+        {26, 49, 12800, ZX_BF16, ZX_PRECISION_Q8, false, ZX_OP_MATMUL_GLU},
         {26, 49, 12800, ZX_BF16, ZX_PRECISION_Q16, false, ZX_OP_MATMUL_QKV},
         {9, 49, 12800, ZX_F32, ZX_PRECISION_F32, false, ZX_OP_MATMUL_ADD},
     };

@@ -25,7 +25,7 @@ static inline size_t zx_strips_of(const zx_weight *weight)
 
 static inline size_t zx_count_strips(const zx_matmul *matmul)
 {
-    if (matmul->swiglu) return zx_strips_of(matmul->weights[0]);
+    if (matmul->gated) return zx_strips_of(matmul->weights[0]);
     size_t strips = 0;
     for (size_t i = 0; i < matmul->matrices; i++) strips += zx_strips_of(matmul->weights[i]);
     return strips;

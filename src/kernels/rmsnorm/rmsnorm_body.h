@@ -42,7 +42,7 @@ static void norm_rows(const void *context, size_t part, size_t parts, size_t thr
     const zx_dtype dtype = !job->quantizes ? y->dtype : job->adds ? sum->dtype : x->dtype;
     float *const scratch = (float *)launch->scratch + thread * 2 * columns;
     float *const buffer = scratch + columns;
-    const float *weights = zx_row_load(weight->dtype, weight->codes, columns, scratch);
+    const float *weights = zx_norm_weights(weight, launch->attributes->offset, columns, scratch);
     size_t row, end;
     zx_split(x->rows, 1, part, parts, &row, &end);
     for (; row < end; row++) {
@@ -55,7 +55,7 @@ static void norm_rows(const void *context, size_t part, size_t parts, size_t thr
         } else {
             in = zx_row_load(x->dtype, zx_operand_row(x, row), columns, buffer);
         }
-        zx_rmsnorm_row(dtype, in, weights, launch->attributes->epsilon, columns, out);
+        zx_rmsnorm_row(dtype, in, weights, launch->attributes, columns, out);
         if (job->quantizes)
             zx_quantize_row(y->layout, out, columns, zx_operand_row(y, row));
         else
@@ -67,6 +67,64 @@ static zmlx_status run_job(const zx_launch *launch, bool adds, bool quantizes)
 {
     const norm_job job = {launch, adds, quantizes};
     zx_pool_run(launch->pool, zx_row_parts(launch), norm_rows, &job);
+    return ZMLX_OK;
+}
+
+/* Rows are (token, head). */
+static void head_norm_rows(const void *context, size_t part, size_t parts, size_t thread)
+{
+    const zx_launch *launch = context;
+    const zx_operand *x = &launch->inputs[0], *y = &launch->outputs[0];
+    const size_t size = launch->attributes->head_size, heads = x->columns / size;
+    const size_t bytes = size * zx_dtypes[x->dtype].bytes;
+    float *const scratch = (float *)launch->scratch + thread * 2 * x->columns;
+    float *const buffer = scratch + size;
+    const float *weights =
+        zx_norm_weights(launch->inputs[1].weight, launch->attributes->offset, size, scratch);
+    size_t row, end;
+    zx_split(x->rows * heads, 1, part, parts, &row, &end);
+    for (; row < end; row++) {
+        const size_t skip = row % heads * bytes;
+        const void *from = (const char *)zx_operand_row(x, row / heads) + skip;
+        void *const to = (char *)zx_operand_row(y, row / heads) + skip;
+        float *const out = y->dtype == ZX_F32 ? to : buffer;
+        const float *in = zx_row_load(x->dtype, from, size, buffer);
+        zx_rmsnorm_row(y->dtype, in, weights, launch->attributes, size, out);
+        zx_row_store(y->dtype, to, size, out);
+    }
+}
+
+static void layernorm_rows(const void *context, size_t part, size_t parts, size_t thread)
+{
+    const zx_launch *launch = context;
+    const zx_operand *x = &launch->inputs[0], *y = &launch->outputs[0];
+    const zx_weight *weight = launch->inputs[1].weight;
+    const size_t columns = x->columns;
+    float *const scratch = (float *)launch->scratch + thread * 3 * columns;
+    float *const buffer = scratch + 2 * columns;
+    const float *weights = zx_norm_weights(weight, launch->attributes->offset, columns, scratch);
+    const float *bias = NULL;
+    size_t row, end;
+    if (weight->bias != NULL)
+        bias = zx_row_load(weight->bias_dtype, weight->bias, columns, scratch + columns);
+    zx_split(x->rows, 1, part, parts, &row, &end);
+    for (; row < end; row++) {
+        float *const out = y->dtype == ZX_F32 ? zx_operand_row(y, row) : buffer;
+        const float *in = zx_row_load(x->dtype, zx_operand_row(x, row), columns, buffer);
+        zx_layernorm_row(y->dtype, in, weights, bias, launch->attributes->epsilon, columns, out);
+        zx_row_store(y->dtype, zx_operand_row(y, row), columns, out);
+    }
+}
+
+zmlx_status ZX_KERNEL(head_rmsnorm)(const zx_launch *launch)
+{
+    zx_pool_run(launch->pool, zx_row_parts(launch), head_norm_rows, launch);
+    return ZMLX_OK;
+}
+
+zmlx_status ZX_KERNEL(layernorm)(const zx_launch *launch)
+{
+    zx_pool_run(launch->pool, zx_row_parts(launch), layernorm_rows, launch);
     return ZMLX_OK;
 }
 

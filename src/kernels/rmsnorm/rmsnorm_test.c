@@ -103,6 +103,84 @@ TEST(add_rmsnorm_is_add_then_rmsnorm)
     }
 }
 
+/* One run of values in double: rmsnorm or layernorm. */
+static void norm_in_double(const fixture *f, bool centered, const char *x, size_t first,
+                           size_t size, double *wanted)
+{
+    double mean = 0, squares = 0;
+    for (size_t i = 0; centered && i < size; i++)
+        mean += (double)zx_load(f->x.dtype, x, first + i) / (double)size;
+    for (size_t i = 0; i < size; i++)
+        squares += pow((double)zx_load(f->x.dtype, x, first + i) - mean, 2);
+    const double scale = 1 / sqrt(squares / (double)size + (double)f->attributes.epsilon);
+    for (size_t i = 0; i < size; i++) {
+        const double weight =
+            (double)zx_load(f->weights.dtype, f->weights.data, i) + (double)f->attributes.offset;
+        wanted[i] = ((double)zx_load(f->x.dtype, x, first + i) - mean) * scale * weight;
+        if (f->weight.bias != NULL)
+            wanted[i] += (double)zx_load(f->weight.bias_dtype, f->weight.bias, i);
+    }
+}
+
+/* The largest error of runs of 'size', relative to 1 + the value wanted. */
+static double run_error(const fixture *f, bool centered, size_t size)
+{
+    double largest = 0, wanted[2048];
+    for (size_t row = 0; row < ROWS; row++)
+        for (size_t first = 0; first < f->x.columns; first += size) {
+            const char *x = (char *)f->x.data + row * f->x.stride;
+            const char *y = (char *)f->normed.data + row * f->normed.stride;
+            norm_in_double(f, centered, x, first, size, wanted);
+            for (size_t i = 0; i < size; i++) {
+                const double got = (double)zx_load(f->x.dtype, y, first + i);
+                const double error = fabs(got - wanted[i]) / (1 + fabs(wanted[i]));
+                largest = isnan(error) || error > largest ? error : largest;
+            }
+        }
+    return largest;
+}
+
+typedef struct variant {
+    zx_op op;
+    zx_attributes attributes;
+    size_t heads; /* 0: the row is one run */
+    bool bias;
+} variant;
+
+TEST(norm_variants_return_the_formula)
+{
+    static const double bounds[] = {[ZX_F32] = 2e-6, [ZX_F16] = 2e-3, [ZX_BF16] = 1.6e-2};
+    static const variant variants[] = {
+        {ZX_OP_RMSNORM, {.epsilon = 1e-5F, .offset = 1, .wide = true}, 0, false},
+        {ZX_OP_RMSNORM, {.epsilon = 1e-5F, .wide = true}, 0, false},
+        {ZX_OP_HEAD_RMSNORM, {.epsilon = 1e-5F, .head_size = 40}, 3, false},
+        {ZX_OP_HEAD_RMSNORM, {.epsilon = 1e-5F, .head_size = 128, .offset = 1}, 2, false},
+        {ZX_OP_LAYERNORM, {.epsilon = 1e-5F}, 0, true},
+        {ZX_OP_LAYERNORM, {.epsilon = 1e-5F, .offset = 1}, 0, false},
+    };
+    for (size_t i = 0; i < sizeof variants / sizeof variants[0] * DTYPES; i++) {
+        const variant *v = &variants[i / DTYPES];
+        const size_t size = v->heads > 0 ? v->attributes.head_size : 333;
+        fixture f;
+        open_fixture(dtypes[i % DTYPES], dtypes[(i + 1) % DTYPES],
+                     v->heads > 0 ? size * v->heads : size, &f);
+        f.attributes = v->attributes;
+        f.weight.columns = size;
+        if (v->bias) {
+            f.weight.bias = f.residual.data;
+            f.weight.bias_dtype = f.residual.dtype;
+        }
+        const zx_launch launch = {.inputs = {f.x, {.weight = &f.weight}},
+                                  .outputs = {f.normed},
+                                  .attributes = &f.attributes};
+        const char *differs = testing_rows_differ(v->op, &launch);
+        const double error = run_error(&f, v->op == ZX_OP_LAYERNORM, size);
+        close_fixture(&f);
+        CHECK_ON(differs, differs == NULL);
+        CHECK_ON(zx_ops[v->op].text, error < bounds[dtypes[i % DTYPES]]);
+    }
+}
+
 /* What ends in quantize gives the integers of the normed row. */
 TEST(rmsnorm_quantize_is_rmsnorm_then_quantize)
 {
