@@ -29,6 +29,8 @@ static zmlx_status print_node(const zx_node *node, zx_text *text)
 {
     const zx_op_traits *op = &zx_ops[node->op];
     ZX_TRY(zx_text_format(text, "%%%zu = %s", node->index, op->text));
+    if (node->attributes.activation != ZX_ACTIVATION_NONE)
+        ZX_TRY(zx_text_format(text, "(%s)", zx_activation_names[node->attributes.activation]));
     for (int i = 0; i < op->inputs; i++) {
         ZX_TRY(zx_text_add_string(text, " "));
         ZX_TRY(print_value(node->inputs[i], text));

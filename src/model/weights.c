@@ -153,13 +153,14 @@ static zmlx_status apply_settings(const zx_stored_tensor *codes, quantization *s
     return ZMLX_OK;
 }
 
-/* A bias per output row. */
+/* A bias per output row, or of a vector per element. */
 static zmlx_status attach_bias(const zx_checkpoint *checkpoint, const char *module,
                                zx_weight *weight)
 {
     const zx_stored_tensor *bias = find(checkpoint, module, "bias");
     if (bias == NULL) return ZMLX_OK;
-    ZX_TRY(check_tensor(bias, is_float(bias), "F32, F16 or BF16", weight->rows, 0));
+    const size_t count = weight->rows == 1 ? weight->columns : weight->rows;
+    ZX_TRY(check_tensor(bias, is_float(bias), "F32, F16 or BF16", count, 0));
     weight->bias = bias->data;
     weight->bias_dtype = bias->dtype;
     return ZMLX_OK;
@@ -266,5 +267,6 @@ zmlx_status zx_checkpoint_vector(const zx_checkpoint *checkpoint, const char *na
     *weight = (zx_weight){.count = 1, .rows = 1, .columns = columns};
     if (tensor == NULL) return no_weight(checkpoint, name);
     ZX_TRY(plain_weight(tensor, columns, 0, weight));
+    ZX_TRY(attach_bias(checkpoint, name, weight));
     return zx_weight_check(weight);
 }
