@@ -106,10 +106,9 @@ static void finish_test(run *job, zmlx_bench_test *test)
 /* Keys and values that one token reads at the middle of the test. */
 static size_t cache_bytes(const run *job, const zmlx_session *session)
 {
-    const zx_dtype dtype = zx_engine_settings(session->engine)->kv_dtype;
-    const size_t page =
-        zx_cache_page_bytes(job->model->kv_layers, job->model->kv_layer_count, dtype);
-    return page * (job->depth + job->generate / 2) / ZX_PAGE_TOKENS;
+    /* The session holds more tokens than these, so the product fits. */
+    const size_t page = zx_engine_cache(session->engine)->pages.page_bytes;
+    return page / ZX_PAGE_TOKENS * (job->depth + job->generate / 2);
 }
 
 static zmlx_status run_tests(run *job, bool decode, zmlx_bench_report *report)

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/fail.h"
 #include "base/memory.h"
 #include "base/pool.h"
@@ -51,7 +52,7 @@ zmlx_status zx_session_resolve(const zmlx_model *model, const zmlx_session_optio
     const size_t usual = at_most(model->config.context_length, DEFAULT_CONTEXT);
     *context = options->context > 0 ? options->context : usual;
     const size_t chunk = at_most(options->chunk > 0 ? options->chunk : DEFAULT_CHUNK, *context);
-    const size_t rows = LOGITS_BYTES / (model->config.vocabulary * sizeof(float)) + 1;
+    const size_t rows = LOGITS_BYTES / sizeof(float) / model->config.vocabulary + 1;
     *resolved = (zx_engine_options){
         .threads =
             options->threads > 0 ? options->threads : at_most(zx_usable_cores(), MAX_THREADS),
@@ -65,13 +66,17 @@ zmlx_status zx_session_resolve(const zmlx_model *model, const zmlx_session_optio
 }
 
 /* What is known without planning: all but the activations. */
-static zmlx_memory known_need(const zmlx_model *model, const zx_engine_options *resolved)
+static zmlx_status known_need(const zmlx_model *model, const zx_engine_options *resolved,
+                              size_t context, zmlx_memory *memory)
 {
-    const size_t page =
-        zx_cache_page_bytes(model->kv_layers, model->kv_layer_count, resolved->kv_dtype);
-    return (zmlx_memory){.weights = model->weight_bytes,
-                         .kv = page * resolved->pages,
-                         .available = zx_memory_available()};
+    size_t sequence = 0;
+    *memory = (zmlx_memory){.weights = model->weight_bytes, .available = zx_memory_available()};
+    ZX_TRY(zx_cache_bytes(model->kv_layers, model->kv_layer_count, resolved->kv_dtype,
+                          resolved->pages, &memory->kv));
+    ZX_TRY(zx_sequence_bytes(context, &sequence));
+    if (zx_add_fits(memory->kv, sequence, &memory->kv)) return ZMLX_OK;
+    return ZX_FAIL(ZMLX_ERROR_MEMORY, "keys and values for %zu tokens exceed the address space",
+                   context);
 }
 
 zmlx_status zmlx_session_estimate(const zmlx_model *model, const zmlx_session_options *options,
@@ -80,15 +85,18 @@ zmlx_status zmlx_session_estimate(const zmlx_model *model, const zmlx_session_op
     zx_engine_options resolved;
     size_t context = 0;
     ZX_TRY(zx_session_resolve(model, options, &resolved, &context));
-    *memory = known_need(model, &resolved);
+    ZX_TRY(known_need(model, &resolved, context, memory));
     return zx_engine_activation_bytes(&model->graph, model->kv_layers, model->kv_layer_count,
                                       &resolved, &memory->activations);
 }
 
 static zmlx_status check_memory(const zmlx_memory *need, size_t context)
 {
-    const size_t total = need->weights + need->kv + need->activations;
+    size_t total = 0;
     const double mib = 1.0 / (1 << 20);
+    if (!zx_add_fits(need->weights, need->kv, &total) ||
+        !zx_add_fits(total, need->activations, &total))
+        total = SIZE_MAX;
     if (total <= need->available) return ZMLX_OK;
     return ZX_FAIL(ZMLX_ERROR_MEMORY,
                    "%.0f MiB needed (weights %.0f, keys and values for %zu tokens %.0f, "
@@ -102,11 +110,12 @@ static zmlx_status check_memory(const zmlx_memory *need, size_t context)
 static zmlx_status build(zmlx_session *session, const zx_engine_options *options)
 {
     const zmlx_model *model = session->model;
-    zmlx_memory need = known_need(model, options);
+    zmlx_memory need;
+    ZX_TRY(known_need(model, options, session->context, &need));
     ZX_TRY(check_memory(&need, session->context));
     ZX_TRY(zx_engine_create(&model->graph, model->kv_layers, model->kv_layer_count, options,
                             &session->engine));
-    need.activations = zx_plan_memory(zx_engine_plan(session->engine));
+    need.activations = zx_engine_activations(session->engine);
     ZX_TRY(check_memory(&need, session->context));
     return zx_sampler_init(zx_engine_vocabulary(session->engine), &session->sampler);
 }
