@@ -134,7 +134,7 @@ static zmlx_status run_tests(run *job, bool decode, zmlx_bench_report *report)
 
 static zmlx_status open_contenders(run *job, const zmlx_bench_options *options)
 {
-    zmlx_session_options settings = options->session;
+    zmlx_session_options settings = options->session, each[2];
     const size_t prompt = job->prompt + job->depth;
     const size_t decode = job->depth + 1 + job->generate;
     if (settings.context == 0) settings.context = prompt > decode ? prompt : decode;
@@ -142,10 +142,13 @@ static zmlx_status open_contenders(run *job, const zmlx_bench_options *options)
         return ZX_FAIL(ZMLX_ERROR_ARGUMENT, "a context of %zu tokens is less than the test's %zu",
                        settings.context, prompt > decode ? prompt : decode);
     job->contender_count = options->compare ? 2 : 1;
-    for (size_t i = 0; i < job->contender_count; i++) {
-        if (options->compare) settings.no_fuse = i == 1;
-        ZX_TRY(zmlx_session_create(job->model, &settings, &job->contenders[i].session));
+    for (size_t i = 0; i < 2; i++) {
+        each[i] = settings;
+        if (options->compare) each[i].no_fuse = i == 1;
     }
+    ZX_TRY(zx_session_check_together(job->model, each, job->contender_count));
+    for (size_t i = 0; i < job->contender_count; i++)
+        ZX_TRY(zmlx_session_create(job->model, &each[i], &job->contenders[i].session));
     const size_t threads = zx_engine_settings(job->contenders[0].session->engine)->threads;
     return zx_pool_create(threads, &job->pool);
 }

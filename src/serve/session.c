@@ -1,6 +1,7 @@
 /* session.c - creating sessions, and feeding them tokens. */
 #include "serve/session.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/checked.h"
@@ -90,20 +91,44 @@ zmlx_status zmlx_session_estimate(const zmlx_model *model, const zmlx_session_op
                                       &resolved, &memory->activations);
 }
 
-static zmlx_status check_memory(const zmlx_memory *need, size_t context)
+/* 'sessions' of them share the weights; 'need' is of all together. */
+static zmlx_status check_memory(const zmlx_memory *need, size_t sessions, size_t context)
 {
+    char each[64] = "";
     size_t total = 0;
     const double mib = 1.0 / (1 << 20);
     if (!zx_add_fits(need->weights, need->kv, &total) ||
         !zx_add_fits(total, need->activations, &total))
         total = SIZE_MAX;
     if (total <= need->available) return ZMLX_OK;
+    if (sessions > 1) (void)snprintf(each, sizeof each, " by %zu sessions at once", sessions);
     return ZX_FAIL(ZMLX_ERROR_MEMORY,
-                   "%.0f MiB needed (weights %.0f, keys and values for %zu tokens %.0f, "
+                   "%.0f MiB needed%s (weights %.0f, keys and values for %zu tokens %.0f, "
                    "activations %.0f), %.0f MiB available; use a smaller context or model",
-                   (double)total * mib, (double)need->weights * mib, context,
+                   (double)total * mib, each, (double)need->weights * mib, context,
                    (double)need->kv * mib, (double)need->activations * mib,
                    (double)need->available * mib);
+}
+
+zmlx_status zx_session_check_together(const zmlx_model *model, const zmlx_session_options options[],
+                                      size_t count)
+{
+    zmlx_memory all = {0};
+    size_t longest = 0;
+    for (size_t i = 0; i < count; i++) {
+        zx_engine_options resolved;
+        zmlx_memory one;
+        size_t context = 0;
+        ZX_TRY(zx_session_resolve(model, &options[i], &resolved, &context));
+        ZX_TRY(zmlx_session_estimate(model, &options[i], &one));
+        if (!zx_add_fits(all.kv, one.kv, &all.kv) ||
+            !zx_add_fits(all.activations, one.activations, &all.activations))
+            return ZX_FAIL(ZMLX_ERROR_MEMORY, "%zu sessions exceed the address space", count);
+        if (context > longest) longest = context;
+        all.weights = one.weights;
+        all.available = one.available;
+    }
+    return check_memory(&all, count, longest);
 }
 
 /* The engine reserves addresses; memory is taken when it is touched, which is after the check. */
@@ -112,11 +137,11 @@ static zmlx_status build(zmlx_session *session, const zx_engine_options *options
     const zmlx_model *model = session->model;
     zmlx_memory need;
     ZX_TRY(known_need(model, options, session->context, &need));
-    ZX_TRY(check_memory(&need, session->context));
+    ZX_TRY(check_memory(&need, 1, session->context));
     ZX_TRY(zx_engine_create(&model->graph, model->kv_layers, model->kv_layer_count, options,
                             &session->engine));
     need.activations = zx_engine_activations(session->engine);
-    ZX_TRY(check_memory(&need, session->context));
+    ZX_TRY(check_memory(&need, 1, session->context));
     return zx_sampler_init(zx_engine_vocabulary(session->engine), &session->sampler);
 }
 

@@ -87,6 +87,41 @@ TEST(a_session_that_does_not_fit_is_refused_with_the_figures)
     CHECK(zx_test_live_blocks() == 0);
 }
 
+/* A context for which a session takes 60 % of what is available, so that two do not fit. */
+static zmlx_status find_large_context(const zmlx_model *model, size_t *context, zmlx_memory *memory)
+{
+    zmlx_session_options options = {.context = 1 << 20, .threads = 1};
+    const zmlx_status status = zmlx_session_estimate(model, &options, memory);
+    if (status != ZMLX_OK) return status;
+    const double share = 0.6 * (double)memory->available / (double)memory->kv;
+    *context = (size_t)(share * (1 << 20));
+    options.context = *context;
+    return zmlx_session_estimate(model, &options, memory);
+}
+
+TEST(sessions_of_one_call_must_fit_together)
+{
+    zmlx_model *model = NULL;
+    zmlx_validation result;
+    zmlx_memory memory;
+    size_t context = 0;
+    CHECK(zmlx_model_open(golden, NULL, &model) == ZMLX_OK);
+    CHECK(find_large_context(model, &context, &memory) == ZMLX_OK);
+    if (context > (size_t)1 << 30) {
+        zmlx_model_close(model);
+        SKIP("this machine has room for any two contexts");
+    }
+    CHECK(memory.weights + memory.kv + memory.activations < memory.available);
+    const zmlx_session_options options[] = {{.context = context, .threads = 1},
+                                            {.context = context, .threads = 1}};
+    CHECK(zx_session_check_together(model, options, 1) == ZMLX_OK);
+    CHECK(zx_session_check_together(model, options, 2) == ZMLX_ERROR_MEMORY);
+    CHECK(strstr(zmlx_error_message(), "MiB needed by 2 sessions at once (weights") != NULL);
+    CHECK(zmlx_validate(model, options, NULL, 0, &result) == ZMLX_ERROR_MEMORY);
+    zmlx_model_close(model);
+    CHECK(zx_test_live_blocks() == 0);
+}
+
 TEST(a_batch_whose_size_wraps_is_refused)
 {
     zmlx_model *model = NULL;

@@ -232,6 +232,20 @@ variant llama '"mlp_bias": false' '"mlp_bias": true'
 run logits "$work/variant" --tokens 1 --out "$work/x"
 check "config: mlp_bias without biases" both 2 "tensor 'model.layers.0.mlp.gate_proj.bias' is missing"
 
+# --- memory ------------------------------------------------------------------------------------------
+# The golden with a context beyond any machine's memory; under a limit on the address space, so that
+# every machine is small.
+variant llama-4bit-g64 '"max_position_embeddings": [0-9]*' '"max_position_embeddings": 1073741824'
+limited() {
+    status=0
+    (ulimit -v 700000 && exec "$zmlx" "$@") >"$out" 2>"$err" </dev/null || status=$?
+}
+limited bench "$work/variant" -p 0 -n 1 -d 1000000000 --threads 1
+check "bench: keys and values that do not fit in memory, exit 3 with figures" \
+    eval 'both 3 "keys and values for 1000000002 tokens" && says "MiB needed (weights"'
+limited bench "$work/variant" -p 0 -n 1 -d 900000 --threads 1 --compare
+check "bench --compare: two sessions that do not fit together, exit 3" both 3 "MiB needed by 2 sessions at once"
+
 # --- validate, inspect, bench on a golden ----------------------------------------------------------
 run validate "$golden/llama-4bit-g64"
 check "validate: equal" eval 'exits 0 && prints "equal"'
