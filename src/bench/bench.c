@@ -185,7 +185,9 @@ zmlx_status zmlx_bench(const zmlx_model *model, const zmlx_bench_options *option
     if (status == ZMLX_OK && job.generate > 0) status = run_tests(&job, true, report);
     if (status == ZMLX_OK) {
         report->threads = zx_pool_threads(job.pool);
-        report->precision = options->session.precision;
+        report->precision = options->session.precision != ZMLX_PRECISION_DEFAULT
+                                ? options->session.precision
+                                : ZMLX_PRECISION_Q16;
         report->cpu_features = zx_cpu_text();
         report->peak_memory = zx_memory_peak();
     }

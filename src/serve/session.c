@@ -9,11 +9,10 @@
 #include "base/memory.h"
 #include "base/pool.h"
 #include "base/region.h"
+#include "model/choices.h"
 
 enum { DEFAULT_CONTEXT = 8192, DEFAULT_CHUNK = 512, MAX_THREADS = 256 };
 enum { LOGITS_BYTES = 16 << 20 }; /* of all sampled rows of a step */
-
-static const zx_dtype dtypes[] = {ZX_F32, ZX_F32, ZX_F16, ZX_BF16}; /* by zmlx_dtype */
 
 static size_t at_most(size_t a, size_t b)
 {
@@ -28,8 +27,6 @@ static zmlx_status check_options(const zmlx_session_options *options)
     if (options->threads > MAX_THREADS)
         return ZX_FAIL(ZMLX_ERROR_ARGUMENT, "%zu threads; expected 1 to %d", options->threads,
                        MAX_THREADS);
-    if (options->precision > ZMLX_PRECISION_Q8 || options->kv > ZMLX_DTYPE_BF16)
-        return ZX_FAIL(ZMLX_ERROR_ARGUMENT, "unknown precision or kv dtype");
     if (options->context > (size_t)1 << 30)
         return ZX_FAIL(ZMLX_ERROR_ARGUMENT, "a context of %zu tokens; expected at most %d",
                        options->context, 1 << 30);
@@ -37,19 +34,19 @@ static zmlx_status check_options(const zmlx_session_options *options)
 }
 
 /* KV dtype: T if it has 16 bits or the precision is f32, else f16. */
-static zx_dtype kv_dtype(const zmlx_model *model, const zmlx_session_options *options)
+static zx_dtype usual_kv(const zmlx_model *model, zx_precision precision)
 {
-    if (options->kv != ZMLX_DTYPE_DEFAULT) return dtypes[options->kv];
-    if (model->dtype != ZX_F32 || options->precision == ZMLX_PRECISION_F32) return model->dtype;
-    return ZX_F16;
+    return model->dtype != ZX_F32 || precision == ZX_PRECISION_F32 ? model->dtype : ZX_F16;
 }
 
 zmlx_status zx_session_resolve(const zmlx_model *model, const zmlx_session_options *options,
                                zx_engine_options *resolved, size_t *context)
 {
-    static const zx_precision precisions[] = {ZX_PRECISION_Q16, ZX_PRECISION_F32, ZX_PRECISION_Q16,
-                                              ZX_PRECISION_Q8};
+    zx_precision precision;
+    zx_dtype kv;
     ZX_TRY(check_options(options));
+    ZX_TRY(zx_choose_precision(options->precision, &precision));
+    ZX_TRY(zx_choose_dtype(options->kv, "keys and values", usual_kv(model, precision), &kv));
     const size_t usual = at_most(model->config.context_length, DEFAULT_CONTEXT);
     *context = options->context > 0 ? options->context : usual;
     const size_t chunk = at_most(options->chunk > 0 ? options->chunk : DEFAULT_CHUNK, *context);
@@ -57,8 +54,8 @@ zmlx_status zx_session_resolve(const zmlx_model *model, const zmlx_session_optio
     *resolved = (zx_engine_options){
         .threads =
             options->threads > 0 ? options->threads : at_most(zx_usable_cores(), MAX_THREADS),
-        .precision = precisions[options->precision],
-        .kv_dtype = kv_dtype(model, options),
+        .precision = precision,
+        .kv_dtype = kv,
         .no_fuse = options->no_fuse,
         .pages = (*context + ZX_PAGE_TOKENS - 1) / ZX_PAGE_TOKENS + 1, /* and page 0 */
         .limits = {.tokens = chunk, .sequences = 1, .sampled_rows = at_most(rows, chunk)},
