@@ -27,7 +27,8 @@ ZMLX_MUST_CHECK zmlx_status zx_engine_create(const zx_graph *traced, const zx_kv
                                              zx_engine **engine);
 void zx_engine_destroy(zx_engine *engine);
 
-/* What zx_engine_create would take for activations, in bytes. */
+/* What zx_engine_create would take for activations, scratch and a batch, in bytes; starts no
+ * thread. */
 ZMLX_MUST_CHECK zmlx_status zx_engine_activation_bytes(const zx_graph *traced,
                                                        const zx_kv_layer layers[],
                                                        size_t layer_count,
@@ -49,6 +50,9 @@ ZMLX_MUST_CHECK zmlx_status zx_engine_step(zx_engine *engine, const zx_feed feed
  * Valid until the next step or the next call for a 16-bit model. */
 const float *zx_engine_logits(zx_engine *engine, size_t row);
 size_t zx_engine_vocabulary(const zx_engine *engine);
+
+/* What the engine took for activations, scratch and a batch, in bytes. */
+size_t zx_engine_activations(const zx_engine *engine);
 
 zx_cache *zx_engine_cache(zx_engine *engine);
 zx_plan *zx_engine_plan(zx_engine *engine);

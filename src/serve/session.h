@@ -20,6 +20,12 @@ ZMLX_MUST_CHECK zmlx_status zx_session_resolve(const zmlx_model *model,
                                                const zmlx_session_options *options,
                                                zx_engine_options *resolved, size_t *context);
 
+/* Whether the machine has room for sessions of all these options at once; nothing is loaded.
+ * ZMLX_ERROR_MEMORY, with the figures, where it has not.  Weights are shared. */
+ZMLX_MUST_CHECK zmlx_status zx_session_check_together(const zmlx_model *model,
+                                                      const zmlx_session_options options[],
+                                                      size_t count);
+
 /* Fails where an id is outside the vocabulary (naming its place), where there are none, or more
  * than the context holds. */
 ZMLX_MUST_CHECK zmlx_status zx_session_check_ids(const zmlx_session *session, const int32_t *ids,

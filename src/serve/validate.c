@@ -92,10 +92,12 @@ zmlx_status zmlx_validate(const zmlx_model *model, const zmlx_session_options *o
     if (fused.context == 0) fused.context = (ids != NULL ? count : DEFAULT_TOKENS) + GREEDY_TOKENS;
     zmlx_session_options unfused = fused;
     unfused.no_fuse = true;
+    const zmlx_session_options pair_options[] = {fused, unfused};
     int32_t *own = NULL;
     pair both = {.vocabulary = model->config.vocabulary, .result = result};
     *result = (zmlx_validation){.equal = true};
-    zmlx_status status = zmlx_session_create(model, &fused, &both.fused);
+    zmlx_status status = zx_session_check_together(model, pair_options, 2);
+    if (status == ZMLX_OK) status = zmlx_session_create(model, &fused, &both.fused);
     if (status == ZMLX_OK) status = zmlx_session_create(model, &unfused, &both.unfused);
     if (status == ZMLX_OK && ids == NULL) {
         count = both.fused->context < DEFAULT_TOKENS ? both.fused->context : DEFAULT_TOKENS;
