@@ -5,6 +5,7 @@
 
 #include "base/fail.h"
 #include "base/text.h"
+#include "model/rope_config.h"
 
 static const zx_config_row common_rows[] = {
     {"hidden_size", ZX_FIELD_SIZE, offsetof(zx_config, hidden_size), true, 0},
@@ -145,5 +146,7 @@ zmlx_status zx_config_read(const zx_family *family, const zx_checkpoint *checkpo
         ZX_TRY(read_row(checkpoint, row, config));
     ZX_TRY(check_sizes(checkpoint, config));
     config->tied = is_tied(checkpoint, config->tied);
+    const zx_fields fields = zx_checkpoint_fields(checkpoint);
+    ZX_TRY(zx_rope_context(&fields, &config->context_length));
     return family->check != NULL ? family->check(checkpoint, config) : ZMLX_OK;
 }
