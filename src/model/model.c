@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "engine/engine.h"
 #include "model/blocks.h"
+#include "model/leftover.h"
 #include "model/rope_config.h"
 #include "model/strings.h"
 
@@ -73,6 +74,7 @@ static zmlx_status open_parts(const char *path, const zmlx_model_options *option
     ZX_TRY(zx_config_read(model->family, model->checkpoint, &model->config));
     ZX_TRY(choose_dtype(model, options));
     ZX_TRY(trace(model, options));
+    ZX_TRY(zx_check_leftover(model->checkpoint, &model->config));
     zx_checkpoint_end_ids(model->checkpoint, &model->end_ids, &model->end_count);
     return ZMLX_OK;
 }
