@@ -26,7 +26,8 @@ typedef struct zmlx_session_options { /* zero means the default */
                       else f16 */
     bool no_fuse;
     size_t context; /* most tokens in all sequences together; default: the smaller of the model's
-                       and 8192 */
+                       and 8192.  Where it is given and the model's rope depends on the length, that
+                       is the length; else each call's own (prompt and max_tokens) */
     size_t chunk;   /* most tokens in one step; default 512 */
 } zmlx_session_options;
 

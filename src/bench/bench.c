@@ -39,7 +39,7 @@ static size_t value_or(size_t value, size_t fallback)
 
 static zmlx_status time_prompt(const run *job, zmlx_session *session, double *rate)
 {
-    ZX_TRY(zx_session_begin(session, job->ids, job->depth + job->prompt, false));
+    ZX_TRY(zx_session_begin(session, job->ids, job->depth + job->prompt, 0, false));
     ZX_TRY(zx_session_feed(session, job->ids, job->depth));
     const double start = zx_seconds();
     ZX_TRY(zx_session_feed(session, job->ids + job->depth, job->prompt));
@@ -51,7 +51,7 @@ static zmlx_status time_decode(const run *job, contender *who, double *rate)
 {
     zmlx_session *session = who->session;
     const size_t depth = job->depth + 1; /* one step first, so that the time is of steady steps */
-    ZX_TRY(zx_session_begin(session, job->ids, depth, false));
+    ZX_TRY(zx_session_begin(session, job->ids, depth, 0, false));
     ZX_TRY(zx_session_feed(session, job->ids, depth));
     const size_t blocks = zx_allocation_count();
     const double start = zx_seconds();

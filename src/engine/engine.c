@@ -7,6 +7,7 @@
 #include "base/fail.h"
 #include "base/memory.h"
 #include "engine/lower.h"
+#include "engine/ropes.h"
 #include "fuse/rules.h"
 #include "kernels/rows.h"
 
@@ -16,6 +17,7 @@ struct zx_engine {
     zx_pool *pool;
     zx_cache cache;
     zx_plan *plan;
+    zx_ropes ropes;
     zx_batch batch; /* its arrays point into 'numbers' */
     int32_t *numbers, *ids, *positions, *token_start, *page_start, *pages, *sampled;
     float *row; /* a row of logits of a 16-bit model */
@@ -100,12 +102,14 @@ static zmlx_status reserve_batch(zx_engine *engine)
     engine->page_start = engine->token_start + limits->sequences + 1;
     engine->pages = engine->page_start + limits->sequences + 1;
     engine->sampled = engine->pages + tables;
-    engine->batch = (zx_batch){.ids = engine->ids,
-                               .positions = engine->positions,
-                               .token_start = engine->token_start,
-                               .page_start = engine->page_start,
-                               .pages = engine->pages,
-                               .sampled = engine->sampled};
+    engine->batch =
+        (zx_batch){.ids = engine->ids,
+                   .positions = engine->positions,
+                   .token_start = engine->token_start,
+                   .page_start = engine->page_start,
+                   .pages = engine->pages,
+                   .sampled = engine->sampled,
+                   .ropes = engine->ropes.table.count > 0 ? &engine->ropes.table : NULL};
     ZX_TRY(zx_alloc_array(zx_engine_vocabulary(engine), sizeof(float), "a row of logits", &memory));
     engine->row = memory;
     ZX_TRY(batch_bytes(&engine->options, zx_engine_vocabulary(engine), &engine->activation_bytes));
@@ -122,6 +126,7 @@ static zmlx_status build(zx_engine *engine, const zx_graph *traced, const zx_kv_
     ZX_TRY(zx_cache_create(layers, layer_count, options->kv_dtype, options->pages, &engine->cache));
     ZX_TRY(zx_plan_create(&engine->graph, &options->limits, engine->pool, &engine->cache.pages,
                           &engine->plan));
+    ZX_TRY(zx_ropes_init(&engine->graph, options->limits.sequences, &engine->ropes));
     return reserve_batch(engine);
 }
 
@@ -144,6 +149,7 @@ void zx_engine_destroy(zx_engine *engine)
 {
     if (engine == NULL) return;
     zx_plan_destroy(engine->plan);
+    zx_ropes_fini(&engine->ropes);
     zx_cache_destroy(&engine->cache);
     zx_pool_destroy(engine->pool);
     zx_graph_fini(&engine->graph);
@@ -172,6 +178,15 @@ zmlx_status zx_engine_activation_bytes(const zx_graph *traced, const zx_kv_layer
     zx_pool_destroy(pool);
     zx_graph_fini(&graph);
     return status;
+}
+
+zmlx_status zx_engine_open_sequence(zx_engine *engine, size_t capacity, size_t length,
+                                    zx_sequence *sequence)
+{
+    const size_t shortest = zx_ropes_length(&engine->ropes, length);
+    ZX_TRY(zx_sequence_open(capacity, shortest, sequence));
+    sequence->rope_length = shortest;
+    return ZMLX_OK;
 }
 
 /* Reserves room for every feed, or for none. */
@@ -206,6 +221,7 @@ static void fill_batch(zx_engine *engine, const zx_feed feeds[], size_t count)
         const zx_feed *feed = &feeds[s];
         engine->token_start[s] = tokens;
         engine->page_start[s] = pages;
+        zx_ropes_set(&engine->ropes, s, feed->sequence->rope_length);
         memcpy(engine->pages + pages, feed->sequence->table,
                feed->sequence->page_count * sizeof(int32_t));
         pages += (int32_t)feed->sequence->page_count;

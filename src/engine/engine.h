@@ -35,6 +35,12 @@ ZMLX_MUST_CHECK zmlx_status zx_engine_activation_bytes(const zx_graph *traced,
                                                        const zx_engine_options *options,
                                                        size_t *bytes);
 
+/* Opens an empty sequence of at most 'capacity' tokens.  Where the model's rope depends on the
+ * length it is that for 'length' tokens as long as the sequence lives, and prefixes are shared only
+ * with sequences of the same rope.  (zx_sequence_open alone: the rope of short sequences.) */
+ZMLX_MUST_CHECK zmlx_status zx_engine_open_sequence(zx_engine *engine, size_t capacity,
+                                                    size_t length, zx_sequence *sequence);
+
 typedef struct zx_feed { /* one sequence's part of a step */
     zx_sequence *sequence;
     const int32_t *ids;

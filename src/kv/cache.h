@@ -22,6 +22,7 @@ typedef struct zx_sequence { /* {0} is no sequence */
     size_t page_count, published;
     zx_prefix prefix; /* what the published pages together are known as */
     uint64_t salt;
+    size_t rope_length; /* for which the rope is meant, 0: the general one; engine/ropes.h */
 } zx_sequence;
 
 /* A layer's heads and sizes, as the graph needs them; offsets are filled in here. */

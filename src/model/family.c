@@ -5,6 +5,7 @@
 
 #include "base/fail.h"
 #include "base/text.h"
+#include "model/rope_config.h"
 
 const char *const zx_layer_type_names[ZX_LAYER_TYPES] = {
     [ZX_LAYER_FULL] = "full_attention",
@@ -240,5 +241,7 @@ zmlx_status zx_config_read(const zx_family *family, const zx_checkpoint *checkpo
     ZX_TRY(check_sizes(checkpoint, config));
     ZX_TRY(read_layer_types(checkpoint, config));
     config->tied = is_tied(family, checkpoint, config->tied);
+    const zx_fields fields = zx_checkpoint_fields(checkpoint);
+    ZX_TRY(zx_rope_context(&fields, &config->context_length));
     return family->check != NULL ? family->check(checkpoint, config) : ZMLX_OK;
 }

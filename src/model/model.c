@@ -8,6 +8,7 @@
 #include "engine/engine.h"
 #include "model/blocks.h"
 #include "model/choices.h"
+#include "model/leftover.h"
 #include "model/rope_config.h"
 #include "model/strings.h"
 
@@ -49,8 +50,7 @@ static zmlx_status build_ropes(zmlx_model *model, zx_rope ropes[ZX_LAYER_TYPES])
         if (family->adjust_rope != NULL)
             ZX_TRY(family->adjust_rope(model->checkpoint, &model->config, (zx_layer_type)type,
                                        &settings));
-        ZX_TRY(zx_checkpoint_rope_build(model->checkpoint, &settings, &model->graph.arena,
-                                        &ropes[type]));
+        ZX_TRY(zx_rope_create(&settings, &model->graph.arena, &ropes[type]));
     }
     return ZMLX_OK;
 }
@@ -86,6 +86,7 @@ static zmlx_status open_parts(const char *path, const zmlx_model_options *option
     ZX_TRY(zx_config_read(model->family, model->checkpoint, &model->config));
     ZX_TRY(choose_dtype(model, options));
     ZX_TRY(trace(model, options));
+    ZX_TRY(zx_check_leftover(model->checkpoint, &model->config));
     zx_checkpoint_end_ids(model->checkpoint, &model->end_ids, &model->end_count);
     return ZMLX_OK;
 }

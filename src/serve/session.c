@@ -156,6 +156,7 @@ zmlx_status zmlx_session_create(const zmlx_model *model, const zmlx_session_opti
     zmlx_session *fresh = memory;
     fresh->model = model;
     fresh->context = context;
+    fresh->context_given = options->context > 0;
     const zmlx_status status = build(fresh, &resolved);
     if (status == ZMLX_OK)
         *session = fresh;
@@ -190,11 +191,13 @@ zmlx_status zx_session_check_ids(const zmlx_session *session, const int32_t *ids
     return ZMLX_OK;
 }
 
-zmlx_status zx_session_begin(zmlx_session *session, const int32_t *ids, size_t count, bool reuse)
+zmlx_status zx_session_begin(zmlx_session *session, const int32_t *ids, size_t count, size_t length,
+                             bool reuse)
 {
     zx_cache *cache = zx_engine_cache(session->engine);
     zx_sequence_close(cache, &session->sequence);
-    ZX_TRY(zx_sequence_open(session->context, 0, &session->sequence));
+    if (length == 0) length = session->context;
+    ZX_TRY(zx_engine_open_sequence(session->engine, session->context, length, &session->sequence));
     if (reuse) zx_sequence_reuse(cache, &session->sequence, ids, count);
     return ZMLX_OK;
 }
@@ -223,7 +226,7 @@ zmlx_status zmlx_session_logits(zmlx_session *session, const int32_t *ids, size_
                                 size_t chunk, zmlx_logits_fn on_logits, void *user)
 {
     ZX_TRY(zx_session_check_ids(session, ids, count));
-    ZX_TRY(zx_session_begin(session, ids, count, false));
+    ZX_TRY(zx_session_begin(session, ids, count, count, false));
     const zx_plan_limits *limits = &zx_engine_settings(session->engine)->limits;
     size_t most = at_most(limits->tokens, limits->sampled_rows);
     if (chunk > 0) most = at_most(most, chunk);

@@ -57,8 +57,8 @@ static zmlx_status feed_both(pair *both, const int32_t *ids, size_t count)
 static zmlx_status compare(pair *both, const int32_t *ids, size_t count)
 {
     ZX_TRY(zx_session_check_ids(both->fused, ids, count));
-    ZX_TRY(zx_session_begin(both->fused, ids, count, false));
-    ZX_TRY(zx_session_begin(both->unfused, ids, count, false));
+    ZX_TRY(zx_session_begin(both->fused, ids, count, 0, false));
+    ZX_TRY(zx_session_begin(both->unfused, ids, count, 0, false));
     ZX_TRY(feed_both(both, ids, count));
     const size_t context = both->fused->context;
     for (size_t i = 0; i < GREEDY_TOKENS && both->fused->sequence.length < context; i++) {
