@@ -119,6 +119,10 @@ static zx_attributes quantize_attributes(const builder *b)
 static zx_attributes attributes_of(builder *b, zx_op op)
 {
     zx_attributes attributes = {0};
+    if (op == ZX_OP_ACTIVATION) /* another for every dtype */
+        attributes.activation =
+            (zx_activation)(ZX_ACTIVATION_SILU +
+                            (unsigned)b->at.dtype % (ZX_ACTIVATION_COUNT - ZX_ACTIVATION_SILU));
     if (op == ZX_OP_RMSNORM) attributes.epsilon = 1e-5F;
     if (op == ZX_OP_QUANTIZE) attributes = quantize_attributes(b);
     if (op == ZX_OP_ROPE) attributes.rope = &b->rope;

@@ -8,6 +8,8 @@ static const zx_weight table = {
 static const zx_weight matrix = {
     .format = ZX_FORMAT_F32, .dtype = ZX_F32, .group = 1, .count = 1, .rows = 4, .columns = 8};
 
+static const zx_attributes silu = {.activation = ZX_ACTIVATION_SILU};
+
 /* logits = silu(embed(ids)) W^T; the silu is 'inner'. */
 static bool trace(zx_graph *graph, zx_value *inner)
 {
@@ -18,7 +20,7 @@ static bool trace(zx_graph *graph, zx_value *inner)
            zx_graph_weight(graph, "embed", &table, &weight) == ZMLX_OK &&
            zx_graph_add(graph, ZX_OP_EMBED, (zx_value[]){ids, weight}, &attributes, &x) ==
                ZMLX_OK &&
-           zx_graph_add(graph, ZX_OP_ACTIVATION, &x, NULL, inner) == ZMLX_OK &&
+           zx_graph_add(graph, ZX_OP_ACTIVATION, &x, &silu, inner) == ZMLX_OK &&
            zx_graph_weight(graph, "head", &matrix, &weight) == ZMLX_OK &&
            zx_graph_add(graph, ZX_OP_MATMUL, (zx_value[]){*inner, weight}, NULL, &graph->output) ==
                ZMLX_OK;
@@ -59,7 +61,7 @@ TEST(sorting_drops_what_nobody_reads)
     zx_graph graph = {0};
     zx_value inner, unread;
     CHECK(trace(&graph, &inner));
-    CHECK(zx_graph_add(&graph, ZX_OP_ACTIVATION, &inner, NULL, &unread) == ZMLX_OK);
+    CHECK(zx_graph_add(&graph, ZX_OP_ACTIVATION, &inner, &silu, &unread) == ZMLX_OK);
     CHECK(graph.count == 7);
     CHECK(zx_graph_sort(&graph) == ZMLX_OK);
     CHECK(graph.count == 6 && graph.last == graph.output.node);
@@ -71,7 +73,7 @@ TEST(sorting_puts_a_late_input_before_its_reader)
     zx_graph graph = {0};
     zx_value inner, late;
     CHECK(trace(&graph, &inner));
-    CHECK(zx_graph_add(&graph, ZX_OP_ACTIVATION, &inner.node->inputs[0], NULL, &late) == ZMLX_OK);
+    CHECK(zx_graph_add(&graph, ZX_OP_ACTIVATION, &inner.node->inputs[0], &silu, &late) == ZMLX_OK);
     zx_graph_redirect(&graph, inner, late);
     inner.node->removed = true;
     CHECK(zx_graph_sort(&graph) == ZMLX_OK);

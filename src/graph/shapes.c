@@ -43,6 +43,14 @@ zmlx_status zx_shape_same(zx_node *node)
     return ZMLX_OK;
 }
 
+zmlx_status zx_shape_activation(zx_node *node)
+{
+    const zx_activation activation = node->attributes.activation;
+    if (activation == ZX_ACTIVATION_NONE || activation >= ZX_ACTIVATION_COUNT)
+        return misfit(node, "the function's number", activation, ZX_ACTIVATION_SILU);
+    return zx_shape_same(node);
+}
+
 static zmlx_status check_norm_weight(const zx_node *node, int index)
 {
     const zx_weight *weight = node->inputs[index].node->weight;
@@ -55,7 +63,10 @@ static zmlx_status check_norm_weight(const zx_node *node, int index)
 zmlx_status zx_shape_norm(zx_node *node)
 {
     node->types[0] = *input(node, 0);
-    return check_norm_weight(node, 1);
+    ZX_TRY(check_norm_weight(node, 1));
+    if (node->op == ZX_OP_RMSNORM && node->inputs[1].node->weight->bias != NULL)
+        return misfit(node, "the count of biases", 1, 0);
+    return ZMLX_OK;
 }
 
 zmlx_status zx_shape_head_norm(zx_node *node)

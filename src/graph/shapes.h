@@ -5,15 +5,16 @@
 
 #include "graph/graph.h"
 
-zmlx_status zx_shape_given(zx_node *node);     /* inputs and weights are typed when they are made */
-zmlx_status zx_shape_embed(zx_node *node);     /* ids [T], table [V, C] -> [T, C] */
-zmlx_status zx_shape_select(zx_node *node);    /* [T, C] -> [R, C] */
-zmlx_status zx_shape_same(zx_node *node);      /* all inputs and the output alike */
-zmlx_status zx_shape_norm(zx_node *node);      /* x [., C], weight [C] -> [., C] */
-zmlx_status zx_shape_head_norm(zx_node *node); /* x [., H * head_size], weight [head_size] */
-zmlx_status zx_shape_mul_rows(zx_node *node);  /* x [., C], [., 1] -> [., C] */
-zmlx_status zx_shape_columns(zx_node *node);   /* [., H * head_size] -> [., H * size] */
-zmlx_status zx_shape_join(zx_node *node);      /* [., H * a], [., H * b] -> [., H * (a + b)] */
+zmlx_status zx_shape_given(zx_node *node);  /* inputs and weights are typed when they are made */
+zmlx_status zx_shape_embed(zx_node *node);  /* ids [T], table [V, C] -> [T, C] */
+zmlx_status zx_shape_select(zx_node *node); /* [T, C] -> [R, C] */
+zmlx_status zx_shape_same(zx_node *node);   /* all inputs and the output alike */
+zmlx_status zx_shape_activation(zx_node *node); /* as same; the function must be one of the table */
+zmlx_status zx_shape_norm(zx_node *node);       /* x [., C], weight [C] -> [., C] */
+zmlx_status zx_shape_head_norm(zx_node *node);  /* x [., H * head_size], weight [head_size] */
+zmlx_status zx_shape_mul_rows(zx_node *node);   /* x [., C], [., 1] -> [., C] */
+zmlx_status zx_shape_columns(zx_node *node);    /* [., H * head_size] -> [., H * size] */
+zmlx_status zx_shape_join(zx_node *node);       /* [., H * a], [., H * b] -> [., H * (a + b)] */
 zmlx_status zx_shape_head_matmul(zx_node *node); /* [., H * a], weight [H, b, a] -> [., H * b] */
 zmlx_status
 zx_shape_add_norm(zx_node *node); /* x, residual, weight -> normed (or quantized), sum */

@@ -46,44 +46,105 @@ static zmlx_status record(zx_trace *trace, const char *name, const zx_weight *we
 
 /* The matrix of a module by its full name. */
 static zmlx_status load_matrix(zx_trace *trace, const char *name, size_t rows, size_t columns,
-                               zx_value *value)
+                               zx_weight **loaded)
 {
     zx_weight *weight = NULL;
     ZX_TRY(new_weight(trace, &weight));
     ZX_TRY(zx_checkpoint_weight(trace->checkpoint, name, rows, columns, weight));
     weight->mlx_cpu_decode = trace->mlx_cpu_decode;
     ZX_TRY(align_vector(trace, weight->bias_dtype, rows, &weight->bias));
-    return record(trace, name, weight, value);
+    *loaded = weight;
+    return ZMLX_OK;
 }
 
-static zmlx_status load_vector(zx_trace *trace, const char *name, size_t columns, zx_value *value)
+zmlx_status zx_block_enter(zx_trace *trace, const char *name, const char **outer)
 {
+    char full[NAME_BYTES];
+    *outer = trace->graph->path;
+    full_name(trace, name, full);
+    return zx_graph_enter(trace->graph, "%s", full);
+}
+
+void zx_block_leave(zx_trace *trace, const char *outer)
+{
+    trace->graph->path = outer;
+}
+
+zmlx_status zx_block_matrix(zx_trace *trace, const char *name, size_t rows, size_t columns,
+                            zx_value *weight)
+{
+    char full[NAME_BYTES];
+    zx_weight *loaded = NULL;
+    full_name(trace, name, full);
+    ZX_TRY(load_matrix(trace, full, rows, columns, &loaded));
+    return record(trace, full, loaded, weight);
+}
+
+zmlx_status zx_block_vector(zx_trace *trace, const char *name, size_t columns, zx_value *value)
+{
+    char full[NAME_BYTES];
     zx_weight *weight = NULL;
+    full_name(trace, name, full);
     ZX_TRY(new_weight(trace, &weight));
-    ZX_TRY(zx_checkpoint_vector(trace->checkpoint, name, columns, weight));
+    ZX_TRY(zx_checkpoint_vector(trace->checkpoint, full, columns, weight));
     const void *values = weight->codes;
     ZX_TRY(align_vector(trace, weight->dtype, columns, &values));
+    ZX_TRY(align_vector(trace, weight->bias_dtype, columns, &weight->bias));
     weight->codes = values;
-    return record(trace, name, weight, value);
+    return record(trace, full, weight, value);
 }
 
 zmlx_status zx_block_linear(zx_trace *trace, zx_value x, const char *name, size_t rows, zx_value *y)
 {
-    char full[NAME_BYTES];
     zx_value weight;
-    full_name(trace, name, full);
-    ZX_TRY(load_matrix(trace, full, rows, zx_value_type(x)->columns, &weight));
+    ZX_TRY(zx_block_matrix(trace, name, rows, zx_value_type(x)->columns, &weight));
     return zx_graph_add(trace->graph, ZX_OP_MATMUL, (zx_value[]){x, weight}, NULL, y);
 }
 
-zmlx_status zx_block_rmsnorm(zx_trace *trace, zx_value x, const char *name, zx_value *y)
+zmlx_status zx_block_linear_part(zx_trace *trace, zx_value x, const char *name, size_t all,
+                                 size_t first, size_t rows, zx_value *y)
 {
     char full[NAME_BYTES];
-    zx_value weight;
+    zx_weight *weight = NULL;
+    zx_value value;
     full_name(trace, name, full);
-    ZX_TRY(load_vector(trace, full, zx_value_type(x)->columns, &weight));
-    const zx_attributes attributes = {.epsilon = (float)trace->config->norm_epsilon};
-    return zx_graph_add(trace->graph, ZX_OP_RMSNORM, (zx_value[]){x, weight}, &attributes, y);
+    ZX_TRY(load_matrix(trace, full, all, zx_value_type(x)->columns, &weight));
+    weight->rows = rows;
+    weight->codes += first * weight->codes_stride;
+    if (weight->scales != NULL) weight->scales += first * weight->scales_stride;
+    if (weight->biases != NULL) weight->biases += first * weight->scales_stride;
+    if (weight->bias != NULL)
+        weight->bias = (const char *)weight->bias + first * zx_dtypes[weight->bias_dtype].bytes;
+    ZX_TRY(record(trace, full, weight, &value));
+    return zx_graph_add(trace->graph, ZX_OP_MATMUL, (zx_value[]){x, value}, NULL, y);
+}
+
+/* Files of llama.cpp have the offset in the weight. */
+static zx_attributes norm_attributes(const zx_trace *trace)
+{
+    const zx_norm *norm = &trace->family->norm;
+    return (zx_attributes){.epsilon = (float)trace->config->norm_epsilon,
+                           .offset = zx_checkpoint_is_gguf(trace->checkpoint) ? 0 : norm->offset,
+                           .wide = norm->wide};
+}
+
+zmlx_status zx_block_norm(zx_trace *trace, zx_value x, const char *name, zx_value *y)
+{
+    zx_value weight;
+    ZX_TRY(zx_block_vector(trace, name, zx_value_type(x)->columns, &weight));
+    const zx_attributes attributes = norm_attributes(trace);
+    const zx_op op = trace->family->norm.layernorm ? ZX_OP_LAYERNORM : ZX_OP_RMSNORM;
+    return zx_graph_add(trace->graph, op, (zx_value[]){x, weight}, &attributes, y);
+}
+
+zmlx_status zx_block_head_norm(zx_trace *trace, zx_value x, const char *name, size_t head_size,
+                               zx_value *y)
+{
+    zx_value weight;
+    zx_attributes attributes = norm_attributes(trace);
+    attributes.head_size = (uint32_t)head_size;
+    ZX_TRY(zx_block_vector(trace, name, head_size, &weight));
+    return zx_graph_add(trace->graph, ZX_OP_HEAD_RMSNORM, (zx_value[]){x, weight}, &attributes, y);
 }
 
 zmlx_status zx_block_add(zx_trace *trace, zx_value a, zx_value b, zx_value *y)
@@ -91,62 +152,168 @@ zmlx_status zx_block_add(zx_trace *trace, zx_value a, zx_value b, zx_value *y)
     return zx_graph_add(trace->graph, ZX_OP_ADD, (zx_value[]){a, b}, NULL, y);
 }
 
-/* Rope, cache and attention between the projections. */
-static zmlx_status attend(zx_trace *trace, const zx_value qkv[3], size_t window, zx_value *y)
+zmlx_status zx_block_scale(zx_trace *trace, zx_value x, double scale, zx_value *y)
+{
+    *y = x;
+    if (scale == 0 || scale == 1) return ZMLX_OK;
+    const zx_attributes attributes = {.scale = (float)scale};
+    return zx_graph_add(trace->graph, ZX_OP_SCALE, &x, &attributes, y);
+}
+
+zmlx_status zx_block_residual(zx_trace *trace, zx_value part, zx_value *x)
+{
+    ZX_TRY(zx_block_scale(trace, part, trace->config->residual_scale, &part));
+    return zx_block_add(trace, *x, part, x);
+}
+
+zx_attention zx_attention_usual(const zx_trace *trace, size_t layer)
+{
+    const size_t type = trace->config->layer_types[layer];
+    return (zx_attention){.module = "self_attn",
+                          .query = "q_proj",
+                          .key = "k_proj",
+                          .value = "v_proj",
+                          .output = "o_proj",
+                          .rope = &trace->ropes[type],
+                          .window = type == ZX_LAYER_SLIDING ? trace->config->window : 0};
+}
+
+static zmlx_status rotate(zx_trace *trace, const zx_attention *attention, zx_value x, zx_value *y)
+{
+    *y = x;
+    if (attention->rope == NULL) return ZMLX_OK;
+    const zx_attributes rope = {.head_size = (uint32_t)trace->config->head_size,
+                                .rope = attention->rope};
+    return zx_graph_add(trace->graph, ZX_OP_ROPE, &x, &rope, y);
+}
+
+zmlx_status zx_block_attend(zx_trace *trace, const zx_value qkv[3], const zx_attention *attention,
+                            zx_value *y)
 {
     const zx_config *config = trace->config;
     const size_t layer = trace->kv_layer_count++;
     trace->kv_layers[layer] = (zx_kv_layer){.kv_heads = config->kv_heads,
                                             .key_size = config->head_size,
                                             .value_size = config->head_size};
-    const zx_attributes rope = {.head_size = (uint32_t)config->head_size, .rope = trace->rope};
     const zx_attributes cache = {.head_size = (uint32_t)config->head_size,
                                  .layer = (uint32_t)layer + 1};
-    zx_attributes attention = cache;
-    attention.scale = (float)(1.0 / sqrt((double)config->head_size));
-    attention.window = (uint32_t)window;
-    zx_value queries, keys, pages;
-    ZX_TRY(zx_graph_add(trace->graph, ZX_OP_ROPE, &qkv[0], &rope, &queries));
-    ZX_TRY(zx_graph_add(trace->graph, ZX_OP_ROPE, &qkv[1], &rope, &keys));
+    zx_attributes attributes = cache;
+    attributes.scale =
+        (float)(config->attention_scale != 0 ? config->attention_scale
+                                             : 1.0 / sqrt((double)config->head_size));
+    attributes.limit = (float)config->attention_limit;
+    attributes.window = (uint32_t)attention->window;
+    zx_value queries, keys, pages, sinks;
+    ZX_TRY(rotate(trace, attention, qkv[0], &queries));
+    ZX_TRY(rotate(trace, attention, qkv[1], &keys));
     ZX_TRY(zx_graph_add(trace->graph, ZX_OP_KV_APPEND, (zx_value[]){keys, qkv[2]}, &cache, &pages));
-    return zx_graph_add(trace->graph, ZX_OP_ATTENTION, (zx_value[]){queries, pages}, &attention, y);
+    if (attention->sinks == NULL)
+        return zx_graph_add(trace->graph, ZX_OP_ATTENTION, (zx_value[]){queries, pages},
+                            &attributes, y);
+    ZX_TRY(zx_block_vector(trace, attention->sinks, config->heads, &sinks));
+    return zx_graph_add(trace->graph, ZX_OP_ATTENTION_SINKS, (zx_value[]){queries, pages, sinks},
+                        &attributes, y);
 }
 
-zmlx_status zx_block_attention(zx_trace *trace, zx_value x, size_t window, zx_value *y)
+static zmlx_status project(zx_trace *trace, zx_value x, const zx_attention *attention,
+                           zx_value qkv[3])
 {
     const zx_config *config = trace->config;
     const size_t width = config->heads * config->head_size;
-    const size_t kv_width = config->kv_heads * config->head_size;
+    const size_t kv_width = config->kv_heads * config->head_size, all = width + 2 * kv_width;
+    const char *together = attention->together;
+    if (together == NULL) {
+        ZX_TRY(zx_block_linear(trace, x, attention->query, width, &qkv[0]));
+        ZX_TRY(zx_block_linear(trace, x, attention->key, kv_width, &qkv[1]));
+        return zx_block_linear(trace, x, attention->value, kv_width, &qkv[2]);
+    }
+    ZX_TRY(zx_block_linear_part(trace, x, together, all, 0, width, &qkv[0]));
+    ZX_TRY(zx_block_linear_part(trace, x, together, all, width, kv_width, &qkv[1]));
+    return zx_block_linear_part(trace, x, together, all, width + kv_width, kv_width, &qkv[2]);
+}
+
+static zmlx_status norm_heads(zx_trace *trace, const zx_attention *attention, const char *name,
+                              zx_value *x)
+{
+    if (name == NULL) return ZMLX_OK;
+    if (attention->whole_norm) return zx_block_norm(trace, *x, name, x);
+    return zx_block_head_norm(trace, *x, name, trace->config->head_size, x);
+}
+
+zmlx_status zx_block_attention(zx_trace *trace, zx_value x, const zx_attention *attention,
+                               zx_value *y)
+{
+    const char *outer = NULL;
     zx_value qkv[3], attended;
-    ZX_TRY(zx_block_linear(trace, x, "self_attn.q_proj", width, &qkv[0]));
-    ZX_TRY(zx_block_linear(trace, x, "self_attn.k_proj", kv_width, &qkv[1]));
-    ZX_TRY(zx_block_linear(trace, x, "self_attn.v_proj", kv_width, &qkv[2]));
-    ZX_TRY(attend(trace, qkv, window, &attended));
-    return zx_block_linear(trace, attended, "self_attn.o_proj", config->hidden_size, y);
+    ZX_TRY(zx_block_enter(trace, attention->module, &outer));
+    ZX_TRY(project(trace, x, attention, qkv));
+    ZX_TRY(norm_heads(trace, attention, attention->query_norm, &qkv[0]));
+    ZX_TRY(norm_heads(trace, attention, attention->key_norm, &qkv[1]));
+    ZX_TRY(zx_block_attend(trace, qkv, attention, &attended));
+    ZX_TRY(zx_block_linear(trace, attended, attention->output, trace->config->hidden_size, y));
+    zx_block_leave(trace, outer);
+    return ZMLX_OK;
 }
 
-zmlx_status zx_block_swiglu(zx_trace *trace, zx_value x, zx_value *y)
+zmlx_status zx_block_gate(zx_trace *trace, zx_value gate, zx_value up, zx_activation activation,
+                          zx_value *y)
 {
-    const zx_config *config = trace->config;
+    const zx_attributes attributes = {.activation = activation};
+    ZX_TRY(zx_graph_add(trace->graph, ZX_OP_ACTIVATION, &gate, &attributes, &gate));
+    return zx_graph_add(trace->graph, ZX_OP_MUL, (zx_value[]){gate, up}, NULL, y);
+}
+
+/* 'together': one matrix for gate and up. */
+static zmlx_status trace_glu(zx_trace *trace, zx_value x, zx_activation activation, size_t size,
+                             bool together, zx_value *y)
+{
+    static const char both[] = "gate_up_proj";
     zx_value gate, up;
-    ZX_TRY(zx_block_linear(trace, x, "mlp.gate_proj", config->intermediate_size, &gate));
-    ZX_TRY(zx_block_linear(trace, x, "mlp.up_proj", config->intermediate_size, &up));
-    const zx_attributes silu = {.activation = ZX_ACTIVATION_SILU};
-    ZX_TRY(zx_graph_add(trace->graph, ZX_OP_ACTIVATION, &gate, &silu, &gate));
-    ZX_TRY(zx_graph_add(trace->graph, ZX_OP_MUL, (zx_value[]){gate, up}, NULL, &gate));
-    return zx_block_linear(trace, gate, "mlp.down_proj", config->hidden_size, y);
+    if (together) {
+        ZX_TRY(zx_block_linear_part(trace, x, both, 2 * size, 0, size, &gate));
+        ZX_TRY(zx_block_linear_part(trace, x, both, 2 * size, size, size, &up));
+    } else {
+        ZX_TRY(zx_block_linear(trace, x, "gate_proj", size, &gate));
+        ZX_TRY(zx_block_linear(trace, x, "up_proj", size, &up));
+    }
+    ZX_TRY(zx_block_gate(trace, gate, up, activation, &gate));
+    return zx_block_linear(trace, gate, "down_proj", trace->config->hidden_size, y);
 }
 
-zmlx_status zx_block_embed(zx_trace *trace, zx_value *x)
+zmlx_status zx_block_glu(zx_trace *trace, zx_value x, const char *module, zx_activation activation,
+                         size_t size, zx_value *y)
 {
+    const char *outer = NULL;
+    ZX_TRY(zx_block_enter(trace, module, &outer));
+    ZX_TRY(trace_glu(trace, x, activation, size, false, y));
+    zx_block_leave(trace, outer);
+    return ZMLX_OK;
+}
+
+zmlx_status zx_block_glu_together(zx_trace *trace, zx_value x, const char *module,
+                                  zx_activation activation, size_t size, zx_value *y)
+{
+    const char *outer = NULL;
+    ZX_TRY(zx_block_enter(trace, module, &outer));
+    ZX_TRY(trace_glu(trace, x, activation, size, true, y));
+    zx_block_leave(trace, outer);
+    return ZMLX_OK;
+}
+
+static zmlx_status trace_embed(zx_trace *trace, zx_value *x)
+{
+    const zx_outer_names names = zx_family_names(trace->family);
     const zx_config *config = trace->config;
     zx_value ids, table;
-    ZX_TRY(zx_graph_enter(trace->graph, "model"));
+    double scale = config->embedding_scale;
+    if (config->embedding_scale_rounded) scale = (double)zx_round_to(trace->dtype, (float)scale);
+    ZX_TRY(zx_graph_enter(trace->graph, "%s", ""));
     ZX_TRY(zx_graph_input(trace->graph, &ids));
     ZX_TRY(
-        load_matrix(trace, "model.embed_tokens", config->vocabulary, config->hidden_size, &table));
+        zx_block_matrix(trace, names.embedding, config->vocabulary, config->hidden_size, &table));
     const zx_attributes attributes = {.dtype = trace->dtype};
-    return zx_graph_add(trace->graph, ZX_OP_EMBED, (zx_value[]){ids, table}, &attributes, x);
+    ZX_TRY(zx_graph_add(trace->graph, ZX_OP_EMBED, (zx_value[]){ids, table}, &attributes, x));
+    return zx_block_scale(trace, *x, scale, x);
 }
 
 /* The tied head reads the same table as the embedding: the same weight node. */
@@ -158,18 +325,36 @@ static zx_value find_weight(const zx_graph *graph, const char *name)
     return (zx_value){node, 0};
 }
 
-zmlx_status zx_block_head(zx_trace *trace, zx_value x)
+/* Scales and soft cap of the logits; the last value is the graph's output. */
+static zmlx_status finish_logits(zx_trace *trace, zx_value logits)
 {
-    ZX_TRY(zx_graph_enter(trace->graph, "model"));
-    ZX_TRY(zx_graph_add(trace->graph, ZX_OP_SELECT, &x, NULL, &x));
-    ZX_TRY(zx_block_rmsnorm(trace, x, "norm", &x));
+    const zx_config *config = trace->config;
+    const double divisor = config->logit_divisor;
+    ZX_TRY(zx_block_scale(trace, logits, config->logit_scale, &logits));
+    ZX_TRY(zx_block_scale(trace, logits, divisor != 0 ? 1 / divisor : 0, &logits));
+    if (config->logit_limit > 0) {
+        const zx_attributes cap = {.limit = (float)config->logit_limit};
+        ZX_TRY(zx_graph_add(trace->graph, ZX_OP_SOFTCAP, &logits, &cap, &logits));
+    }
+    trace->graph->output = logits;
+    return ZMLX_OK;
+}
+
+/* Final norm, the sampled rows, the head (or the tied table). */
+static zmlx_status trace_head(zx_trace *trace, zx_value x)
+{
+    const zx_outer_names names = zx_family_names(trace->family);
+    zx_value logits;
     ZX_TRY(zx_graph_enter(trace->graph, "%s", ""));
-    if (!trace->config->tied)
-        return zx_block_linear(trace, x, "lm_head", trace->config->vocabulary,
-                               &trace->graph->output);
-    const zx_value table = find_weight(trace->graph, "model.embed_tokens");
-    return zx_graph_add(trace->graph, ZX_OP_MATMUL, (zx_value[]){x, table}, NULL,
-                        &trace->graph->output);
+    ZX_TRY(zx_graph_add(trace->graph, ZX_OP_SELECT, &x, NULL, &x));
+    ZX_TRY(zx_block_norm(trace, x, names.norm, &x));
+    if (trace->config->tied) {
+        const zx_value table = find_weight(trace->graph, names.embedding);
+        ZX_TRY(zx_graph_add(trace->graph, ZX_OP_MATMUL, (zx_value[]){x, table}, NULL, &logits));
+    } else {
+        ZX_TRY(zx_block_linear(trace, x, names.head, trace->config->vocabulary, &logits));
+    }
+    return finish_logits(trace, logits);
 }
 
 zmlx_status zx_trace_model(zx_trace *trace)
@@ -179,10 +364,11 @@ zmlx_status zx_trace_model(zx_trace *trace)
     ZX_TRY(
         zx_arena_alloc(&trace->graph->arena, trace->config->layers * sizeof(zx_kv_layer), &memory));
     trace->kv_layers = memory;
-    ZX_TRY(zx_block_embed(trace, &x));
+    ZX_TRY(trace_embed(trace, &x));
     for (size_t layer = 0; layer < trace->config->layers; layer++) {
-        ZX_TRY(zx_graph_enter(trace->graph, "model.layers.%zu", layer));
+        ZX_TRY(
+            zx_graph_enter(trace->graph, "%s.%zu", zx_family_names(trace->family).layers, layer));
         ZX_TRY(trace->family->trace_block(trace, layer, &x));
     }
-    return zx_block_head(trace, x);
+    return trace_head(trace, x);
 }

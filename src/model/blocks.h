@@ -1,4 +1,6 @@
-/* blocks.h - the parts that model families are traced from. */
+/* blocks.h - the parts that model families are traced from.
+ *
+ * Names of modules are relative to the module being traced and without ".weight". */
 #ifndef ZX_MODEL_BLOCKS_H
 #define ZX_MODEL_BLOCKS_H
 
@@ -12,36 +14,75 @@ struct zx_trace {
     zx_graph *graph; /* its arena holds the weights' descriptions and the rope tables too */
     zx_dtype dtype;  /* of activations */
     bool mlx_cpu_decode;
-    const zx_rope *rope;
+    const zx_rope *ropes; /* [ZX_LAYER_TYPES]; those of layers that attend */
     size_t kv_layer_count;
     zx_kv_layer *kv_layers;          /* [config->layers] */
     size_t parameters, weight_bytes; /* of all weights traced so far */
 };
 
-/* y = x W^T (+ bias), W [rows, columns of x] of the module 'name' (a printf format for the path
- * below the present module's path, without ".weight"). */
+/* Nodes and names from now on belong to the module 'name' of the present one; 'outer' is to be
+ * given to zx_block_leave. */
+ZMLX_MUST_CHECK zmlx_status zx_block_enter(zx_trace *trace, const char *name, const char **outer);
+void zx_block_leave(zx_trace *trace, const char *outer);
+
+/* The weight nodes of a module: a matrix with its bias, or a vector. */
+ZMLX_MUST_CHECK zmlx_status zx_block_matrix(zx_trace *trace, const char *name, size_t rows,
+                                            size_t columns, zx_value *weight);
+ZMLX_MUST_CHECK zmlx_status zx_block_vector(zx_trace *trace, const char *name, size_t columns,
+                                            zx_value *weight);
+
+/* y = x W^T (+ bias), W [rows, columns of x]. */
 ZMLX_MUST_CHECK zmlx_status zx_block_linear(zx_trace *trace, zx_value x, const char *name,
                                             size_t rows, zx_value *y);
+/* The same with some rows, [first, first + rows), of a matrix of 'all' rows. */
+ZMLX_MUST_CHECK zmlx_status zx_block_linear_part(zx_trace *trace, zx_value x, const char *name,
+                                                 size_t all, size_t first, size_t rows,
+                                                 zx_value *y);
 
-/* rmsnorm(x) with the weight of the module 'name'. */
-ZMLX_MUST_CHECK zmlx_status zx_block_rmsnorm(zx_trace *trace, zx_value x, const char *name,
-                                             zx_value *y);
+/* The family's norm of x. */
+ZMLX_MUST_CHECK zmlx_status zx_block_norm(zx_trace *trace, zx_value x, const char *name,
+                                          zx_value *y);
+/* The family's norm of every run of head_size columns. */
+ZMLX_MUST_CHECK zmlx_status zx_block_head_norm(zx_trace *trace, zx_value x, const char *name,
+                                               size_t head_size, zx_value *y);
 
 ZMLX_MUST_CHECK zmlx_status zx_block_add(zx_trace *trace, zx_value a, zx_value b, zx_value *y);
+/* x * scale; x itself where the scale is 0 (not set) or 1. */
+ZMLX_MUST_CHECK zmlx_status zx_block_scale(zx_trace *trace, zx_value x, double scale, zx_value *y);
+/* x + residual_scale * part */
+ZMLX_MUST_CHECK zmlx_status zx_block_residual(zx_trace *trace, zx_value part, zx_value *x);
 
-/* Self-attention with rope and grouped heads: names q_proj, k_proj, v_proj, o_proj below
- * 'self_attn'. 'window' 0: all earlier keys. */
-ZMLX_MUST_CHECK zmlx_status zx_block_attention(zx_trace *trace, zx_value x, size_t window,
-                                               zx_value *y);
+/* Self-attention with grouped heads; zx_attention_usual is what most families have. */
+typedef struct zx_attention {
+    const char *module; /* "self_attn" */
+    const char *query, *key, *value, *output;
+    const char *together;              /* one matrix of queries, keys, values; or NULL */
+    const char *query_norm, *key_norm; /* NULL: none */
+    bool whole_norm;                   /* of all heads as one row (OLMo) */
+    const char *sinks;                 /* a vector, or NULL */
+    const zx_rope *rope;               /* NULL: none */
+    size_t window;                     /* 0: all earlier keys */
+} zx_attention;
 
-/* down(silu(gate x) * up x): names gate_proj, up_proj, down_proj below 'mlp'. */
-ZMLX_MUST_CHECK zmlx_status zx_block_swiglu(zx_trace *trace, zx_value x, zx_value *y);
+zx_attention zx_attention_usual(const zx_trace *trace, size_t layer);
+ZMLX_MUST_CHECK zmlx_status zx_block_attention(zx_trace *trace, zx_value x,
+                                               const zx_attention *attention, zx_value *y);
 
-/* The table that turns ids into rows. */
-ZMLX_MUST_CHECK zmlx_status zx_block_embed(zx_trace *trace, zx_value *x);
+/* Rope (may be NULL), cache and attention between the projections; qkv are queries, keys and values
+ * of 'kv_heads' heads. */
+ZMLX_MUST_CHECK zmlx_status zx_block_attend(zx_trace *trace, const zx_value qkv[3],
+                                            const zx_attention *attention, zx_value *y);
 
-/* Final norm, the sampled rows, the head (or the tied table): the graph's output. */
-ZMLX_MUST_CHECK zmlx_status zx_block_head(zx_trace *trace, zx_value x);
+/* down(activation(gate x) * up x) of a module with gate_proj, up_proj and down_proj. */
+ZMLX_MUST_CHECK zmlx_status zx_block_glu(zx_trace *trace, zx_value x, const char *module,
+                                         zx_activation activation, size_t size, zx_value *y);
+/* The same over one matrix gate_up_proj of 2 * size rows. */
+ZMLX_MUST_CHECK zmlx_status zx_block_glu_together(zx_trace *trace, zx_value x, const char *module,
+                                                  zx_activation activation, size_t size,
+                                                  zx_value *y);
+/* activation(gate) * up */
+ZMLX_MUST_CHECK zmlx_status zx_block_gate(zx_trace *trace, zx_value gate, zx_value up,
+                                          zx_activation activation, zx_value *y);
 
 /* The whole model: embed, the family's blocks, head. */
 ZMLX_MUST_CHECK zmlx_status zx_trace_model(zx_trace *trace);

@@ -6,6 +6,13 @@
 #include "base/fail.h"
 #include "base/text.h"
 
+const char *const zx_layer_type_names[ZX_LAYER_TYPES] = {
+    [ZX_LAYER_FULL] = "full_attention",
+    [ZX_LAYER_SLIDING] = "sliding_attention",
+    [ZX_LAYER_LINEAR] = "linear_attention",
+    [ZX_LAYER_CONV] = "conv",
+};
+
 static const zx_config_row common_rows[] = {
     {"hidden_size", ZX_FIELD_SIZE, offsetof(zx_config, hidden_size), true, 0},
     {"intermediate_size", ZX_FIELD_SIZE, offsetof(zx_config, intermediate_size), true, 0},
@@ -15,12 +22,13 @@ static const zx_config_row common_rows[] = {
     {"head_dim", ZX_FIELD_SIZE, offsetof(zx_config, head_size), false, 0},
     {"vocab_size", ZX_FIELD_SIZE, offsetof(zx_config, vocabulary), true, 0},
     {"max_position_embeddings", ZX_FIELD_SIZE, offsetof(zx_config, context_length), false, 2048},
-    {"rms_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-6},
+    {"rms_norm_eps|layer_norm_eps|norm_eps|layer_norm_epsilon|norm_epsilon", ZX_FIELD_NUMBER,
+     offsetof(zx_config, norm_epsilon), false, 1e-6},
     {"tie_word_embeddings", ZX_FIELD_BOOL, offsetof(zx_config, tied), false, 0},
     {0},
 };
 
-enum { MAX_LAYERS = 1024, MAX_SIZE = 1 << 24, MAX_CONTEXT = 1 << 30 };
+enum { MAX_SIZE = 1 << 24, MAX_CONTEXT = 1 << 30 };
 
 static bool holds(const char *const names[], const json_t *name)
 {
@@ -64,17 +72,31 @@ zmlx_status zx_family_find(const zx_checkpoint *checkpoint, const zx_family **fa
 static zmlx_status wrong_field(const zx_checkpoint *checkpoint, const char *key,
                                const char *expected)
 {
-    return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: config key '%s' is missing or no %s",
-                   zx_checkpoint_path(checkpoint), key, expected);
+    return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: config key '%.*s' is missing or no %s",
+                   zx_checkpoint_path(checkpoint), (int)strcspn(key, "|"), key, expected);
+}
+
+/* The value under the first of a row's keys that is there. */
+static const json_t *find_value(const json_t *config, const char *keys)
+{
+    while (*keys != '\0') {
+        char key[64];
+        const size_t length = strcspn(keys, "|");
+        (void)snprintf(key, sizeof key, "%.*s", (int)length, keys);
+        const json_t *value = json_object_get(config, key);
+        if (value != NULL && !json_is_null(value)) return value;
+        keys += length + (keys[length] == '|');
+    }
+    return NULL;
 }
 
 static zmlx_status read_row(const zx_checkpoint *checkpoint, const zx_config_row *row,
                             zx_config *config)
 {
     static const char *const kinds[] = {"whole number from 0 to 1073741824", "number", "boolean"};
-    const json_t *value = json_object_get(zx_checkpoint_config(checkpoint), row->key);
+    const json_t *value = find_value(zx_checkpoint_config(checkpoint), row->key);
     void *field = (char *)config + row->offset;
-    const bool absent = value == NULL || json_is_null(value);
+    const bool absent = value == NULL;
     if (absent && row->required) return wrong_field(checkpoint, row->key, kinds[row->kind]);
     bool fits = true;
     if (row->kind == ZX_FIELD_SIZE) {
@@ -106,7 +128,7 @@ static zmlx_status check_sizes(const zx_checkpoint *checkpoint, zx_config *confi
     } sizes[] = {
         {"hidden_size", config->hidden_size, MAX_SIZE},
         {"intermediate_size", config->intermediate_size, MAX_SIZE},
-        {"num_hidden_layers", config->layers, MAX_LAYERS},
+        {"num_hidden_layers", config->layers, ZX_MAX_LAYERS},
         {"num_attention_heads", config->heads, MAX_SIZE},
         {"vocab_size", config->vocabulary, MAX_SIZE},
         {"max_position_embeddings", config->context_length, MAX_CONTEXT},
@@ -126,13 +148,85 @@ static zmlx_status check_sizes(const zx_checkpoint *checkpoint, zx_config *confi
     return ZMLX_OK;
 }
 
-/* A config that does not say: a file without a head can only mean the embedding's table. */
-static bool is_tied(const zx_checkpoint *checkpoint, bool said)
+static zmlx_status wrong_layer_types(const zx_checkpoint *checkpoint, const zx_config *config)
 {
+    return ZX_FAIL(ZMLX_ERROR_FORMAT,
+                   "%s: config key 'layer_types' is no list of %zu words; known words are "
+                   "full_attention, sliding_attention, linear_attention and conv",
+                   zx_checkpoint_path(checkpoint), config->layers);
+}
+
+static zmlx_status read_layer_types(const zx_checkpoint *checkpoint, zx_config *config)
+{
+    const json_t *types = json_object_get(zx_checkpoint_config(checkpoint), "layer_types");
+    if (types == NULL || json_is_null(types)) return ZMLX_OK;
+    if (json_array_size(types) != config->layers) return wrong_layer_types(checkpoint, config);
+    for (size_t i = 0; i < config->layers; i++) {
+        const char *word = json_string_value(json_array_get(types, i));
+        size_t type = 0;
+        while (word != NULL && type < ZX_LAYER_TYPES &&
+               strcmp(word, zx_layer_type_names[type]) != 0)
+            type++;
+        if (word == NULL || type == ZX_LAYER_TYPES) return wrong_layer_types(checkpoint, config);
+        config->layer_types[i] = (uint8_t)type;
+    }
+    return ZMLX_OK;
+}
+
+void zx_config_pattern(const zx_checkpoint *checkpoint, size_t period, zx_layer_type type,
+                       zx_config *config)
+{
+    const json_t *types = json_object_get(zx_checkpoint_config(checkpoint), "layer_types");
+    if (json_is_array(types)) return;
+    for (size_t i = 0; i < config->layers; i++)
+        config->layer_types[i] =
+            (uint8_t)(period > 0 && (i + 1) % period == 0 ? ZX_LAYER_FULL : type);
+}
+
+zmlx_status zx_config_expect(const zx_checkpoint *checkpoint, const char *key, const char *expected)
+{
+    const json_t *value = json_object_get(zx_checkpoint_config(checkpoint), key);
+    if (value == NULL || json_is_null(value)) return ZMLX_OK;
+    const char *word = json_string_value(value);
+    if (word != NULL && strcmp(word, expected) == 0) return ZMLX_OK;
+    return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED, "%s: config key '%s' is '%s'; this family knows '%s'",
+                   zx_checkpoint_path(checkpoint), key, word != NULL ? word : "no string",
+                   expected);
+}
+
+zmlx_status zx_config_refuse_true(const zx_checkpoint *checkpoint, const char *key)
+{
+    if (!json_is_true(json_object_get(zx_checkpoint_config(checkpoint), key))) return ZMLX_OK;
+    return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED,
+                   "%s: config key '%s' is true; this family is known without it",
+                   zx_checkpoint_path(checkpoint), key);
+}
+
+/* A config that does not say: a file without a head can only mean the embedding's table. */
+static bool is_tied(const zx_family *family, const zx_checkpoint *checkpoint, bool said)
+{
+    char head[128];
+    (void)snprintf(head, sizeof head, "%s.weight", zx_family_names(family).head);
     const json_t *value = json_object_get(zx_checkpoint_config(checkpoint), "tie_word_embeddings");
     if (value != NULL && !json_is_null(value)) return said;
-    return zx_checkpoint_count(checkpoint) > 0 &&
-           zx_checkpoint_find(checkpoint, "lm_head.weight") == NULL;
+    return zx_checkpoint_count(checkpoint) > 0 && zx_checkpoint_find(checkpoint, head) == NULL;
+}
+
+static bool has_own_row(const zx_family *family, size_t offset)
+{
+    for (const zx_config_row *row = family->config; row->key != NULL; row++)
+        if (row->offset == offset) return true;
+    return false;
+}
+
+zx_outer_names zx_family_names(const zx_family *family)
+{
+    zx_outer_names names = family->names;
+    if (names.embedding == NULL) names.embedding = "model.embed_tokens";
+    if (names.layers == NULL) names.layers = "model.layers";
+    if (names.norm == NULL) names.norm = "model.norm";
+    if (names.head == NULL) names.head = "lm_head";
+    return names;
 }
 
 zmlx_status zx_config_read(const zx_family *family, const zx_checkpoint *checkpoint,
@@ -140,10 +234,11 @@ zmlx_status zx_config_read(const zx_family *family, const zx_checkpoint *checkpo
 {
     *config = (zx_config){0};
     for (const zx_config_row *row = common_rows; row->key != NULL; row++)
-        ZX_TRY(read_row(checkpoint, row, config));
+        if (!has_own_row(family, row->offset)) ZX_TRY(read_row(checkpoint, row, config));
     for (const zx_config_row *row = family->config; row->key != NULL; row++)
         ZX_TRY(read_row(checkpoint, row, config));
     ZX_TRY(check_sizes(checkpoint, config));
-    config->tied = is_tied(checkpoint, config->tied);
+    ZX_TRY(read_layer_types(checkpoint, config));
+    config->tied = is_tied(family, checkpoint, config->tied);
     return family->check != NULL ? family->check(checkpoint, config) : ZMLX_OK;
 }

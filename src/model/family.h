@@ -11,19 +11,46 @@
 #include "model/checkpoint.h"
 #include "tensor/batch.h"
 
-/* The sizes and constants that the families share; filled from config.json by rows. */
+enum { ZX_MAX_LAYERS = 1024 };
+
+/* What mixes the tokens of a layer; the words of config.json's "layer_types". */
+typedef enum zx_layer_type {
+    ZX_LAYER_FULL,    /* "full_attention" */
+    ZX_LAYER_SLIDING, /* "sliding_attention": the last 'window' keys */
+    ZX_LAYER_LINEAR,  /* "linear_attention" */
+    ZX_LAYER_CONV,    /* "conv" */
+    ZX_LAYER_TYPES,
+} zx_layer_type;
+
+extern const char *const zx_layer_type_names[ZX_LAYER_TYPES];
+
+/* The sizes and constants that the families share; filled from config.json by rows.  Where a
+ * comment gives no default, 0 stands for absent. */
 typedef struct zx_config {
     size_t hidden_size, intermediate_size, layers, heads, kv_heads, head_size, vocabulary;
     size_t context_length; /* the longest sequence the model was made for */
-    size_t window;         /* 0: none */
+    size_t window;         /* of sliding layers; 0: none */
+    size_t window_pattern; /* every so-manieth layer is a full one */
+    uint8_t layer_types[ZX_MAX_LAYERS];
     double norm_epsilon;
     bool tied; /* the head is the embedding's table */
+
+    double attention_scale;       /* of the scores; default head_size^-0.5 */
+    double attention_limit;       /* soft cap of the scores */
+    double logit_limit;           /* soft cap of the logits */
+    double logit_scale;           /* multiplies the logits */
+    double logit_divisor;         /* divides them */
+    double embedding_scale;       /* multiplies the embeddings */
+    bool embedding_scale_rounded; /* into the activations' dtype first */
+    double residual_scale;        /* multiplies what is added to the residual */
+    double query_size;            /* attention_scale is query_size^-0.5 */
+    double query_scale_beta;      /* Llama 4's scale of queries by their position */
 } zx_config;
 
 typedef enum zx_field_kind { ZX_FIELD_SIZE, ZX_FIELD_NUMBER, ZX_FIELD_BOOL } zx_field_kind;
 
 typedef struct zx_config_row {
-    const char *key;
+    const char *key; /* "a|b": the first of these keys that is there */
     zx_field_kind kind;
     size_t offset; /* in zx_config */
     bool required;
@@ -32,13 +59,36 @@ typedef struct zx_config_row {
 
 typedef struct zx_trace zx_trace; /* blocks.h */
 
+/* Which norm a family's blocks have. */
+typedef struct zx_norm {
+    bool layernorm;
+    float offset; /* added to the weight; files of llama.cpp have it in the weight already */
+    bool wide;    /* see graph/ops.h */
+} zx_norm;
+
+/* The modules outside the layers, and what stands before a layer's number; NULL: the usual ones,
+ * which are here in the comments. */
+typedef struct zx_outer_names {
+    const char *embedding; /* "model.embed_tokens" */
+    const char *layers;    /* "model.layers" */
+    const char *norm;      /* "model.norm" */
+    const char *head;      /* "lm_head" */
+} zx_outer_names;
+
+struct zx_rope_settings;
+
 typedef struct zx_family {
     const char *name;
+    zx_norm norm;
     const char *architectures[4]; /* config.json's "architectures", NULL at the end */
     const char *model_types[4];   /* its "model_type", where no architecture is written */
-    const zx_config_row *config;  /* key NULL at the end; read after the common rows */
+    zx_outer_names names;
+    const zx_config_row *config; /* key NULL at the end */
     /* Checks what no row can, and fills what follows from other fields. */
     zmlx_status (*check)(const zx_checkpoint *checkpoint, zx_config *config);
+    /* Changes what rope_config.h read for layers of that type; NULL: nothing. */
+    zmlx_status (*adjust_rope)(const zx_checkpoint *checkpoint, const zx_config *config,
+                               zx_layer_type type, struct zx_rope_settings *settings);
     /* Adds layer 'layer' to the graph: x in, x out. */
     zmlx_status (*trace_block)(zx_trace *trace, size_t layer, zx_value *x);
 } zx_family;
@@ -49,8 +99,23 @@ extern const zx_family *const zx_families[]; /* NULL at the end */
 ZMLX_MUST_CHECK zmlx_status zx_family_find(const zx_checkpoint *checkpoint,
                                            const zx_family **family);
 
-/* Fills 'config' from the common rows and the family's own. */
+/* The family's names, with the usual ones filled in. */
+zx_outer_names zx_family_names(const zx_family *family);
+
+/* Fills 'config' from the common rows and the family's own, which go before common ones for the
+ * same field. */
 ZMLX_MUST_CHECK zmlx_status zx_config_read(const zx_family *family, const zx_checkpoint *checkpoint,
                                            zx_config *config);
+
+/* Layers without a word of their own in "layer_types": every 'period'-th is full, the others are
+ * of 'type'.  Nothing changes where the config has "layer_types". */
+void zx_config_pattern(const zx_checkpoint *checkpoint, size_t period, zx_layer_type type,
+                       zx_config *config);
+
+/* Fails unless the string under 'key' is 'expected' or absent. */
+ZMLX_MUST_CHECK zmlx_status zx_config_expect(const zx_checkpoint *checkpoint, const char *key,
+                                             const char *expected);
+/* Fails where a key is there that says the model computes something this family does not. */
+ZMLX_MUST_CHECK zmlx_status zx_config_refuse_true(const zx_checkpoint *checkpoint, const char *key);
 
 #endif

@@ -23,7 +23,8 @@ static zmlx_status choose_dtype(zmlx_model *model, const zmlx_model_options *opt
     model->dtype = dtypes[options->dtype];
     if (options->dtype != ZMLX_DTYPE_DEFAULT || zx_checkpoint_is_gguf(model->checkpoint))
         return ZMLX_OK;
-    ZX_TRY(zx_checkpoint_vector(model->checkpoint, "model.norm", model->config.hidden_size, &norm));
+    ZX_TRY(zx_checkpoint_vector(model->checkpoint, zx_family_names(model->family).norm,
+                                model->config.hidden_size, &norm));
     model->dtype = norm.dtype;
     return ZMLX_OK;
 }
@@ -41,21 +42,38 @@ static size_t bytes_per_token(const zx_graph *graph)
     return bytes;
 }
 
+/* A table for each type of layer that attends. */
+static zmlx_status build_ropes(zmlx_model *model, zx_rope ropes[ZX_LAYER_TYPES])
+{
+    const zx_family *family = model->family;
+    for (size_t type = ZX_LAYER_FULL; type <= ZX_LAYER_SLIDING; type++) {
+        zx_rope_settings settings;
+        ZX_TRY(zx_checkpoint_rope_settings(model->checkpoint, zx_layer_type_names[type],
+                                           model->config.head_size, &model->graph.arena,
+                                           &settings));
+        if (family->adjust_rope != NULL)
+            ZX_TRY(family->adjust_rope(model->checkpoint, &model->config, (zx_layer_type)type,
+                                       &settings));
+        ZX_TRY(zx_checkpoint_rope_build(model->checkpoint, &settings, &model->graph.arena,
+                                        &ropes[type]));
+    }
+    return ZMLX_OK;
+}
+
 static zmlx_status trace(zmlx_model *model, const zmlx_model_options *options)
 {
-    zx_rope *rope = NULL;
+    zx_rope *ropes = NULL;
     void *memory = NULL;
-    ZX_TRY(zx_arena_alloc(&model->graph.arena, sizeof *rope, &memory));
-    rope = memory;
-    ZX_TRY(
-        zx_checkpoint_rope(model->checkpoint, model->config.head_size, &model->graph.arena, rope));
+    ZX_TRY(zx_arena_alloc(&model->graph.arena, ZX_LAYER_TYPES * sizeof *ropes, &memory));
+    ropes = memory;
+    ZX_TRY(build_ropes(model, ropes));
     zx_trace trace = {.checkpoint = model->checkpoint,
                       .family = model->family,
                       .config = &model->config,
                       .graph = &model->graph,
                       .dtype = model->dtype,
                       .mlx_cpu_decode = options->mlx_cpu_decode,
-                      .rope = rope};
+                      .ropes = ropes};
     ZX_TRY(zx_trace_model(&trace));
     model->kv_layers = trace.kv_layers;
     model->kv_layer_count = trace.kv_layer_count;

@@ -275,20 +275,34 @@ static zmlx_status read_divisors(const zx_checkpoint *checkpoint, zx_arena *aren
     return ZMLX_OK;
 }
 
-zmlx_status zx_checkpoint_rope(const zx_checkpoint *checkpoint, size_t head_size, zx_arena *arena,
-                               zx_rope *rope)
+zmlx_status zx_checkpoint_rope_settings(const zx_checkpoint *checkpoint, const char *layer_type,
+                                        size_t head_size, zx_arena *arena,
+                                        zx_rope_settings *settings)
 {
-    zx_rope_settings settings;
     const zx_fields config = zx_checkpoint_fields(checkpoint);
-    ZX_TRY(zx_rope_settings_read(&config, NULL, head_size, arena, &settings));
-    if (zx_checkpoint_interleaved_rope(checkpoint)) settings.interleaved = true;
-    if (zx_checkpoint_is_gguf(checkpoint)) ZX_TRY(read_divisors(checkpoint, arena, &settings));
-    if (settings.type == ZX_ROPE_DYNAMIC || settings.type == ZX_ROPE_LONGROPE)
+    ZX_TRY(zx_rope_settings_read(&config, layer_type, head_size, arena, settings));
+    if (zx_checkpoint_interleaved_rope(checkpoint)) settings->interleaved = true;
+    return zx_checkpoint_is_gguf(checkpoint) ? read_divisors(checkpoint, arena, settings) : ZMLX_OK;
+}
+
+zmlx_status zx_checkpoint_rope_build(const zx_checkpoint *checkpoint,
+                                     const zx_rope_settings *settings, zx_arena *arena,
+                                     zx_rope *rope)
+{
+    if (settings->type == ZX_ROPE_DYNAMIC || settings->type == ZX_ROPE_LONGROPE)
         return ZX_FAIL(
             ZMLX_ERROR_UNSUPPORTED,
             "%s: config key 'rope_scaling.type': frequencies that depend on the length of "
             "the sequence (dynamic, longrope) are not supported; known are default, "
             "linear, llama3 and yarn",
             zx_checkpoint_path(checkpoint));
-    return zx_rope_build(&settings, 0, arena, rope);
+    return zx_rope_build(settings, 0, arena, rope);
+}
+
+zmlx_status zx_checkpoint_rope(const zx_checkpoint *checkpoint, size_t head_size, zx_arena *arena,
+                               zx_rope *rope)
+{
+    zx_rope_settings settings;
+    ZX_TRY(zx_checkpoint_rope_settings(checkpoint, NULL, head_size, arena, &settings));
+    return zx_checkpoint_rope_build(checkpoint, &settings, arena, rope);
 }

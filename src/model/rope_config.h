@@ -43,8 +43,18 @@ ZMLX_MUST_CHECK zmlx_status zx_rope_settings_read(const zx_fields *config, const
 ZMLX_MUST_CHECK zmlx_status zx_rope_build(const zx_rope_settings *settings, size_t length,
                                           zx_arena *arena, zx_rope *rope);
 
-/* Both in one, for a checkpoint whose layers are all alike; GGUF's rope_freqs.weight divides the
- * frequencies. */
+/* zx_rope_settings_read for a checkpoint; GGUF's rope_freqs.weight divides the frequencies. */
+ZMLX_MUST_CHECK zmlx_status zx_checkpoint_rope_settings(const zx_checkpoint *checkpoint,
+                                                        const char *layer_type, size_t head_size,
+                                                        zx_arena *arena,
+                                                        zx_rope_settings *settings);
+
+/* zx_rope_build where the length is not known; fails where it matters. */
+ZMLX_MUST_CHECK zmlx_status zx_checkpoint_rope_build(const zx_checkpoint *checkpoint,
+                                                     const zx_rope_settings *settings,
+                                                     zx_arena *arena, zx_rope *rope);
+
+/* Both in one, for a checkpoint whose layers are all alike. */
 ZMLX_MUST_CHECK zmlx_status zx_checkpoint_rope(const zx_checkpoint *checkpoint, size_t head_size,
                                                zx_arena *arena, zx_rope *rope);
 

@@ -2,9 +2,35 @@
 #ifndef ZX_MODEL_FAMILIES_FAMILIES_H
 #define ZX_MODEL_FAMILIES_FAMILIES_H
 
-#include "model/family.h"
+#include "base/fail.h"
+#include "model/blocks.h"
 
+extern const zx_family zx_family_cohere2;
+extern const zx_family zx_family_gemma2;
+extern const zx_family zx_family_gemma3;
+extern const zx_family zx_family_gpt_neox;
+extern const zx_family zx_family_granite;
 extern const zx_family zx_family_llama;
 extern const zx_family zx_family_mistral;
+extern const zx_family zx_family_olmo2;
+extern const zx_family zx_family_olmo3;
+extern const zx_family zx_family_phi3;
+extern const zx_family zx_family_qwen2;
+extern const zx_family zx_family_qwen3;
+extern const zx_family zx_family_smollm3;
+extern const zx_family zx_family_starcoder2;
+
+/* x + attention(norm(x)), then x + mlp(norm(x)): Llama's block and that of those who change only
+ * its attention. */
+ZMLX_MUST_CHECK zmlx_status zx_trace_usual_block(zx_trace *trace, const zx_attention *attention,
+                                                 zx_value *x);
+
+/* Gemma's block, with norms before and behind attention and mlp; and what its configs share. */
+ZMLX_MUST_CHECK zmlx_status zx_trace_gemma_block(zx_trace *trace, const zx_attention *attention,
+                                                 zx_value *x);
+ZMLX_MUST_CHECK zmlx_status zx_check_gemma(const zx_checkpoint *checkpoint, zx_config *config);
+
+/* Which layers of Qwen slide. */
+ZMLX_MUST_CHECK zmlx_status zx_qwen_windows(const zx_checkpoint *checkpoint, zx_config *config);
 
 #endif

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/fail.h"
-#include "model/blocks.h"
 #include "model/families/families.h"
 
 /* Weights say themselves whether they have biases; a config that claims them must not be wrong. */
@@ -37,31 +36,36 @@ static zmlx_status check_biases(const zx_checkpoint *checkpoint, const zx_config
 
 static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
 {
-    const json_t *activation = json_object_get(zx_checkpoint_config(checkpoint), "hidden_act");
     if (zx_checkpoint_count(checkpoint) > 0) ZX_TRY(check_biases(checkpoint, config));
-    if (activation == NULL || json_is_null(activation)) return ZMLX_OK;
-    if (json_is_string(activation) && strcmp(json_string_value(activation), "silu") == 0)
-        return ZMLX_OK;
-    return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED, "%s: hidden_act is '%s'; this family knows 'silu'",
-                   zx_checkpoint_path(checkpoint),
-                   json_is_string(activation) ? json_string_value(activation) : "no string");
+    return zx_config_expect(checkpoint, "hidden_act", "silu");
+}
+
+static zmlx_status check_mistral(const zx_checkpoint *checkpoint, zx_config *config)
+{
+    zx_config_pattern(checkpoint, 0, ZX_LAYER_SLIDING, config);
+    return check(checkpoint, config);
+}
+
+/* The block that most families vary. */
+zmlx_status zx_trace_usual_block(zx_trace *trace, const zx_attention *attention, zx_value *x)
+{
+    zx_value normed, part;
+    ZX_TRY(zx_block_norm(trace, *x, "input_layernorm", &normed));
+    ZX_TRY(zx_block_attention(trace, normed, attention, &part));
+    ZX_TRY(zx_block_residual(trace, part, x));
+    ZX_TRY(zx_block_norm(trace, *x, "post_attention_layernorm", &normed));
+    ZX_TRY(zx_block_glu(trace, normed, "mlp", ZX_ACTIVATION_SILU, trace->config->intermediate_size,
+                        &part));
+    return zx_block_residual(trace, part, x);
 }
 
 static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 {
-    (void)layer;
-    zx_value normed, part;
-    ZX_TRY(zx_block_rmsnorm(trace, *x, "input_layernorm", &normed));
-    ZX_TRY(zx_block_attention(trace, normed, trace->config->window, &part));
-    ZX_TRY(zx_block_add(trace, *x, part, x));
-    ZX_TRY(zx_block_rmsnorm(trace, *x, "post_attention_layernorm", &normed));
-    ZX_TRY(zx_block_swiglu(trace, normed, &part));
-    return zx_block_add(trace, *x, part, x);
+    const zx_attention attention = zx_attention_usual(trace, layer);
+    return zx_trace_usual_block(trace, &attention, x);
 }
 
-static const zx_config_row llama_config[] = {{0}};
-
-static const zx_config_row mistral_config[] = {
+static const zx_config_row llama_config[] = {
     {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), false, 0},
     {0},
 };
@@ -79,7 +83,7 @@ const zx_family zx_family_mistral = {
     .name = "mistral",
     .architectures = {"MistralForCausalLM", NULL},
     .model_types = {"mistral", NULL},
-    .config = mistral_config,
-    .check = check,
+    .config = llama_config,
+    .check = check_mistral,
     .trace_block = trace_block,
 };

@@ -1,0 +1,125 @@
+/* gpt_neox.c - GPT-NeoX and Pythia: layernorms, biases everywhere, queries, keys and values of a
+ * head side by side in one matrix, a rope of a part of the head, and an mlp without gate.
+ *
+ *   y = x + attention(norm(x)) + mlp(norm(x))        with use_parallel_residual (the default)
+ *   h = x + attention(norm(x)),  y = h + mlp(norm(h)) without */
+#include <string.h>
+
+#include "base/fail.h"
+#include "model/families/families.h"
+#include "model/rope_config.h"
+
+/* The activations that transformers knows by these words. */
+static const struct {
+    const char *word;
+    zx_activation activation;
+} activations[] = {
+    {"gelu", ZX_ACTIVATION_GELU},
+    {"gelu_new", ZX_ACTIVATION_GELU_TANH},
+    {"gelu_fast", ZX_ACTIVATION_GELU_TANH},
+    {"gelu_pytorch_tanh", ZX_ACTIVATION_GELU_TANH},
+};
+
+static zx_activation activation_of(const zx_checkpoint *checkpoint)
+{
+    const json_t *value = json_object_get(zx_checkpoint_config(checkpoint), "hidden_act");
+    const char *word = json_is_string(value) ? json_string_value(value) : "gelu";
+    for (size_t i = 0; i < sizeof activations / sizeof activations[0]; i++)
+        if (strcmp(activations[i].word, word) == 0) return activations[i].activation;
+    return ZX_ACTIVATION_NONE;
+}
+
+static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
+{
+    (void)config;
+    if (activation_of(checkpoint) != ZX_ACTIVATION_NONE) return ZMLX_OK;
+    return ZX_FAIL(
+        ZMLX_ERROR_UNSUPPORTED,
+        "%s: config key 'hidden_act' is a function that this family does not know; known "
+        "are gelu, gelu_new, gelu_fast and gelu_pytorch_tanh",
+        zx_checkpoint_path(checkpoint));
+}
+
+/* "rotary_pct" and "rotary_emb_base" are the words of configs before transformers 5. */
+static zmlx_status adjust_rope(const zx_checkpoint *checkpoint, const zx_config *config,
+                               zx_layer_type type, zx_rope_settings *settings)
+{
+    (void)type;
+    double share = 0.25;
+    const zx_fields fields = zx_checkpoint_fields(checkpoint);
+    if (json_object_get(json_object_get(fields.object, "rope_parameters"),
+                        "partial_rotary_factor") != NULL)
+        return ZMLX_OK;
+    ZX_TRY(zx_fields_number(&fields, "rotary_pct", 1e-6, 1, &share));
+    ZX_TRY(zx_fields_number(&fields, "rotary_emb_base", 1e-3, 1e30, &settings->theta));
+    settings->dims = (size_t)((double)config->head_size * share);
+    if (settings->dims > 0 && settings->dims % 2 == 0) return ZMLX_OK;
+    return zx_fields_fail(&fields, "rotary_pct", "an even share of the head");
+}
+
+static zmlx_status trace_attention(zx_trace *trace, zx_value x, const zx_attention *attention,
+                                   zx_value *y)
+{
+    const size_t size = trace->config->head_size, width = trace->config->heads * size;
+    const char *outer = NULL;
+    zx_value all, qkv[3];
+    ZX_TRY(zx_block_enter(trace, "attention", &outer));
+    ZX_TRY(zx_block_linear(trace, x, "query_key_value", 3 * width, &all));
+    for (size_t i = 0; i < 3; i++) {
+        const zx_attributes part = {.head_size = (uint32_t)(3 * size),
+                                    .first = (uint32_t)(i * size),
+                                    .size = (uint32_t)size};
+        ZX_TRY(zx_graph_add(trace->graph, ZX_OP_COLUMNS, &all, &part, &qkv[i]));
+    }
+    ZX_TRY(zx_block_attend(trace, qkv, attention, y));
+    ZX_TRY(zx_block_linear(trace, *y, "dense", trace->config->hidden_size, y));
+    zx_block_leave(trace, outer);
+    return ZMLX_OK;
+}
+
+static zmlx_status trace_mlp(zx_trace *trace, zx_value x, zx_value *y)
+{
+    const zx_attributes gelu = {.activation = activation_of(trace->checkpoint)};
+    const char *outer = NULL;
+    zx_value inner;
+    ZX_TRY(zx_block_enter(trace, "mlp", &outer));
+    ZX_TRY(zx_block_linear(trace, x, "dense_h_to_4h", trace->config->intermediate_size, &inner));
+    ZX_TRY(zx_graph_add(trace->graph, ZX_OP_ACTIVATION, &inner, &gelu, &inner));
+    ZX_TRY(zx_block_linear(trace, inner, "dense_4h_to_h", trace->config->hidden_size, y));
+    zx_block_leave(trace, outer);
+    return ZMLX_OK;
+}
+
+static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
+{
+    const zx_attention attention = zx_attention_usual(trace, layer);
+    const bool in_turn = json_is_false(
+        json_object_get(zx_checkpoint_config(trace->checkpoint), "use_parallel_residual"));
+    zx_value part, attended, other;
+    ZX_TRY(zx_block_norm(trace, *x, "input_layernorm", &part));
+    ZX_TRY(trace_attention(trace, part, &attention, &attended));
+    ZX_TRY(zx_block_add(trace, *x, attended, &other));
+    ZX_TRY(zx_block_norm(trace, in_turn ? other : *x, "post_attention_layernorm", &part));
+    ZX_TRY(trace_mlp(trace, part, &part));
+    return zx_block_add(trace, other, part, x);
+}
+
+static const zx_config_row rows[] = {
+    {"layer_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-5},
+    {0},
+};
+
+const zx_family zx_family_gpt_neox = {
+    .name = "gpt_neox",
+    .norm = {.layernorm = true},
+    .names = {.embedding = "gpt_neox.embed_in",
+              .layers = "gpt_neox.layers",
+              .norm = "gpt_neox.final_layer_norm",
+              .head = "embed_out"},
+    .architectures = {"GPTNeoXForCausalLM", NULL},
+    .model_types = {"gpt_neox", NULL},
+    .config = rows,
+    .check = check,
+    .adjust_rope = adjust_rope,
+    .trace_block = trace_block,
+};

@@ -1,0 +1,32 @@
+/* granite.c - Granite: Llama's block, with multipliers on embeddings, scores and residuals and a
+ * divisor of the logits. */
+#include "model/families/families.h"
+
+static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
+{
+    (void)config;
+    return zx_config_expect(checkpoint, "hidden_act", "silu");
+}
+
+static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
+{
+    const zx_attention attention = zx_attention_usual(trace, layer);
+    return zx_trace_usual_block(trace, &attention, x);
+}
+
+static const zx_config_row rows[] = {
+    {"embedding_multiplier", ZX_FIELD_NUMBER, offsetof(zx_config, embedding_scale), false, 1},
+    {"attention_multiplier", ZX_FIELD_NUMBER, offsetof(zx_config, attention_scale), false, 1},
+    {"residual_multiplier", ZX_FIELD_NUMBER, offsetof(zx_config, residual_scale), false, 1},
+    {"logits_scaling", ZX_FIELD_NUMBER, offsetof(zx_config, logit_divisor), false, 1},
+    {0},
+};
+
+const zx_family zx_family_granite = {
+    .name = "granite",
+    .architectures = {"GraniteForCausalLM", NULL},
+    .model_types = {"granite", NULL},
+    .config = rows,
+    .check = check,
+    .trace_block = trace_block,
+};

@@ -1,0 +1,53 @@
+/* starcoder2.c - StarCoder2: layernorms, biases everywhere, an mlp without gate; a sliding_window
+ * holds for every layer.
+ *
+ *   h = x + attention(norm(x)),  y = h + c_proj(gelu(c_fc(norm(h)))) */
+#include "model/families/families.h"
+
+static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
+{
+    zx_config_pattern(checkpoint, 0, ZX_LAYER_SLIDING, config);
+    return zx_config_expect(checkpoint, "hidden_act", "gelu_pytorch_tanh");
+}
+
+static zmlx_status trace_mlp(zx_trace *trace, zx_value x, zx_value *y)
+{
+    static const zx_attributes gelu = {.activation = ZX_ACTIVATION_GELU_TANH};
+    const char *outer = NULL;
+    zx_value inner;
+    ZX_TRY(zx_block_enter(trace, "mlp", &outer));
+    ZX_TRY(zx_block_linear(trace, x, "c_fc", trace->config->intermediate_size, &inner));
+    ZX_TRY(zx_graph_add(trace->graph, ZX_OP_ACTIVATION, &inner, &gelu, &inner));
+    ZX_TRY(zx_block_linear(trace, inner, "c_proj", trace->config->hidden_size, y));
+    zx_block_leave(trace, outer);
+    return ZMLX_OK;
+}
+
+static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
+{
+    const zx_attention attention = zx_attention_usual(trace, layer);
+    zx_value part;
+    ZX_TRY(zx_block_norm(trace, *x, "input_layernorm", &part));
+    ZX_TRY(zx_block_attention(trace, part, &attention, &part));
+    ZX_TRY(zx_block_add(trace, *x, part, x));
+    ZX_TRY(zx_block_norm(trace, *x, "post_attention_layernorm", &part));
+    ZX_TRY(trace_mlp(trace, part, &part));
+    return zx_block_add(trace, *x, part, x);
+}
+
+static const zx_config_row rows[] = {
+    {"norm_epsilon", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-5},
+    {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), false, 0},
+    {"tie_word_embeddings", ZX_FIELD_BOOL, offsetof(zx_config, tied), false, 1},
+    {0},
+};
+
+const zx_family zx_family_starcoder2 = {
+    .name = "starcoder2",
+    .norm = {.layernorm = true},
+    .architectures = {"Starcoder2ForCausalLM", NULL},
+    .model_types = {"starcoder2", NULL},
+    .config = rows,
+    .check = check,
+    .trace_block = trace_block,
+};
