@@ -31,7 +31,7 @@ isa = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
 
 # STATIC=1 takes the libraries from archives, libc stays dynamic.  libedit is optional; its
 # pkg-config file forgets what libbsd needs.
-PACKAGES := jansson libpcre2-8 libutf8proc
+PACKAGES := jansson libpcre2-8 libutf8proc sqlite3
 EDIT     := $(shell pkg-config --exists libedit 2>/dev/null && echo libedit)
 packages  = $(shell pkg-config $(1) $(2))
 ifdef STATIC

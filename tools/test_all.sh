@@ -126,7 +126,7 @@ oracle() {
 static_build() {
     make -s -j"$jobs" STATIC=1 all || return 1
     "$BUILD/static/zmlx" --version || return 1
-    if ldd "$BUILD/static/zmlx" | grep -E 'jansson|pcre2|utf8proc|libedit'; then
+    if ldd "$BUILD/static/zmlx" | grep -E 'jansson|pcre2|utf8proc|sqlite|libedit'; then
         echo "the static program still asks for these"
         return 1
     fi

@@ -20,12 +20,37 @@ struct zx_engine {
     float *row; /* a row of logits of a 16-bit model */
 };
 
-zmlx_status zx_engine_graph(const zx_graph *traced, zx_precision precision, bool no_fuse,
+typedef struct starter {
+    const zx_fusion_choice *choice;
+    zx_verdicts verdicts;
+} starter;
+
+static zmlx_status judge(const zx_graph *graph, const zx_fusion_site *site, const zx_match *match,
+                         bool *apply, void *user)
+{
+    const starter *at = user;
+    (void)graph, (void)match;
+    *apply = zx_fusion_chosen(at->choice, site->rule) && !zx_verdicts_refused(&at->verdicts, site);
+    return ZMLX_OK;
+}
+
+static zmlx_status fuse(const zx_engine_options *options, zx_graph *graph)
+{
+    uint64_t key = 0;
+    starter at = {.choice = options->choice};
+    ZX_TRY(zx_verdicts_key(graph, &key));
+    ZX_TRY(zx_verdicts_load(key, &at.verdicts));
+    const zmlx_status status = zx_fuse(graph, judge, &at);
+    zx_verdicts_fini(&at.verdicts);
+    return status;
+}
+
+zmlx_status zx_engine_graph(const zx_graph *traced, const zx_engine_options *options,
                             zx_graph *graph)
 {
     zmlx_status status = zx_graph_copy(traced, graph);
-    if (status == ZMLX_OK) status = zx_lower_to_precision(graph, precision);
-    if (status == ZMLX_OK && !no_fuse) status = zx_fuse(graph, NULL);
+    if (status == ZMLX_OK) status = zx_lower_to_precision(graph, options->precision);
+    if (status == ZMLX_OK && !options->no_fuse) status = fuse(options, graph);
     if (status != ZMLX_OK) zx_graph_fini(graph);
     return status;
 }
@@ -61,7 +86,7 @@ static zmlx_status build(zx_engine *engine, const zx_graph *traced, const zx_kv_
                          size_t layer_count)
 {
     const zx_engine_options *options = &engine->options;
-    ZX_TRY(zx_engine_graph(traced, options->precision, options->no_fuse, &engine->graph));
+    ZX_TRY(zx_engine_graph(traced, options, &engine->graph));
     ZX_TRY(zx_pool_create(options->threads, &engine->pool));
     ZX_TRY(zx_cache_create(layers, layer_count, options->kv_dtype, options->pages, &engine->cache));
     ZX_TRY(zx_plan_create(&engine->graph, &options->limits, engine->pool, &engine->cache.pages,
@@ -102,7 +127,7 @@ zmlx_status zx_engine_activation_bytes(const zx_graph *traced, const zx_kv_layer
 {
     zx_graph graph;
     zx_pool *pool = NULL;
-    ZX_TRY(zx_engine_graph(traced, options->precision, options->no_fuse, &graph));
+    ZX_TRY(zx_engine_graph(traced, options, &graph));
     const zx_kv_pages pages = {
         NULL,           zx_cache_page_bytes(layers, layer_count, options->kv_dtype),
         options->pages, options->kv_dtype,

@@ -6,6 +6,7 @@
 #define ZX_ENGINE_ENGINE_H
 
 #include "engine/plan.h"
+#include "engine/verdicts.h"
 #include "kv/cache.h"
 
 typedef struct zx_engine_options {
@@ -13,8 +14,9 @@ typedef struct zx_engine_options {
     zx_precision precision;
     zx_dtype kv_dtype;
     bool no_fuse;
-    size_t pages;          /* of keys and values, for all sequences together */
-    zx_plan_limits limits; /* of one step */
+    const zx_fusion_choice *choice; /* NULL: every exact rule; read by zx_engine_create alone */
+    size_t pages;                   /* of keys and values, for all sequences together */
+    zx_plan_limits limits;          /* of one step */
 } zx_engine_options;
 
 typedef struct zx_engine zx_engine;
@@ -52,8 +54,9 @@ zx_cache *zx_engine_cache(zx_engine *engine);
 zx_plan *zx_engine_plan(zx_engine *engine);
 const zx_engine_options *zx_engine_settings(const zx_engine *engine);
 
-/* The graph as it would run: lowered to the precision and, unless no_fuse, fused; for printing. */
-ZMLX_MUST_CHECK zmlx_status zx_engine_graph(const zx_graph *traced, zx_precision precision,
-                                            bool no_fuse, zx_graph *graph);
+/* The graph as it runs: lowered to the precision and, unless no_fuse, fused by the chosen rules
+ * wherever discovery did not refuse one. */
+ZMLX_MUST_CHECK zmlx_status zx_engine_graph(const zx_graph *traced,
+                                            const zx_engine_options *options, zx_graph *graph);
 
 #endif

@@ -35,32 +35,93 @@ zmlx_status zx_fusion_replace(const zx_fusion_rule *rule, zx_graph *graph, const
     return zx_graph_sort(graph);
 }
 
-static zmlx_status apply(const zx_fusion_rule *rule, zx_graph *graph, size_t *count)
+/* Bytes of a token's part of a value; a cache counts as nothing, as both sides write it. */
+static int64_t row_bytes(zx_value value)
+{
+    const zx_type *type = zx_value_type(value);
+    if (value.node->op == ZX_OP_WEIGHT || type->rows == ZX_ROWS_NONE) return 0;
+    if (type->dtype == ZX_QUANTIZED)
+        return (int64_t)zx_activation_row_bytes(type->layout, type->columns);
+    return (int64_t)(type->columns * zx_dtypes[type->dtype].bytes);
+}
+
+/* What the nodes read and write, less what one op over the bound values reads and writes. */
+static int64_t bytes_saved(const zx_fusion_rule *rule, const zx_match *match)
+{
+    int64_t bytes = 0;
+    for (int i = 0; i < match->node_count; i++) {
+        zx_node *node = match->nodes[i];
+        for (int k = 0; k < zx_ops[node->op].inputs; k++) bytes += row_bytes(node->inputs[k]);
+        for (int k = 0; k < zx_ops[node->op].outputs; k++) bytes += row_bytes((zx_value){node, k});
+    }
+    for (int i = 0; i < match->bound_count; i++) bytes -= row_bytes(match->bound[i]);
+    const int roots = zx_ops[rule->fused].outputs == 1 ? 1 : match->root_count;
+    for (int i = 0; i < roots; i++) bytes -= row_bytes((zx_value){match->roots[i], 0});
+    for (int i = 0; i < match->export_count; i++)
+        bytes -= row_bytes((zx_value){match->exports[i], 0});
+    return bytes;
+}
+
+/* One rule over the whole graph. */
+typedef struct pass {
+    const zx_fusion_rule *rule;
+    zx_graph *graph;
+    zx_fusion_judge judge;
+    void *user;
+    const char *where; /* of the last site */
+    size_t ordinal;    /* of the next site there */
+} pass;
+
+static zmlx_status judge_site(pass *at, const zx_match *match, bool *apply)
+{
+    const char *where = match->roots[match->root_count - 1]->path;
+    if (where == NULL) where = "";
+    if (at->where == NULL || strcmp(at->where, where) != 0) at->ordinal = 0;
+    at->where = where;
+    const zx_fusion_site site = {at->rule, where, at->ordinal++, bytes_saved(at->rule, match),
+                                 (size_t)match->node_count};
+    *apply = at->rule->fidelity == ZX_EXACT;
+    return at->judge != NULL ? at->judge(at->graph, &site, match, apply, at->user) : ZMLX_OK;
+}
+
+/* The first node from which the rule's matches are to be looked for again: the fused node may
+ * itself match (share_quantize). */
+static zx_node *first_changed(const zx_graph *graph, const zx_match *match)
+{
+    size_t lowest = match->nodes[0]->index;
+    for (int i = 1; i < match->node_count; i++)
+        if (match->nodes[i]->index < lowest) lowest = match->nodes[i]->index;
+    zx_node *node = graph->first;
+    while (node != NULL && node->index < lowest) node = node->next;
+    return node;
+}
+
+static zmlx_status run_pass(pass *at)
 {
     zx_match match;
-    zx_node *node = graph->first;
+    zx_node *node = at->graph->first;
     while (node != NULL) {
-        if (!zx_fusion_match(rule, graph, node, &match)) {
-            node = node->next;
+        bool apply = false;
+        const bool matches = !node->refused && zx_fusion_match(at->rule, at->graph, node, &match);
+        if (matches) ZX_TRY(judge_site(at, &match, &apply));
+        if (matches && apply) {
+            ZX_TRY(zx_fusion_replace(at->rule, at->graph, &match));
+            node = first_changed(at->graph, &match);
             continue;
         }
-        ZX_TRY(zx_fusion_replace(rule, graph, &match));
-        ++*count;
-        /* the fused node may itself match again (share_quantize): go on from the first node it
-         * replaced */
-        for (node = graph->first; node != NULL && node->index < match.nodes[0]->index;)
-            node = node->next;
+        node->refused = node->refused || matches;
+        node = node->next;
     }
+    for (node = at->graph->first; node != NULL; node = node->next) node->refused = false;
     return ZMLX_OK;
 }
 
-zmlx_status zx_fuse(zx_graph *graph, size_t counts[])
+zmlx_status zx_fuse(zx_graph *graph, zx_fusion_judge judge, void *user)
 {
     for (size_t i = 0; i < zx_fusion_rule_count; i++) {
-        size_t count = 0;
-        if (zx_fusion_rules[i].fidelity == ZX_EXACT)
-            ZX_TRY(apply(&zx_fusion_rules[i], graph, &count));
-        if (counts != NULL) counts[i] = count;
+        if (judge == NULL && zx_fusion_rules[i].fidelity != ZX_EXACT) continue;
+        pass at = {.rule = &zx_fusion_rules[i], .graph = graph, .judge = judge, .user = user};
+        ZX_TRY(run_pass(&at));
     }
     return ZMLX_OK;
 }

@@ -112,6 +112,7 @@ void zmlx_model_close(zmlx_model *model)
 {
     if (model == NULL) return;
     zx_graph_fini(&model->graph);
+    zx_arena_reset(&model->choice_arena);
     zx_checkpoint_close(model->checkpoint);
     zx_free(model);
 }
@@ -142,8 +143,10 @@ zmlx_status zmlx_model_print_graph(const zmlx_model *model, const zmlx_graph_opt
     zx_text printed = {0};
     if (options == NULL) options = &defaults;
     *text = (zmlx_string){0};
-    ZX_TRY(
-        zx_engine_graph(&model->graph, precisions[options->precision], options->no_fuse, &graph));
+    const zx_engine_options how = {.precision = precisions[options->precision],
+                                   .no_fuse = options->no_fuse || model->unfused,
+                                   .choice = zx_model_choice(model)};
+    ZX_TRY(zx_engine_graph(&model->graph, &how, &graph));
     const zmlx_status status =
         options->dot ? zx_graph_print_dot(&graph, &printed) : zx_graph_print(&graph, &printed);
     zx_graph_fini(&graph);

@@ -2,6 +2,7 @@
 #ifndef ZX_MODEL_MODEL_H
 #define ZX_MODEL_MODEL_H
 
+#include "engine/verdicts.h"
 #include "model/family.h"
 #include "text/tokenizer.h"
 #include "zmlx/model.h"
@@ -16,9 +17,16 @@ struct zmlx_model {
     const zx_kv_layer *kv_layers;
     size_t kv_layer_count;
     size_t parameters, weight_bytes, bytes_per_token;
+    bool unfused; /* by zmlx_unfuse */
+    zx_fusion_choice choice;
+    bool chosen; /* whether 'choice' is to be asked; its lists lie in choice_arena */
+    zx_arena choice_arena;
     const int32_t *end_ids; /* tokens that end an answer */
     size_t end_count;
 };
+
+/* The rules that sessions of the model apply, or NULL: every exact one. */
+const zx_fusion_choice *zx_model_choice(const zmlx_model *model);
 
 /* The tokenizer behind the public handle. */
 const zx_tokenizer *zx_tokenizer_of(const zmlx_tokenizer *tokenizer);

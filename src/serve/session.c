@@ -57,7 +57,8 @@ zmlx_status zx_session_resolve(const zmlx_model *model, const zmlx_session_optio
             options->threads > 0 ? options->threads : at_most(zx_usable_cores(), MAX_THREADS),
         .precision = precisions[options->precision],
         .kv_dtype = kv_dtype(model, options),
-        .no_fuse = options->no_fuse,
+        .no_fuse = options->no_fuse || model->unfused,
+        .choice = zx_model_choice(model),
         .pages = (*context + ZX_PAGE_TOKENS - 1) / ZX_PAGE_TOKENS + 1, /* and page 0 */
         .limits = {.tokens = chunk, .sequences = 1, .sampled_rows = at_most(rows, chunk)},
     };

@@ -18,6 +18,7 @@ trap 'exit 130' INT TERM
 passed=0 failed=0 skipped=0
 status=0 out=$work/out err=$work/err
 unset NO_COLOR
+export ZMLX_STORE=$work/store.sqlite
 
 pass() { passed=$((passed + 1)) && echo "ok: $*"; }
 fail() {
@@ -104,7 +105,7 @@ command -v python3 >/dev/null || { echo "python3 was not found"; exit 77; }
 llama=$golden/llama
 
 # --- overview, help, usage ---------------------------------------------------------------------
-commands="generate chat logits tokenize detokenize template perplexity bench validate inspect kernels patterns"
+commands="generate chat logits tokenize detokenize template perplexity bench validate discover inspect kernels patterns"
 run
 check "no arguments: the overview on stderr, exit 2" both 2 "usage: zmlx COMMAND"
 run help
@@ -142,6 +143,19 @@ check "one operand too many" both 2 "'extra' is one operand too many"
 run kernels --tmep --json
 check "bad usage with --json: an object with the message" \
     eval 'exits 2 && says "unknown option" && json "\"unknown option\" in d[\"error\"][\"message\"]"'
+
+# --- discover ------------------------------------------------------------------------------------
+run discover "$golden/llama-4bit-g64" --json
+check "discover --json: its keys" eval 'exits 0 && json "d[\"refused\"] == [] and len(d[\"matched\"]) == len(d[\"applied\"]) > 10 and all(set(s) == {\"rule\", \"where\", \"bytes_saved\", \"reason\"} for s in d[\"matched\"])"'
+cp "$out" "$work/discovered"
+run discover "$golden/llama-4bit-g64" --json
+check "discover: the outcome does not change from run to run" cmp -s "$out" "$work/discovered"
+run discover "$golden/llama-4bit-g64" --exclude gate_up_glu
+check "discover --exclude: off, with the reason" eval 'exits 0 && prints "left out by name"'
+run discover "$golden/llama-4bit-g64" --include no_such_rule
+check "discover: an unknown rule" both 2 "no fusion rule is called 'no_such_rule'"
+run discover "$golden/llama-4bit-g64" --undo
+check "discover --undo" eval 'exits 0 && silent'
 
 # --- kernels, patterns ---------------------------------------------------------------------------
 run kernels

@@ -1,0 +1,161 @@
+/* discover_test.c - a wrong rule is caught and described, right ones agree, and what was refused is
+ * honoured later. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/test.h"
+#include "engine/discover.h"
+
+enum { WIDTH = 64 };
+
+static float weights[WIDTH * WIDTH];
+
+static const zx_weight square = {.format = ZX_FORMAT_F32,
+                                 .dtype = ZX_F32,
+                                 .bits = 32,
+                                 .group = 1,
+                                 .count = 1,
+                                 .rows = WIDTH,
+                                 .columns = WIDTH,
+                                 .codes = (const uint8_t *)weights,
+                                 .codes_stride = WIDTH * sizeof(float)};
+static const zx_weight vector = {.format = ZX_FORMAT_F32,
+                                 .dtype = ZX_F32,
+                                 .bits = 32,
+                                 .group = 1,
+                                 .count = 1,
+                                 .rows = 1,
+                                 .columns = WIDTH,
+                                 .codes = (const uint8_t *)weights,
+                                 .codes_stride = WIDTH * sizeof(float)};
+
+/* y = norm(a W + a), traced in one module; false where memory ran out. */
+static bool trace(zx_graph *graph, zx_value *sum)
+{
+    static const zx_attributes norm = {.epsilon = 1e-5F}, embed = {.dtype = ZX_F32};
+    zx_value ids, matrix, scales, x, product;
+    for (size_t i = 0; i < WIDTH * WIDTH; i++) weights[i] = (float)zx_test_uniform() - 0.5F;
+    return zx_graph_enter(graph, "model.layers.3") == ZMLX_OK &&
+           zx_graph_input(graph, &ids) == ZMLX_OK &&
+           zx_graph_weight(graph, "w", &square, &matrix) == ZMLX_OK &&
+           zx_graph_weight(graph, "n", &vector, &scales) == ZMLX_OK &&
+           zx_graph_add(graph, ZX_OP_EMBED, (zx_value[]){ids, matrix}, &embed, &x) == ZMLX_OK &&
+           zx_graph_add(graph, ZX_OP_MATMUL, (zx_value[]){x, matrix}, NULL, &product) == ZMLX_OK &&
+           zx_graph_add(graph, ZX_OP_ADD, (zx_value[]){product, x}, NULL, sum) == ZMLX_OK &&
+           zx_graph_add(graph, ZX_OP_RMSNORM, (zx_value[]){*sum, scales}, &norm, &graph->output) ==
+               ZMLX_OK;
+}
+
+TEST(verify_catches_a_rule_that_is_wrong)
+{
+    static const zx_fusion_rule wrong = {"wrong", "(add ?a ?b)", ZX_OP_MUL, ZX_EXACT, "", 0};
+    static const zx_fusion_rule right = {
+        "right", "(rmsnorm !sum(add ?a ?b) ?w)", ZX_OP_ADD_RMSNORM, ZX_EXACT, "", 0};
+    char wrong_reason[ZX_REASON_BYTES] = "", right_reason[ZX_REASON_BYTES] = "";
+    const zx_verifier verifier = {.kv_dtype = ZX_F32, .seed = 7};
+    zx_graph graph = {0};
+    zx_value sum;
+    zx_match match;
+    bool ran = trace(&graph, &sum) && zx_fusion_match(&wrong, &graph, sum.node, &match) &&
+               zx_verify_match(&verifier, &wrong, &match, wrong_reason) == ZMLX_OK;
+    ran = ran && zx_fusion_match(&right, &graph, graph.output.node, &match) &&
+          zx_verify_match(&verifier, &right, &match, right_reason) == ZMLX_OK;
+    zx_graph_fini(&graph);
+    CHECK(ran);
+    CHECK(strstr(wrong_reason,
+                 "add differs with random values, seed 7, 1 tokens: first at token 0, "
+                 "column 0: unfused ") == wrong_reason);
+    CHECK_ON(right_reason, *right_reason == '\0');
+}
+
+TEST(verify_holds_close_rules_to_their_bound)
+{
+    /* 'a - nothing' for 'a': the same values, and half of them for the second */
+    static const zx_attributes half = {.scale = 0.5F};
+    zx_fusion_rule close = {"close", "(scale ?a)", ZX_OP_SOFTCAP, ZX_CLOSE, "", 0.6};
+    char within[ZX_REASON_BYTES] = "", beyond[ZX_REASON_BYTES] = "";
+    const zx_verifier verifier = {.kv_dtype = ZX_F32};
+    zx_graph graph = {0};
+    zx_value sum, scaled;
+    zx_match match;
+    bool ran = trace(&graph, &sum) &&
+               zx_graph_add(&graph, ZX_OP_SCALE, &sum, &half, &scaled) == ZMLX_OK &&
+               zx_fusion_match(&close, &graph, scaled.node, &match);
+    match.attributes.limit = 1e30F; /* a soft cap that high is the value itself */
+    ran = ran && zx_verify_match(&verifier, &close, &match, beyond) == ZMLX_OK;
+    close.bound = 1.1;
+    ran = ran && zx_verify_match(&verifier, &close, &match, within) == ZMLX_OK;
+    zx_graph_fini(&graph);
+    CHECK(ran);
+    CHECK_ON(beyond, *beyond != '\0');
+    CHECK_ON(within, *within == '\0');
+}
+
+static const zx_found_site *site_of(const zx_discovery *discovery, const char *rule)
+{
+    for (size_t i = 0; i < discovery->count; i++)
+        if (strcmp(discovery->sites[i].site.rule->name, rule) == 0) return &discovery->sites[i];
+    return NULL;
+}
+
+TEST(discovery_lists_sites_with_verdicts)
+{
+    static const char *const left_out[] = {"matmul_residual", NULL};
+    const zx_fusion_choice choice = {.exclude = left_out};
+    const zx_verifier verifier = {.kv_dtype = ZX_F32};
+    zx_graph graph = {0};
+    zx_value sum;
+    zx_discovery all = {0}, some = {0};
+    CHECK(trace(&graph, &sum));
+    zmlx_status status = zx_discover(&graph, ZX_PRECISION_F32, NULL, &verifier, &all);
+    if (status == ZMLX_OK)
+        status = zx_discover(&graph, ZX_PRECISION_F32, &choice, &verifier, &some);
+    zx_graph_fini(&graph);
+    const zx_found_site *residual = site_of(&all, "matmul_residual");
+    const bool applied = residual != NULL && residual->verdict == ZX_VERDICT_APPLIED &&
+                         strcmp(residual->site.where, "model.layers.3") == 0 &&
+                         residual->site.bytes_saved == 2 * WIDTH * (int64_t)sizeof(float);
+    const zx_found_site *off = site_of(&some, "matmul_residual");
+    const zx_found_site *instead = site_of(&some, "residual_norm");
+    const bool left = off != NULL && off->verdict == ZX_VERDICT_OFF &&
+                      strcmp(off->reason, "left out by name") == 0 && instead != NULL &&
+                      instead->verdict == ZX_VERDICT_APPLIED;
+    zx_discovery_fini(&all);
+    zx_discovery_fini(&some);
+    CHECK(status == ZMLX_OK);
+    CHECK(applied && left);
+}
+
+/* The rule is refused by hand; an engine's graph must leave it out until it is forgotten. */
+TEST(a_stored_refusal_is_honoured)
+{
+    char folder[] = "/tmp/zmlx-verdicts-XXXXXX", path[64];
+    const zx_fusion_site site = {.rule = &zx_fusion_rules[0], .where = "model.layers.3"};
+    zx_verdicts verdicts = {0}, loaded = {0}, forgotten = {0};
+    CHECK(mkdtemp(folder) != NULL);
+    (void)snprintf(path, sizeof path, "%s/facts.sqlite", folder);
+    const char *before = getenv("ZMLX_STORE");
+    char saved[256];
+    (void)snprintf(saved, sizeof saved, "%s", before != NULL ? before : "");
+    (void)setenv("ZMLX_STORE", path, 1);
+    zmlx_status status = zx_verdicts_refuse(&verdicts, &site);
+    if (status == ZMLX_OK) status = zx_verdicts_save(42, &verdicts);
+    if (status == ZMLX_OK) status = zx_verdicts_load(42, &loaded);
+    const bool honoured = zx_verdicts_refused(&loaded, &site);
+    zx_fusion_site other = site;
+    other.ordinal = 1;
+    const bool only_there = !zx_verdicts_refused(&loaded, &other);
+    if (status == ZMLX_OK) status = zx_verdicts_forget(42);
+    if (status == ZMLX_OK) status = zx_verdicts_load(42, &forgotten);
+    const bool gone = !zx_verdicts_refused(&forgotten, &site);
+    (void)setenv("ZMLX_STORE", saved, 1);
+    zx_verdicts_fini(&verdicts);
+    zx_verdicts_fini(&loaded);
+    zx_verdicts_fini(&forgotten);
+    (void)unlink(path);
+    (void)rmdir(folder);
+    CHECK(status == ZMLX_OK);
+    CHECK(honoured && only_there && gone);
+}

@@ -1,0 +1,387 @@
+#include "engine/verify.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/fail.h"
+#include "kernels/kernels.h"
+
+/* Tokens of a run, of two sequences: the first begins near a page's end, the second at position 0.
+ */
+enum { MOST_VALUES = 64, PAGES = 8, PAGES_OF_SEQUENCE = 3, FIRST_POSITION = ZX_PAGE_TOKENS - 2 };
+
+static const size_t token_counts[] = {1, 3, 18};
+
+/* What rows are filled with. */
+typedef enum input_kind { RANDOM, TIES, LARGE, SUBNORMAL, MASKED, INPUT_KINDS } input_kind;
+
+static const char *const kind_names[INPUT_KINDS] = {"random values", "ties", "large values",
+                                                    "subnormal values", "zeros and infinities"};
+
+/* A value of the graph and where its rows lie. */
+typedef struct binding {
+    zx_value value;
+    zx_operand operand;
+} binding;
+
+typedef struct trial {
+    const zx_verifier *verifier;
+    const zx_match *match;
+    input_kind kind;
+    size_t tokens;
+    uint64_t state; /* of the generator */
+    zx_arena arena;
+    binding bound[MOST_VALUES];
+    size_t bound_count;
+    zx_batch batch;
+    zx_kv_pages kv;
+    uint8_t *fresh_pages; /* what the cache holds before a run */
+    int32_t ids[32], positions[32], sampled[32], token_start[3], page_start[3], pages[PAGES];
+} trial;
+
+static uint64_t next_random(trial *t)
+{
+    t->state = t->state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return t->state >> 33;
+}
+
+/* Uniform in [-1, 1). */
+static float next_value(trial *t)
+{
+    return (float)next_random(t) * 0x1p-30F - 1.0F;
+}
+
+static float value_of_kind(trial *t)
+{
+    const float value = next_value(t);
+    const uint64_t pick = next_random(t) % 16;
+    if (t->kind == TIES) return (float)((int)(value * 3)) * 0.5F;
+    if (t->kind == LARGE) return value * (pick == 0 ? 6e4F : 300);
+    if (t->kind == SUBNORMAL) return value * 0x1p-130F;
+    if (t->kind != MASKED) return value * 3;
+    return pick == 0 ? -INFINITY : pick < 8 ? 0.0F : value;
+}
+
+static zmlx_status new_operand(trial *t, const zx_type *type, zx_operand *operand)
+{
+    void *memory = NULL;
+    const size_t rows = type->rows == ZX_ROWS_NONE ? 0 : t->tokens;
+    const size_t stride = type->dtype == ZX_QUANTIZED
+                              ? zx_activation_row_bytes(type->layout, type->columns)
+                              : type->columns * zx_dtypes[type->dtype].bytes;
+    ZX_TRY(zx_arena_alloc(&t->arena, rows * stride + 1, &memory));
+    memset(memory, 0, rows * stride + 1); /* also between the parts of a quantized row */
+    *operand = (zx_operand){.data = memory,
+                            .rows = rows,
+                            .columns = type->columns,
+                            .stride = stride,
+                            .dtype = type->dtype,
+                            .layout = type->layout};
+    return ZMLX_OK;
+}
+
+/* A kernel and its scratch; 'missing' where no row applies. */
+static zmlx_status run_op(trial *t, zx_op op, zx_launch *launch, bool *missing)
+{
+    void *scratch = NULL;
+    launch->batch = &t->batch;
+    launch->kv = &t->kv;
+    launch->pool = t->verifier->pool;
+    const zx_kernel *kernel = zx_kernel_choose(op, launch);
+    *missing = kernel == NULL;
+    if (kernel == NULL) return ZMLX_OK;
+    ZX_TRY(zx_arena_alloc(&t->arena, kernel->scratch(launch) + 1, &scratch));
+    launch->scratch = scratch;
+    return kernel->run(launch);
+}
+
+static void fill_floats(trial *t, const zx_operand *x)
+{
+    for (size_t row = 0; row < x->rows; row++)
+        for (size_t i = 0; i < x->columns; i++)
+            zx_store(x->dtype, (char *)x->data + row * x->stride, i, value_of_kind(t));
+}
+
+/* Numbers of experts, all different within a row. */
+static void fill_numbers(trial *t, const zx_operand *x)
+{
+    size_t most = x->columns;
+    for (int i = 0; i < t->match->bound_count; i++) {
+        const zx_weight *weight = t->match->bound[i].node->weight;
+        if (weight != NULL && weight->count > 1) most = weight->count;
+    }
+    for (size_t row = 0; row < x->rows; row++) {
+        int32_t *const numbers = (int32_t *)(void *)((char *)x->data + row * x->stride);
+        const size_t first = next_random(t) % most;
+        for (size_t i = 0; i < x->columns; i++) numbers[i] = (int32_t)((first + i) % most);
+    }
+}
+
+static zmlx_status fill_quantized(trial *t, const zx_operand *x)
+{
+    const zx_type floats = {ZX_ROWS_TOKENS, x->columns, ZX_F32, {0}};
+    const zx_attributes attributes = {.layout = x->layout};
+    zx_launch launch = {.outputs = {*x}, .attributes = &attributes};
+    bool missing = false;
+    ZX_TRY(new_operand(t, &floats, &launch.inputs[0]));
+    fill_floats(t, &launch.inputs[0]);
+    return run_op(t, ZX_OP_QUANTIZE, &launch, &missing);
+}
+
+static zmlx_status bind_input(trial *t, zx_value value)
+{
+    binding *b = &t->bound[t->bound_count++];
+    *b = (binding){.value = value};
+    if (value.node->op == ZX_OP_WEIGHT) {
+        const zx_weight *weight = value.node->weight;
+        b->operand = (zx_operand){.rows = weight->rows,
+                                  .columns = weight->columns,
+                                  .dtype = weight->dtype,
+                                  .weight = weight};
+        return ZMLX_OK;
+    }
+    ZX_TRY(new_operand(t, zx_value_type(value), &b->operand));
+    if (b->operand.dtype == ZX_QUANTIZED) return fill_quantized(t, &b->operand);
+    if (zx_dtypes[b->operand.dtype].is_float)
+        fill_floats(t, &b->operand);
+    else
+        fill_numbers(t, &b->operand);
+    return ZMLX_OK;
+}
+
+static const zx_operand *find_operand(const trial *t, zx_value value)
+{
+    for (size_t i = 0; i < t->bound_count; i++)
+        if (zx_value_same(t->bound[i].value, value)) return &t->bound[i].operand;
+    return NULL;
+}
+
+/* Two sequences on pages of their own, and a cache that holds random keys and values. */
+static zmlx_status open_batch(trial *t)
+{
+    const size_t first = (t->tokens + 1) / 2;
+    void *memory = NULL;
+    for (size_t i = 0; i < t->tokens; i++) {
+        t->positions[i] = (int32_t)(i < first ? FIRST_POSITION + i : i - first);
+        t->ids[i] = t->sampled[i] = (int32_t)i;
+    }
+    const size_t sequences = first < t->tokens ? 2 : 1;
+    t->token_start[1] = (int32_t)first;
+    t->token_start[2] = (int32_t)t->tokens;
+    for (size_t i = 0; i < 2 * PAGES_OF_SEQUENCE; i++) t->pages[i] = (int32_t)(PAGES - 1 - i);
+    for (size_t s = 0; s < 3; s++) t->page_start[s] = (int32_t)(s * PAGES_OF_SEQUENCE);
+    t->batch = (zx_batch){.tokens = t->tokens,
+                          .sequences = sequences,
+                          .sampled_rows = t->tokens,
+                          .ids = t->ids,
+                          .positions = t->positions,
+                          .token_start = t->token_start,
+                          .page_start = t->page_start,
+                          .pages = t->pages,
+                          .sampled = t->sampled};
+    const zx_verifier *v = t->verifier;
+    ZX_TRY(zx_arena_alloc(&t->arena, (v->layer_count + 1) * sizeof(zx_kv_layer), &memory));
+    zx_kv_layer *const layers = memory;
+    t->kv = (zx_kv_pages){.page_count = PAGES, .dtype = v->kv_dtype, .layers = layers};
+    t->kv.layer_count = v->layer_count;
+    const size_t layer = t->match->attributes.layer;
+    if (layer == 0) return ZMLX_OK;
+    /* one layer's room is enough: only it is used */
+    const size_t bytes = ZX_PAGE_TOKENS * zx_dtypes[v->kv_dtype].bytes;
+    layers[layer - 1] = v->layers[layer - 1];
+    zx_kv_layer *const own = &layers[layer - 1];
+    own->keys_offset = 0;
+    own->values_offset = zx_round_up(own->kv_heads * own->key_size * bytes, 64);
+    t->kv.page_bytes =
+        own->values_offset + zx_round_up(own->kv_heads * own->value_size * bytes, 64);
+    ZX_TRY(zx_arena_alloc(&t->arena, 2 * PAGES * t->kv.page_bytes, &memory));
+    t->fresh_pages = memory;
+    t->kv.memory = t->fresh_pages + PAGES * t->kv.page_bytes;
+    for (size_t i = 0; i < PAGES * t->kv.page_bytes / zx_dtypes[v->kv_dtype].bytes; i++)
+        zx_store(v->kv_dtype, t->fresh_pages, i, next_value(t));
+    return ZMLX_OK;
+}
+
+static void reset_pages(trial *t)
+{
+    if (t->fresh_pages != NULL) memcpy(t->kv.memory, t->fresh_pages, PAGES * t->kv.page_bytes);
+}
+
+/* The match's nodes, inputs first. */
+static zmlx_status run_unfused(trial *t, bool *missing)
+{
+    const zx_match *match = t->match;
+    bool done[ZX_MATCH_NODES] = {false};
+    for (int turn = 0; turn < match->node_count; turn++) {
+        int next = -1;
+        for (int i = 0; i < match->node_count; i++)
+            if (!done[i] && (next < 0 || match->nodes[i]->index < match->nodes[next]->index))
+                next = i;
+        done[next] = true;
+        zx_node *const node = match->nodes[next];
+        zx_launch launch = {.attributes = &node->attributes};
+        for (int i = 0; i < zx_ops[node->op].inputs; i++) {
+            const zx_operand *x = find_operand(t, node->inputs[i]);
+            if (x != NULL) launch.inputs[i] = *x;
+        }
+        for (int i = 0; i < zx_ops[node->op].outputs; i++) {
+            ZX_TRY(new_operand(t, &node->types[i], &launch.outputs[i]));
+            t->bound[t->bound_count++] =
+                (binding){.value = {node, i}, .operand = launch.outputs[i]};
+        }
+        ZX_TRY(run_op(t, node->op, &launch, missing));
+        if (*missing) return ZMLX_OK;
+    }
+    return ZMLX_OK;
+}
+
+static zmlx_status run_fused(trial *t, const zx_fusion_rule *rule, zx_launch *launch, bool *missing)
+{
+    zx_node fused = {.op = rule->fused, .attributes = t->match->attributes};
+    for (int i = 0; i < t->match->bound_count; i++) {
+        fused.inputs[i] = t->match->bound[i];
+        const zx_operand *x = find_operand(t, t->match->bound[i]);
+        if (x != NULL) launch->inputs[i] = *x;
+    }
+    ZX_TRY(zx_ops[rule->fused].shape(&fused));
+    for (int i = 0; i < zx_ops[rule->fused].outputs; i++)
+        ZX_TRY(new_operand(t, &fused.types[i], &launch->outputs[i]));
+    launch->attributes = &t->match->attributes;
+    return run_op(t, rule->fused, launch, missing);
+}
+
+/* The largest magnitude of a row, for bounds that are relative to it. */
+static float largest_of_row(const zx_operand *x, size_t row)
+{
+    float largest = 0;
+    for (size_t i = 0; i < x->columns; i++) {
+        const float value = fabsf(zx_load(x->dtype, (char *)x->data + row * x->stride, i));
+        largest = value > largest ? value : largest;
+    }
+    return largest;
+}
+
+static bool close_enough(const zx_fusion_rule *rule, float a, float b, float largest)
+{
+    if (zx_bits_from_float(a) == zx_bits_from_float(b) || (isnan(a) && isnan(b))) return true;
+    return rule->fidelity == ZX_CLOSE &&
+           fabs((double)a - (double)b) <= rule->bound * (double)largest;
+}
+
+static void describe(const trial *t, const char *what, char reason[ZX_REASON_BYTES])
+{
+    (void)snprintf(reason, ZX_REASON_BYTES, "%s differs with %s, seed %llu, %zu tokens", what,
+                   kind_names[t->kind], (unsigned long long)t->verifier->seed, t->tokens);
+}
+
+/* Rows of floats; a reason where they differ. */
+static void compare_floats(const trial *t, const zx_fusion_rule *rule, const char *op,
+                           const zx_operand *a, const zx_operand *b, char reason[ZX_REASON_BYTES])
+{
+    for (size_t row = 0; row < a->rows; row++) {
+        const float largest = rule->fidelity == ZX_CLOSE ? largest_of_row(a, row) : 0;
+        for (size_t i = 0; i < a->columns; i++) {
+            const float x = zx_load(a->dtype, (char *)a->data + row * a->stride, i);
+            const float y = zx_load(b->dtype, (char *)b->data + row * b->stride, i);
+            if (close_enough(rule, x, y, largest)) continue;
+            describe(t, op, reason);
+            const size_t used = strlen(reason);
+            (void)snprintf(reason + used, ZX_REASON_BYTES - used,
+                           ": first at token %zu, column %zu: unfused %.9g, fused %.9g", row, i,
+                           (double)x, (double)y);
+            return;
+        }
+    }
+}
+
+static bool same_floats(const float *a, const float *b, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (zx_bits_from_float(a[i]) != zx_bits_from_float(b[i]) && !(isnan(a[i]) && isnan(b[i])))
+            return false;
+    return true;
+}
+
+/* Rows of integers; any NaN scale is like any other. */
+static bool same_quantized(const zx_operand *a, const zx_operand *b)
+{
+    for (size_t row = 0; row < a->rows; row++) {
+        char *const left = (char *)a->data + row * a->stride;
+        char *const right = (char *)b->data + row * b->stride;
+        const zx_activation_row x = zx_activation_parts(a->layout, a->columns, left);
+        const zx_activation_row y = zx_activation_parts(b->layout, b->columns, right);
+        const size_t groups = a->columns / a->layout.group;
+        if (memcmp(left, right, a->layout.planes * zx_activation_plane_bytes(a->columns)) != 0 ||
+            !same_floats(x.scale, y.scale, groups) || !same_floats(x.sum, y.sum, groups) ||
+            memcmp(x.total, y.total, groups * sizeof *x.total) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* The value 'node' (of the match) against an output of the fused op. */
+static void compare(const trial *t, const zx_fusion_rule *rule, const zx_node *node,
+                    const zx_operand *fused, char reason[ZX_REASON_BYTES])
+{
+    const zx_operand *unfused = find_operand(t, (zx_value){(zx_node *)(size_t)node, 0});
+    const char *op = zx_ops[node->op].text;
+    if (*reason != '\0' || unfused->rows == 0) return;
+    if (unfused->dtype == ZX_QUANTIZED) {
+        if (!same_quantized(unfused, fused)) describe(t, op, reason);
+    } else if (zx_dtypes[unfused->dtype].is_float)
+        compare_floats(t, rule, op, unfused, fused, reason);
+    else if (memcmp(unfused->data, fused->data, unfused->rows * unfused->stride) != 0)
+        describe(t, op, reason);
+}
+
+static zmlx_status run_trial(trial *t, const zx_fusion_rule *rule, char reason[ZX_REASON_BYTES])
+{
+    const zx_match *match = t->match;
+    bool missing = false;
+    zx_launch fused = {0};
+    uint8_t *unfused_pages = NULL;
+    ZX_TRY(open_batch(t));
+    for (int i = 0; i < match->bound_count; i++) ZX_TRY(bind_input(t, match->bound[i]));
+    reset_pages(t);
+    ZX_TRY(run_unfused(t, &missing));
+    if (t->fresh_pages != NULL) {
+        void *memory = NULL;
+        ZX_TRY(zx_arena_alloc(&t->arena, PAGES * t->kv.page_bytes, &memory));
+        unfused_pages = memcpy(memory, t->kv.memory, PAGES * t->kv.page_bytes);
+        reset_pages(t);
+    }
+    if (!missing) ZX_TRY(run_fused(t, rule, &fused, &missing));
+    if (missing) {
+        (void)snprintf(reason, ZX_REASON_BYTES, "no kernel takes operands of these types");
+        return ZMLX_OK;
+    }
+    const bool single = zx_ops[rule->fused].outputs == 1;
+    for (int i = 0; i < match->root_count; i++)
+        compare(t, rule, match->roots[i], &fused.outputs[single ? 0 : i], reason);
+    for (int i = 0; i < match->export_count; i++)
+        compare(t, rule, match->exports[i], &fused.outputs[match->root_count + i], reason);
+    if (unfused_pages != NULL && *reason == '\0' &&
+        memcmp(unfused_pages, t->kv.memory, PAGES * t->kv.page_bytes) != 0)
+        describe(t, "the cache", reason);
+    return ZMLX_OK;
+}
+
+zmlx_status zx_verify_match(const zx_verifier *verifier, const zx_fusion_rule *rule,
+                            const zx_match *match, char reason[ZX_REASON_BYTES])
+{
+    enum { COUNTS = sizeof token_counts / sizeof token_counts[0] };
+    *reason = '\0';
+    for (size_t i = 0; i < COUNTS * INPUT_KINDS && *reason == '\0'; i++) {
+        trial t = {.verifier = verifier,
+                   .match = match,
+                   .kind = (input_kind)(i % INPUT_KINDS),
+                   .tokens = token_counts[i / INPUT_KINDS],
+                   .state = verifier->seed + i};
+        const zmlx_status status = run_trial(&t, rule, reason);
+        zx_arena_reset(&t.arena);
+        ZX_TRY(status);
+    }
+    return ZMLX_OK;
+}
