@@ -24,7 +24,7 @@ static const field fields[] = {
     FIELD(scale, FLOAT),     FIELD(limit, FLOAT),   FIELD(alpha, FLOAT),  FIELD(activation, OTHER),
     FIELD(head_size, UINT),  FIELD(first, UINT),    FIELD(size, UINT),    FIELD(transposed, BOOL),
     FIELD(value_size, UINT), FIELD(window, UINT),   FIELD(layer, UINT),   FIELD(rope, OTHER),
-    FIELD(layout, OTHER),
+    FIELD(layout, OTHER),    FIELD(top_k, UINT),    FIELD(groups, UINT),  FIELD(top_groups, UINT),
 };
 
 enum { FIELDS = sizeof fields / sizeof fields[0] };
@@ -77,8 +77,10 @@ static zmlx_status print_field(const field *row, const zx_attributes *attributes
         return zx_text_add_string(text, zx_dtypes[attributes->dtype].name);
     if (row->offset == offsetof(zx_attributes, activation))
         return zx_text_add_string(text, zx_activation_names[attributes->activation]);
-    return zx_text_format(text, "q%d/%u", attributes->layout.planes == 2 ? 16 : 8,
-                          attributes->layout.group);
+    ZX_TRY(zx_text_format(text, "q%d/%u", attributes->layout.planes == 2 ? 16 : 8,
+                          attributes->layout.group));
+    return attributes->layout.slots > 1 ? zx_text_format(text, "x%u", attributes->layout.slots)
+                                        : ZMLX_OK;
 }
 
 zmlx_status zx_attributes_print(const zx_attributes *attributes, zx_text *text)

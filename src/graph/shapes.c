@@ -186,6 +186,85 @@ zmlx_status zx_shape_matmul(zx_node *node)
     return ZMLX_OK;
 }
 
+zmlx_status zx_shape_scores(zx_node *node)
+{
+    node->types[0] = *input(node, 0);
+    node->types[0].dtype = ZX_F32;
+    return ZMLX_OK;
+}
+
+zmlx_status zx_shape_add_row(zx_node *node)
+{
+    node->types[0] = *input(node, 0);
+    return check_norm_weight(node, 1);
+}
+
+zmlx_status zx_shape_group_limit(zx_node *node)
+{
+    const zx_attributes *attributes = &node->attributes;
+    node->types[0] = *input(node, 0);
+    if (attributes->groups == 0 || node->types[0].columns % attributes->groups != 0)
+        return misfit(node, "the remainder of the experts by the groups",
+                      attributes->groups == 0 ? 0 : node->types[0].columns % attributes->groups, 0);
+    if (attributes->top_groups == 0 || attributes->top_groups > attributes->groups)
+        return misfit(node, "the count of groups that stay", attributes->top_groups,
+                      attributes->groups);
+    return ZMLX_OK;
+}
+
+zmlx_status zx_shape_topk(zx_node *node)
+{
+    const uint32_t top_k = node->attributes.top_k;
+    node->types[0] = *input(node, 0);
+    node->types[0].dtype = ZX_I32;
+    node->types[0].columns = top_k;
+    if (top_k == 0 || top_k > input(node, 0)->columns)
+        return misfit(node, "the count of experts to choose", top_k, input(node, 0)->columns);
+    return ZMLX_OK;
+}
+
+zmlx_status zx_shape_gather_scores(zx_node *node)
+{
+    node->types[0] = *input(node, 1);
+    node->types[0].dtype = ZX_F32;
+    return ZMLX_OK;
+}
+
+/* One x for all experts of a token, or one for each. */
+static zmlx_status check_slots(const zx_node *node, const zx_weight *weight)
+{
+    const zx_type *x = input(node, 0);
+    const size_t slots = input(node, 1)->columns;
+    const size_t expected = x->columns == weight->columns ? 1 : slots;
+    if (x->columns != expected * weight->columns)
+        return misfit(node, "the width of x", x->columns, slots * weight->columns);
+    if (x->dtype == ZX_QUANTIZED && zx_activation_slots(x->layout) != expected)
+        return misfit(node, "the count of slots in a row of x", zx_activation_slots(x->layout),
+                      expected);
+    return ZMLX_OK;
+}
+
+zmlx_status zx_shape_expert_matmul(zx_node *node)
+{
+    const zx_type *x = input(node, 0), *indices = input(node, 1);
+    const zx_weight *weight = node->inputs[2].node->weight;
+    if (weight == NULL || indices->dtype != ZX_I32)
+        return misfit(node, "the dtype of the indices", indices->dtype, ZX_I32);
+    node->types[0] = (zx_type){x->rows, indices->columns * weight->rows, matmul_dtype(node), {0}};
+    return check_slots(node, weight);
+}
+
+zmlx_status zx_shape_combine(zx_node *node)
+{
+    const size_t slots = input(node, 1)->columns;
+    node->types[0] = *input(node, 0);
+    if (slots == 0 || node->types[0].columns % slots != 0)
+        return misfit(node, "the remainder of the width by the experts of a token",
+                      slots == 0 ? 0 : node->types[0].columns % slots, 0);
+    node->types[0].columns /= slots;
+    return ZMLX_OK;
+}
+
 zmlx_status zx_shape_heads(zx_node *node)
 {
     const size_t head_size = node->attributes.head_size;

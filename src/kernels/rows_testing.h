@@ -111,15 +111,28 @@ static inline bool testing_same_values(zx_dtype dtype, const void *a, const void
 }
 
 /* A quantized row's scales and sums may be NaN too. */
-static inline bool testing_same_row(const zx_operand *x, const void *a, const void *b)
+static inline bool testing_same_slot(const zx_operand *x, size_t columns, const void *a,
+                                     const void *b)
 {
-    if (x->dtype != ZX_QUANTIZED) return testing_same_values(x->dtype, a, b, x->columns);
-    const size_t planes = x->layout.planes * zx_activation_plane_bytes(x->columns);
-    const size_t part = zx_activation_part_bytes(x->layout, x->columns);
+    const size_t planes = x->layout.planes * zx_activation_plane_bytes(columns);
+    const size_t part = zx_activation_part_bytes(x->layout, columns);
     const char *left = a, *right = b;
     return memcmp(a, b, planes) == 0 &&
            testing_same_values(ZX_F32, left + planes, right + planes, 2 * part / sizeof(float)) &&
            memcmp(left + planes + 2 * part, right + planes + 2 * part, part) == 0;
+}
+
+static inline bool testing_same_row(const zx_operand *x, const void *a, const void *b)
+{
+    if (x->dtype == ZX_I32) return memcmp(a, b, x->columns * sizeof(int32_t)) == 0;
+    if (x->dtype != ZX_QUANTIZED) return testing_same_values(x->dtype, a, b, x->columns);
+    const size_t slots = zx_activation_slots(x->layout), columns = x->columns / slots;
+    const size_t bytes = zx_activation_slot_bytes(x->layout, columns);
+    for (size_t slot = 0; slot < slots; slot++)
+        if (!testing_same_slot(x, columns, (const char *)a + slot * bytes,
+                               (const char *)b + slot * bytes))
+            return false;
+    return true;
 }
 
 /* Same rows, and nothing written outside them. */

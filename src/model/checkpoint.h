@@ -50,6 +50,10 @@ zmlx_status zx_checkpoint_missing(const zx_checkpoint *checkpoint, const char *n
  * modes without scales of a float type decode to f32. */
 ZMLX_MUST_CHECK zmlx_status zx_checkpoint_weight(const zx_checkpoint *checkpoint, const char *name,
                                                  size_t rows, size_t columns, zx_weight *weight);
+/* The same for a module whose tensors hold 'count' matrices, one behind the other. */
+ZMLX_MUST_CHECK zmlx_status zx_checkpoint_stack(const zx_checkpoint *checkpoint, const char *name,
+                                                size_t count, size_t rows, size_t columns,
+                                                zx_weight *weight);
 /* The vector [columns] of the module 'name': a norm's weight, with its bias where it has one.
  * Always dense. */
 ZMLX_MUST_CHECK zmlx_status zx_checkpoint_vector(const zx_checkpoint *checkpoint, const char *name,

@@ -49,21 +49,24 @@ static zmlx_status tensor_error(const zx_stored_tensor *tensor, const char *expe
                    zx_stored_describe(tensor, is), expected);
 }
 
-/* Fails unless the tensor has this shape ('columns' 0: [rows] alone) and one of the dtypes that
- * 'types' speaks of. */
+/* Fails unless the tensor has this shape ('columns' 0: [rows] alone; 'stack' not 0: so many of
+ * these matrices) and one of the dtypes that 'types' speaks of. */
 static zmlx_status check_tensor(const zx_stored_tensor *tensor, bool type_fits, const char *types,
-                                size_t rows, size_t columns)
+                                size_t stack, size_t rows, size_t columns)
 {
-    char expected[96];
-    const unsigned rank = columns > 0 ? 2 : 1;
-    const bool shape = tensor->rank == rank && tensor->shape[0] == rows &&
-                       (rank == 1 || tensor->shape[1] == columns);
-    if (shape && type_fits) return ZMLX_OK;
-    if (rank == 1)
-        (void)snprintf(expected, sizeof expected, "%s [%zu]", types, rows);
-    else
-        (void)snprintf(expected, sizeof expected, "%s [%zu, %zu]", types, rows, columns);
-    return tensor_error(tensor, expected);
+    const size_t all[] = {stack, rows, columns};
+    const size_t *shape = stack > 0 ? all : all + 1;
+    const unsigned rank = 1u + (stack > 0) + (columns > 0);
+    char expected[128];
+    bool fits = tensor->rank == rank && type_fits;
+    size_t used = (size_t)snprintf(expected, sizeof expected, "%s [", types);
+    for (unsigned i = 0; i < rank; i++) {
+        fits = fits && tensor->shape[i] == shape[i];
+        used += (size_t)snprintf(expected + used, sizeof expected - used, "%s%zu",
+                                 i > 0 ? ", " : "", shape[i]);
+    }
+    (void)snprintf(expected + used, sizeof expected - used, "]");
+    return fits ? ZMLX_OK : tensor_error(tensor, expected);
 }
 
 static bool is_float(const zx_stored_tensor *tensor)
@@ -111,9 +114,10 @@ static zmlx_status find_settings(const zx_checkpoint *checkpoint, const char *mo
 static void infer_settings(const zx_stored_tensor *codes, const zx_stored_tensor *scales,
                            bool has_biases, size_t columns, quantization *settings)
 {
-    if (settings->given || codes->rank != 2 || scales->rank != 2 || columns == 0) return;
-    settings->bits = (int64_t)(codes->shape[1] * 32 / columns);
-    settings->group = scales->shape[1] > 0 ? (int64_t)(columns / scales->shape[1]) : 0;
+    if (settings->given || codes->rank < 2 || scales->rank < 2 || columns == 0) return;
+    const size_t words = codes->shape[codes->rank - 1], groups = scales->shape[scales->rank - 1];
+    settings->bits = (int64_t)(words * 32 / columns);
+    settings->group = groups > 0 ? (int64_t)(columns / groups) : 0;
     if (has_biases) return;
     settings->mode = settings->bits == 8 ? "mxfp8" : settings->group == 16 ? "nvfp4" : "mxfp4";
 }
@@ -154,13 +158,13 @@ static zmlx_status apply_settings(const zx_stored_tensor *codes, quantization *s
 }
 
 /* A bias per output row, or of a vector per element. */
-static zmlx_status attach_bias(const zx_checkpoint *checkpoint, const char *module,
+static zmlx_status attach_bias(const zx_checkpoint *checkpoint, const char *module, size_t stack,
                                zx_weight *weight)
 {
     const zx_stored_tensor *bias = find(checkpoint, module, "bias");
     if (bias == NULL) return ZMLX_OK;
     const size_t count = weight->rows == 1 ? weight->columns : weight->rows;
-    ZX_TRY(check_tensor(bias, is_float(bias), "F32, F16 or BF16", count, 0));
+    ZX_TRY(check_tensor(bias, is_float(bias), "F32, F16 or BF16", stack, count, 0));
     weight->bias = bias->data;
     weight->bias_dtype = bias->dtype;
     return ZMLX_OK;
@@ -168,8 +172,8 @@ static zmlx_status attach_bias(const zx_checkpoint *checkpoint, const char *modu
 
 /* Codes, scales and biases of MLX. */
 static zmlx_status quantized_weight(const zx_checkpoint *checkpoint, const char *module,
-                                    const zx_stored_tensor *codes, const zx_stored_tensor *scales,
-                                    zx_weight *weight)
+                                    size_t stack, const zx_stored_tensor *codes,
+                                    const zx_stored_tensor *scales, zx_weight *weight)
 {
     quantization settings;
     char name[NAME_BYTES];
@@ -179,12 +183,12 @@ static zmlx_status quantized_weight(const zx_checkpoint *checkpoint, const char 
     ZX_TRY(apply_settings(codes, &settings, weight));
     const bool affine = weight->format == ZX_FORMAT_AFFINE;
     const size_t groups = zx_weight_groups(weight);
-    ZX_TRY(check_tensor(codes, codes->dtype == ZX_U32, "U32", weight->rows,
+    ZX_TRY(check_tensor(codes, codes->dtype == ZX_U32, "U32", stack, weight->rows,
                         weight->columns * weight->bits / 32));
     const bool bytes =
         scales->dtype == ZX_U8 || scales->dtype == ZX_F8_E8M0 || scales->dtype == ZX_F8_E4M3;
     ZX_TRY(check_tensor(scales, affine ? is_float(scales) : bytes,
-                        affine ? "F32, F16 or BF16" : "U8", weight->rows, groups));
+                        affine ? "F32, F16 or BF16" : "U8", stack, weight->rows, groups));
     weight->dtype = affine ? scales->dtype : ZX_F32;
     weight->codes = codes->data;
     weight->codes_stride = weight->columns * weight->bits / 8;
@@ -196,14 +200,14 @@ static zmlx_status quantized_weight(const zx_checkpoint *checkpoint, const char 
         return zx_checkpoint_missing(checkpoint, name);
     }
     ZX_TRY(check_tensor(biases, biases->dtype == scales->dtype,
-                        zx_dtypes[scales->dtype].safetensors, weight->rows, groups));
+                        zx_dtypes[scales->dtype].safetensors, stack, weight->rows, groups));
     weight->biases = biases->data;
     return ZMLX_OK;
 }
 
 /* Dense rows or GGUF's blocks; 'columns' 0 where the tensor is a vector of 'rows'. */
-static zmlx_status plain_weight(const zx_stored_tensor *tensor, size_t rows, size_t columns,
-                                zx_weight *weight)
+static zmlx_status plain_weight(const zx_stored_tensor *tensor, size_t stack, size_t rows,
+                                size_t columns, zx_weight *weight)
 {
     char shown[ZX_SHOWN_NAME];
     const bool known = tensor->format != ZX_FORMAT_COUNT;
@@ -214,8 +218,8 @@ static zmlx_status plain_weight(const zx_stored_tensor *tensor, size_t rows, siz
                        "Q4_1 and Q8_0 are",
                        tensor->path, zx_shown_name(tensor->name, tensor->name_length, shown),
                        tensor->type);
-    ZX_TRY(check_tensor(tensor, known && (!vector || is_float(tensor)), "F32, F16 or BF16", rows,
-                        columns));
+    ZX_TRY(check_tensor(tensor, known && (!vector || is_float(tensor)), "F32, F16 or BF16", stack,
+                        rows, columns));
     const bool blocks = tensor->dtype == ZX_DTYPE_COUNT;
     weight->format = tensor->format;
     weight->dtype = blocks ? ZX_F32 : tensor->dtype;
@@ -243,21 +247,35 @@ static zmlx_status no_weight(const zx_checkpoint *checkpoint, const char *module
                    zx_checkpoint_path(checkpoint), name, method);
 }
 
-zmlx_status zx_checkpoint_weight(const zx_checkpoint *checkpoint, const char *name, size_t rows,
-                                 size_t columns, zx_weight *weight)
+/* One matrix, or a stack of them. */
+static zmlx_status load(const zx_checkpoint *checkpoint, const char *name, size_t stack,
+                        zx_weight *weight)
 {
     quantization settings;
     const zx_stored_tensor *codes = find(checkpoint, name, "weight");
     const zx_stored_tensor *scales = find(checkpoint, name, "scales");
-    *weight = (zx_weight){.count = 1, .rows = rows, .columns = columns};
     if (codes == NULL) return no_weight(checkpoint, name);
     if (scales != NULL) ZX_TRY(find_settings(checkpoint, name, &settings));
     if (scales != NULL && !settings.off)
-        ZX_TRY(quantized_weight(checkpoint, name, codes, scales, weight));
+        ZX_TRY(quantized_weight(checkpoint, name, stack, codes, scales, weight));
     else
-        ZX_TRY(plain_weight(codes, rows, columns, weight));
-    ZX_TRY(attach_bias(checkpoint, name, weight));
+        ZX_TRY(plain_weight(codes, stack, weight->rows, weight->columns, weight));
+    ZX_TRY(attach_bias(checkpoint, name, stack, weight));
     return zx_weight_check(weight);
+}
+
+zmlx_status zx_checkpoint_weight(const zx_checkpoint *checkpoint, const char *name, size_t rows,
+                                 size_t columns, zx_weight *weight)
+{
+    *weight = (zx_weight){.count = 1, .rows = rows, .columns = columns};
+    return load(checkpoint, name, 0, weight);
+}
+
+zmlx_status zx_checkpoint_stack(const zx_checkpoint *checkpoint, const char *name, size_t count,
+                                size_t rows, size_t columns, zx_weight *weight)
+{
+    *weight = (zx_weight){.count = count, .rows = rows, .columns = columns};
+    return load(checkpoint, name, count, weight);
 }
 
 zmlx_status zx_checkpoint_vector(const zx_checkpoint *checkpoint, const char *name, size_t columns,
@@ -266,7 +284,7 @@ zmlx_status zx_checkpoint_vector(const zx_checkpoint *checkpoint, const char *na
     const zx_stored_tensor *tensor = find(checkpoint, name, "weight");
     *weight = (zx_weight){.count = 1, .rows = 1, .columns = columns};
     if (tensor == NULL) return no_weight(checkpoint, name);
-    ZX_TRY(plain_weight(tensor, columns, 0, weight));
-    ZX_TRY(attach_bias(checkpoint, name, weight));
+    ZX_TRY(plain_weight(tensor, 0, columns, 0, weight));
+    ZX_TRY(attach_bias(checkpoint, name, 0, weight));
     return zx_weight_check(weight);
 }

@@ -9,6 +9,8 @@
  *
  * A row in memory, every part at a multiple of 64 bytes (columns is padded to that with zeros):
  *   int8 plane[planes][columns]   f32 d[groups]   f32 sum[groups]   int32 total[groups]
+ * A row of several slots (one for each expert of a token) is that many such rows, one behind the
+ * other, each of columns / slots columns.
  * The columns of a plane lie in the order that the weight's codes come in: */
 #ifndef ZX_QUANT_ACTIVATION_H
 #define ZX_QUANT_ACTIVATION_H
@@ -33,6 +35,7 @@ typedef struct zx_activation_layout { /* {0}: not quantized */
     uint8_t planes;                   /* 1: q8, 2: q16 */
     uint8_t order;                    /* zx_order */
     uint16_t group;
+    uint16_t slots; /* 0 counts as 1 */
 } zx_activation_layout;
 
 static inline size_t zx_round_up(size_t value, size_t step)
@@ -50,14 +53,26 @@ static inline size_t zx_activation_part_bytes(zx_activation_layout layout, size_
     return zx_round_up(columns / layout.group * 4, 64);
 }
 
-/* Bytes of one row, a multiple of 64. */
-static inline size_t zx_activation_row_bytes(zx_activation_layout layout, size_t columns)
+static inline size_t zx_activation_slots(zx_activation_layout layout)
+{
+    return layout.slots > 1 ? layout.slots : 1;
+}
+
+/* Bytes of one slot of so many columns. */
+static inline size_t zx_activation_slot_bytes(zx_activation_layout layout, size_t columns)
 {
     return layout.planes * zx_activation_plane_bytes(columns) +
            3 * zx_activation_part_bytes(layout, columns);
 }
 
-typedef struct zx_activation_row { /* where the parts of a row are */
+/* Bytes of one row, a multiple of 64. */
+static inline size_t zx_activation_row_bytes(zx_activation_layout layout, size_t columns)
+{
+    const size_t slots = zx_activation_slots(layout);
+    return slots * zx_activation_slot_bytes(layout, columns / slots);
+}
+
+typedef struct zx_activation_row { /* where the parts of a slot are */
     int8_t *plane[2];
     float *scale, *sum;
     int32_t *total;

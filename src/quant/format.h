@@ -47,7 +47,8 @@ typedef enum zx_integer_form {
     ZX_INTEGER_CENTERED,
 } zx_integer_form;
 
-/* One matrix, or 'count' of the same shape one after the other (experts). */
+/* One matrix, or 'count' of the same shape and format (experts): one after the other, or each where
+ * 'matrices' says.  zx_weight_matrix gives one of them. */
 typedef struct zx_weight {
     zx_format format;
     zx_dtype dtype; /* T of the decoded values: of dense elements, of affine scales and biases */
@@ -61,6 +62,7 @@ typedef struct zx_weight {
     size_t scales_stride;           /* bytes, of biases too */
     const void *bias;               /* of a linear layer, [count * rows], or NULL */
     zx_dtype bias_dtype;
+    const struct zx_weight *matrices; /* [count], each with count 1; NULL: one after the other */
 } zx_weight;
 
 typedef struct zx_format_traits {
@@ -86,6 +88,10 @@ extern const zx_format_traits zx_formats[ZX_FORMAT_COUNT];
 
 /* The traits' check; also for a weight whose format is unknown. */
 ZMLX_MUST_CHECK zmlx_status zx_weight_check(const zx_weight *weight);
+
+/* Matrix 'index' of several, as a weight of its own; its rows [first, first + rows). */
+zx_weight zx_weight_matrix(const zx_weight *weight, size_t index);
+zx_weight zx_weight_rows(const zx_weight *weight, size_t first, size_t rows);
 
 /* How the activations that meet this weight are to be quantized; planes 0 where they are not: the
  * precision is f32 or the format has no integer form. */

@@ -47,6 +47,28 @@ zmlx_status zx_check_rows(const zx_weight *weight, size_t code_bytes, size_t sca
     return ZMLX_OK;
 }
 
+zx_weight zx_weight_rows(const zx_weight *weight, size_t first, size_t rows)
+{
+    zx_weight part = *weight;
+    part.count = 1;
+    part.rows = rows;
+    part.codes += first * weight->codes_stride;
+    if (weight->scales != NULL) part.scales += first * weight->scales_stride;
+    if (weight->biases != NULL) part.biases += first * weight->scales_stride;
+    if (weight->bias != NULL)
+        part.bias = (const char *)weight->bias + first * zx_dtypes[weight->bias_dtype].bytes;
+    return part;
+}
+
+zx_weight zx_weight_matrix(const zx_weight *weight, size_t index)
+{
+    if (weight->matrices == NULL)
+        return zx_weight_rows(weight, index * weight->rows, weight->rows);
+    zx_weight matrix = weight->matrices[index];
+    matrix.mlx_cpu_decode = weight->mlx_cpu_decode;
+    return matrix;
+}
+
 /* A format of GGUF: blocks that hold their own scales. */
 static size_t block_bytes(const zx_weight *weight)
 {

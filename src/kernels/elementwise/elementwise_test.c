@@ -142,7 +142,7 @@ TEST(elementwise_may_write_its_input)
 TEST(glu_quantize_is_glu_then_quantize)
 {
     static const zx_activation_layout layouts[] = {
-        {1, ZX_ORDER_NATURAL, 32}, {2, ZX_ORDER_EVEN_ODD, 64}, {2, ZX_ORDER_NATURAL, 128}};
+        {1, ZX_ORDER_NATURAL, 32, 0}, {2, ZX_ORDER_EVEN_ODD, 64, 0}, {2, ZX_ORDER_NATURAL, 128, 0}};
     for (size_t i = 0; i < 3 * DTYPES; i++) {
         const zx_activation_layout layout = layouts[i % 3];
         const size_t columns = layout.group * (size_t)7;

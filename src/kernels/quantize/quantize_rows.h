@@ -75,8 +75,8 @@ static inline void zx_order_codes(zx_order order, size_t count, const int32_t *c
         }
 }
 
-/* 'columns' is a multiple of the group.  What pads the parts of the row becomes zero. */
-static inline void zx_quantize_row(zx_activation_layout layout, const float *x, size_t columns,
+/* 'columns' is a multiple of the group.  What pads the parts of the slot becomes zero. */
+static inline void zx_quantize_slot(zx_activation_layout layout, const float *x, size_t columns,
                                    void *row)
 {
     const zx_activation_row parts = zx_activation_parts(layout, columns, row);
@@ -105,6 +105,15 @@ static inline void zx_quantize_row(zx_activation_layout layout, const float *x, 
     memset(parts.scale + groups, 0, rest);
     memset(parts.sum + groups, 0, rest);
     memset(parts.total + groups, 0, rest);
+}
+
+static inline void zx_quantize_row(zx_activation_layout layout, const float *x, size_t columns,
+                                   void *row)
+{
+    const size_t slots = zx_activation_slots(layout), size = columns / slots;
+    for (size_t slot = 0; slot < slots; slot++)
+        zx_quantize_slot(layout, x + slot * size, size,
+                         (char *)row + slot * zx_activation_slot_bytes(layout, size));
 }
 
 #endif

@@ -185,7 +185,7 @@ TEST(norm_variants_return_the_formula)
 TEST(rmsnorm_quantize_is_rmsnorm_then_quantize)
 {
     static const zx_activation_layout layouts[] = {
-        {1, ZX_ORDER_NATURAL, 32}, {2, ZX_ORDER_EVEN_ODD, 64}, {2, ZX_ORDER_NATURAL, 128}};
+        {1, ZX_ORDER_NATURAL, 32, 0}, {2, ZX_ORDER_EVEN_ODD, 64, 0}, {2, ZX_ORDER_NATURAL, 128, 0}};
     for (size_t i = 0; i < 2 * 3 * DTYPES; i++) {
         const bool adds = i % 2 != 0;
         const zx_activation_layout layout = layouts[i / 2 % 3];

@@ -1,0 +1,7 @@
+/* router_avx2.c - the reference's loops, vectorized by the compiler for AVX2. */
+#ifdef __AVX2__
+#include "kernels/kernels.h"
+
+#define ZX_KERNEL(name) zx_##name##_avx2
+#include "kernels/moe/router_body.h"
+#endif

@@ -1,0 +1,7 @@
+/* router_avx512.c - the reference's loops, vectorized by the compiler for AVX-512. */
+#ifdef __AVX512F__
+#include "kernels/kernels.h"
+
+#define ZX_KERNEL(name) zx_##name##_avx512
+#include "kernels/moe/router_body.h"
+#endif
