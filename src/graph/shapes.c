@@ -119,9 +119,9 @@ zmlx_status zx_shape_head_matmul(zx_node *node)
     const zx_weight *weight = node->inputs[1].node->weight;
     const size_t size = attributes->head_size, end = attributes->first + (size_t)attributes->size;
     node->types[0] = *input(node, 0);
-    if (weight == NULL || size == 0 || end > size || weight->rows % size != 0)
+    if (weight == NULL || size == 0 || end > size || weight->count * weight->rows % size != 0)
         return misfit(node, "the rows of a head", end, size);
-    const size_t heads = weight->rows / size;
+    const size_t heads = weight->count * weight->rows / size;
     const size_t from = attributes->transposed ? attributes->size : weight->columns;
     const size_t to = attributes->transposed ? weight->columns : attributes->size;
     if (input(node, 0)->columns != heads * from)

@@ -80,6 +80,18 @@ zmlx_status zx_block_matrix(zx_trace *trace, const char *name, size_t rows, size
     return record(trace, full, loaded, weight);
 }
 
+zmlx_status zx_block_matrices(zx_trace *trace, const char *name, size_t count, size_t rows,
+                              size_t columns, zx_value *value)
+{
+    char full[NAME_BYTES];
+    zx_weight *weight = NULL;
+    full_name(trace, name, full);
+    ZX_TRY(new_weight(trace, &weight));
+    ZX_TRY(zx_checkpoint_stack(trace->checkpoint, full, count, rows, columns, weight));
+    weight->mlx_cpu_decode = trace->mlx_cpu_decode;
+    return record(trace, full, weight, value);
+}
+
 zmlx_status zx_block_vector(zx_trace *trace, const char *name, size_t columns, zx_value *value)
 {
     char full[NAME_BYTES];
@@ -135,6 +147,15 @@ zmlx_status zx_block_norm(zx_trace *trace, zx_value x, const char *name, zx_valu
     const zx_attributes attributes = norm_attributes(trace);
     const zx_op op = trace->family->norm.layernorm ? ZX_OP_LAYERNORM : ZX_OP_RMSNORM;
     return zx_graph_add(trace->graph, op, (zx_value[]){x, weight}, &attributes, y);
+}
+
+zmlx_status zx_block_rmsnorm(zx_trace *trace, zx_value x, const char *name, double epsilon,
+                             zx_value *y)
+{
+    zx_value weight;
+    const zx_attributes attributes = {.epsilon = (float)epsilon};
+    ZX_TRY(zx_block_vector(trace, name, zx_value_type(x)->columns, &weight));
+    return zx_graph_add(trace->graph, ZX_OP_RMSNORM, (zx_value[]){x, weight}, &attributes, y);
 }
 
 zmlx_status zx_block_head_norm(zx_trace *trace, zx_value x, const char *name, size_t head_size,

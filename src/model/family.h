@@ -45,6 +45,10 @@ typedef struct zx_config {
     double residual_scale;        /* multiplies what is added to the residual */
     double query_size;            /* attention_scale is query_size^-0.5 */
     double query_scale_beta;      /* Llama 4's scale of queries by their position */
+
+    /* MLA: heads read one latent row per token */
+    size_t query_rank; /* 0: queries are projected at once */
+    size_t latent_size, nope_size, rope_size, value_size;
 } zx_config;
 
 typedef enum zx_field_kind { ZX_FIELD_SIZE, ZX_FIELD_NUMBER, ZX_FIELD_BOOL } zx_field_kind;
