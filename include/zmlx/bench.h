@@ -41,7 +41,7 @@ typedef struct zmlx_bench_report {
     size_t tests;
     zmlx_bench_test test[4];
     size_t threads;
-    zmlx_precision precision;
+    zmlx_precision precision; /* the one that was meant, never the default */
     const char *cpu_features;
     size_t peak_memory; /* bytes resident at most so far, of this process */
 } zmlx_bench_report;

@@ -40,7 +40,8 @@ typedef struct zmlx_model_options { /* zero means the default */
 
 /* Opens an MLX or Hugging Face folder or a .gguf file.  Errors name the file and the
  * tensor, key or field; an unknown architecture is ZMLX_ERROR_UNSUPPORTED and the message lists the
- * known ones. */
+ * known ones.  So is a tensor that the architecture does not read, unless it is known to change
+ * nothing: that is logged. */
 ZMLX_MUST_CHECK ZMLX_API zmlx_status zmlx_model_open(const char *path,
                                                      const zmlx_model_options *options,
                                                      zmlx_model **model);

@@ -26,14 +26,15 @@ typedef struct zmlx_session_options { /* zero means the default */
                       else f16 */
     bool no_fuse;
     size_t context; /* most tokens in all sequences together; default: the smaller of the model's
-                       and 8192 */
+                       and 8192.  Where it is given and the model's rope depends on the length, that
+                       is the length; else each call's own (prompt and max_tokens) */
     size_t chunk;   /* most tokens in one step; default 512 */
 } zmlx_session_options;
 
 typedef struct zmlx_memory { /* bytes, computed before anything is loaded */
     size_t weights;          /* mapped from the file */
-    size_t kv;               /* pages for 'context' tokens */
-    size_t activations;
+    size_t kv;               /* pages for 'context' tokens, and the tables that find them */
+    size_t activations;      /* of the largest step, with scratch and the batch */
     size_t available; /* on this machine, now */
 } zmlx_memory;
 

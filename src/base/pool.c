@@ -67,6 +67,7 @@ struct zx_pool {
     size_t parts;
 
     size_t threads; /* with the caller */
+    size_t started; /* of the workers */
     double spin;    /* seconds; 0 where there are more threads than cores */
 #if !defined(__linux__)
     pthread_mutex_t mutex;
@@ -209,25 +210,25 @@ void zx_pool_run(zx_pool *pool, size_t parts, zx_part_fn run, const void *contex
 }
 
 /* Starts the workers with every signal blocked: signals are the program's, not ours. */
-static zmlx_status start_workers(zx_pool *pool, size_t threads)
+static zmlx_status start_workers(zx_pool *pool)
 {
     sigset_t all, before;
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = 0;
-    while (error == 0 && pool->threads < threads) {
-        worker *const fresh = &pool->workers[pool->threads - 1];
-        *fresh = (worker){.pool = pool, .index = pool->threads};
+    while (error == 0 && pool->started + 1 < pool->threads) {
+        worker *const fresh = &pool->workers[pool->started];
+        *fresh = (worker){.pool = pool, .index = pool->started + 1};
         error = pthread_create(&fresh->thread, NULL, worker_main, fresh);
-        if (error == 0) pool->threads++;
+        if (error == 0) pool->started++;
     }
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error == 0) return ZMLX_OK;
-    return ZX_FAIL(ZMLX_ERROR_MEMORY, "thread %zu of %zu cannot be started: %s", pool->threads + 1,
-                   threads, strerror(error));
+    return ZX_FAIL(ZMLX_ERROR_MEMORY, "thread %zu of %zu cannot be started: %s", pool->started + 2,
+                   pool->threads, strerror(error));
 }
 
-zmlx_status zx_pool_create(size_t threads, zx_pool **pool)
+zmlx_status zx_pool_create_unstarted(size_t threads, zx_pool **pool)
 {
     if (threads == 0 || threads > MOST_THREADS)
         return ZX_FAIL(ZMLX_ERROR_ARGUMENT, "%zu threads asked; 1 to %d are possible", threads,
@@ -235,19 +236,26 @@ zmlx_status zx_pool_create(size_t threads, zx_pool **pool)
     void *memory = NULL;
     ZX_TRY(zx_alloc(sizeof(zx_pool) + (threads - 1) * sizeof(worker), "thread pool", &memory));
     zx_pool *const fresh = memory;
-    fresh->threads = 1;
+    fresh->threads = threads;
     fresh->spin = threads <= zx_usable_cores() ? spin_seconds : 0;
 #if !defined(__linux__)
     (void)pthread_mutex_init(&fresh->mutex, NULL);
     (void)pthread_cond_init(&fresh->changed, NULL);
 #endif
-    const zmlx_status status = start_workers(fresh, threads);
-    if (status != ZMLX_OK) {
-        zx_pool_destroy(fresh);
-        return status;
-    }
     *pool = fresh;
     return ZMLX_OK;
+}
+
+zmlx_status zx_pool_create(size_t threads, zx_pool **pool)
+{
+    zx_pool *fresh = NULL;
+    ZX_TRY(zx_pool_create_unstarted(threads, &fresh));
+    const zmlx_status status = start_workers(fresh);
+    if (status == ZMLX_OK)
+        *pool = fresh;
+    else
+        zx_pool_destroy(fresh);
+    return status;
 }
 
 void zx_pool_destroy(zx_pool *pool)
@@ -256,8 +264,7 @@ void zx_pool_destroy(zx_pool *pool)
     atomic_store(&pool->stop, true);
     atomic_fetch_add(&pool->epoch, 1);
     wake(pool, &pool->epoch, pool->threads);
-    for (size_t i = 0; i + 1 < pool->threads; i++)
-        (void)pthread_join(pool->workers[i].thread, NULL);
+    for (size_t i = 0; i < pool->started; i++) (void)pthread_join(pool->workers[i].thread, NULL);
 #if !defined(__linux__)
     (void)pthread_cond_destroy(&pool->changed);
     (void)pthread_mutex_destroy(&pool->mutex);

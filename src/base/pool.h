@@ -19,6 +19,8 @@ typedef struct zx_pool zx_pool;
 typedef void (*zx_part_fn)(const void *context, size_t part, size_t parts, size_t thread);
 
 ZMLX_MUST_CHECK zmlx_status zx_pool_create(size_t threads, zx_pool **pool);
+/* The same, but starts no thread: for counting what a pool of that size would need. */
+ZMLX_MUST_CHECK zmlx_status zx_pool_create_unstarted(size_t threads, zx_pool **pool);
 void zx_pool_destroy(zx_pool *pool);
 size_t zx_pool_threads(const zx_pool *pool); /* 1 for NULL */
 

@@ -39,7 +39,7 @@ static size_t value_or(size_t value, size_t fallback)
 
 static zmlx_status time_prompt(const run *job, zmlx_session *session, double *rate)
 {
-    ZX_TRY(zx_session_begin(session, job->ids, job->depth + job->prompt, false));
+    ZX_TRY(zx_session_begin(session, job->ids, job->depth + job->prompt, 0, false));
     ZX_TRY(zx_session_feed(session, job->ids, job->depth));
     const double start = zx_seconds();
     ZX_TRY(zx_session_feed(session, job->ids + job->depth, job->prompt));
@@ -51,7 +51,7 @@ static zmlx_status time_decode(const run *job, contender *who, double *rate)
 {
     zmlx_session *session = who->session;
     const size_t depth = job->depth + 1; /* one step first, so that the time is of steady steps */
-    ZX_TRY(zx_session_begin(session, job->ids, depth, false));
+    ZX_TRY(zx_session_begin(session, job->ids, depth, 0, false));
     ZX_TRY(zx_session_feed(session, job->ids, depth));
     const size_t blocks = zx_allocation_count();
     const double start = zx_seconds();
@@ -106,10 +106,9 @@ static void finish_test(run *job, zmlx_bench_test *test)
 /* Keys and values that one token reads at the middle of the test. */
 static size_t cache_bytes(const run *job, const zmlx_session *session)
 {
-    const zx_dtype dtype = zx_engine_settings(session->engine)->kv_dtype;
-    const size_t page =
-        zx_cache_page_bytes(job->model->kv_layers, job->model->kv_layer_count, dtype);
-    return page * (job->depth + job->generate / 2) / ZX_PAGE_TOKENS;
+    /* The session holds more tokens than these, so the product fits. */
+    const size_t page = zx_engine_cache(session->engine)->pages.page_bytes;
+    return page / ZX_PAGE_TOKENS * (job->depth + job->generate / 2);
 }
 
 static zmlx_status run_tests(run *job, bool decode, zmlx_bench_report *report)
@@ -135,7 +134,7 @@ static zmlx_status run_tests(run *job, bool decode, zmlx_bench_report *report)
 
 static zmlx_status open_contenders(run *job, const zmlx_bench_options *options)
 {
-    zmlx_session_options settings = options->session;
+    zmlx_session_options settings = options->session, each[2];
     const size_t prompt = job->prompt + job->depth;
     const size_t decode = job->depth + 1 + job->generate;
     if (settings.context == 0) settings.context = prompt > decode ? prompt : decode;
@@ -143,10 +142,13 @@ static zmlx_status open_contenders(run *job, const zmlx_bench_options *options)
         return ZX_FAIL(ZMLX_ERROR_ARGUMENT, "a context of %zu tokens is less than the test's %zu",
                        settings.context, prompt > decode ? prompt : decode);
     job->contender_count = options->compare ? 2 : 1;
-    for (size_t i = 0; i < job->contender_count; i++) {
-        if (options->compare) settings.no_fuse = i == 1;
-        ZX_TRY(zmlx_session_create(job->model, &settings, &job->contenders[i].session));
+    for (size_t i = 0; i < 2; i++) {
+        each[i] = settings;
+        if (options->compare) each[i].no_fuse = i == 1;
     }
+    ZX_TRY(zx_session_check_together(job->model, each, job->contender_count));
+    for (size_t i = 0; i < job->contender_count; i++)
+        ZX_TRY(zmlx_session_create(job->model, &each[i], &job->contenders[i].session));
     const size_t threads = zx_engine_settings(job->contenders[0].session->engine)->threads;
     return zx_pool_create(threads, &job->pool);
 }
@@ -183,7 +185,9 @@ zmlx_status zmlx_bench(const zmlx_model *model, const zmlx_bench_options *option
     if (status == ZMLX_OK && job.generate > 0) status = run_tests(&job, true, report);
     if (status == ZMLX_OK) {
         report->threads = zx_pool_threads(job.pool);
-        report->precision = options->session.precision;
+        report->precision = options->session.precision != ZMLX_PRECISION_DEFAULT
+                                ? options->session.precision
+                                : ZMLX_PRECISION_Q16;
         report->cpu_features = zx_cpu_text();
         report->peak_memory = zx_memory_peak();
     }

@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/options.h"
 #include "cli/output.h"
 
 static const char *precision_name(const zx_cli_bench *bench)
 {
-    static const char *const names[] = {"q16", "f32", "q16", "q8"};
-    return names[bench->report.precision];
+    return zx_cli_precisions[bench->report.precision];
 }
 
 /* A name without the folders before it, as tables have little room. */

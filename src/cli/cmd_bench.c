@@ -103,6 +103,11 @@ static int run_bench(const void *raw)
         return zx_cli_fail(run.common, ZMLX_ERROR_ARGUMENT, "--no-fuse and --%s exclude each other",
                            options->summary ? "summary" : "compare");
     int code = zx_cli_open_model(&run, options->model);
+    if (code == ZX_CLI_OK && options->prompt > 0)
+        code = zx_cli_check_context(&run, "--depth and --prompt", options->depth + options->prompt);
+    if (code == ZX_CLI_OK && options->generate > 0) /* one token more warms up */
+        code = zx_cli_check_context(&run, "--depth, one token and --tokens",
+                                    options->depth + 1 + options->generate);
     if (code == ZX_CLI_OK) {
         const zx_cli_needs needs = {.no_fuse = options->no_fuse};
         const zmlx_bench_options how = {
@@ -124,6 +129,9 @@ static int run_bench(const void *raw)
 const zx_command zx_command_bench = {
     .name = "bench",
     .summary = "measure tokens per second beside the machine's own limit",
+    .details =
+        "Depth and test together must fit the model's context; decoding takes one token more to\n"
+        "warm up.",
     .operands = operands,
     .tables = {{rows, 0}},
     .runs_model = true,

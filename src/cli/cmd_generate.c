@@ -52,7 +52,9 @@ static const zx_cli_option rows[] = {
      .letter = 'c',
      .kind = ZX_CLI_SIZE,
      .argument = "N",
-     .help = "most tokens of prompt and answer together; default: as many as both need",
+     .help =
+         "most tokens of prompt and answer together, at most the model's context; default: as many "
+         "as both need",
      .offset = offsetof(generate_options, sampling.context),
      .minimum = 1,
      .maximum = 1 << 30},
@@ -91,10 +93,23 @@ static int read_prompt(const generate_options *options, zx_cli_buffer *prompt)
     return zx_cli_fail(common, ZMLX_ERROR_MEMORY, "the prompt does not fit in memory");
 }
 
+static bool is_from_stdin(const generate_options *options)
+{
+    const char *from = options->file != NULL ? options->file : options->prompt;
+    return from == NULL || strcmp(from, "-") == 0;
+}
+
+/* A file or a pipe that holds nothing is a mistake; an empty message may be meant. */
 static int check_prompt(const generate_options *options, const zx_cli_buffer *prompt)
 {
     const char *name = options->file != NULL ? "--file" : "--prompt";
     const char *system = options->sampling.system != NULL ? options->sampling.system : "";
+    if (prompt->length == 0 && is_from_stdin(options))
+        return zx_cli_fail(&options->common, ZMLX_ERROR_ARGUMENT,
+                           "standard input is empty; expected a prompt");
+    if (prompt->length == 0 && options->file != NULL)
+        return zx_cli_fail(&options->common, ZMLX_ERROR_ARGUMENT,
+                           "--file: '%s' is empty; expected a prompt", options->file);
     const int code = zx_cli_check_text(&options->common, name, prompt->bytes, prompt->length);
     if (code != ZX_CLI_OK) return code;
     return zx_cli_check_text(&options->common, "--system", system, strlen(system));
@@ -109,6 +124,9 @@ static int encode_prompt(const zx_cli_run *run, const generate_options *options,
     if (raw && sampling->system != NULL)
         return zx_cli_fail(run->common, ZMLX_ERROR_ARGUMENT,
                            "--system needs a chat template: the model has none or --raw was given");
+    if (raw && prompt->length == 0)
+        return zx_cli_fail(run->common, ZMLX_ERROR_ARGUMENT,
+                           "--prompt is empty; expected a text to continue");
     if (raw) {
         const zmlx_status status =
             zmlx_tokenizer_encode(run->tokenizer, prompt->bytes, prompt->length, true, ids);
@@ -221,6 +239,7 @@ static int run_generate(const void *raw)
     if ((code = zx_cli_open_tokenizer(&run, options->model)) != ZX_CLI_OK) goto done;
     if ((code = encode_prompt(&run, options, &prompt, &ids)) != ZX_CLI_OK) goto done;
     if ((code = zx_cli_open_model(&run, options->model)) != ZX_CLI_OK) goto done;
+    if ((code = zx_cli_check_context(&run, "--ctx", sampling->context)) != ZX_CLI_OK) goto done;
     if ((code = zx_cli_check_context(&run, "--prompt", ids.count)) != ZX_CLI_OK) goto done;
     if (sampling->context > 0 && ids.count > sampling->context) {
         code = zx_cli_fail(run.common, ZMLX_ERROR_ARGUMENT,

@@ -30,8 +30,9 @@ static const zx_cli_option rows[] = {
      .letter = 'c',
      .kind = ZX_CLI_SIZE,
      .argument = "N",
-     .help = "tokens of a window; a last shorter one counts; default: the smaller of the model's "
-             "context and 1024",
+     .help =
+         "tokens of a window, at most the model's context; a last shorter one counts; default: the "
+         "smaller of the model's context and 1024",
      .offset = offsetof(perplexity_options, window),
      .minimum = 2,
      .maximum = 1 << 30},
@@ -97,7 +98,8 @@ static int run_perplexity(const void *raw)
     if (code == ZX_CLI_OK) code = zx_cli_open_model(&run, options->model);
     const size_t window = window_for(&run, options);
     const size_t longest = ids.count < window ? ids.count : window;
-    if (code == ZX_CLI_OK) code = zx_cli_check_context(&run, "--ctx", longest);
+    /* The window as asked for: a short text must not hide that it is too long. */
+    if (code == ZX_CLI_OK) code = zx_cli_check_context(&run, "--ctx", options->window);
     const zx_cli_needs needs = {.context = longest, .no_fuse = options->no_fuse};
     if (code == ZX_CLI_OK) code = zx_cli_open_session(&run, &needs);
     if (code == ZX_CLI_OK) code = measure(&run, &ids, longest);

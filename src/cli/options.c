@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const precisions[] = {"default", "f32", "q16", "q8", NULL};
+const char *const zx_cli_precisions[] = {"default", "f32", "q16", "q8", NULL};
 static const char *const dtypes[] = {"default", "f32", "f16", "bf16", NULL};
 static const char *const decodes[] = {"canonical", "mlx-cpu", NULL};
 
@@ -44,7 +44,7 @@ const zx_cli_option zx_cli_common_rows[] = {
      .argument = "P",
      .help = "how quantized matrices are multiplied; default: q16",
      .offset = offsetof(zx_cli_common, precision),
-     .choices = precisions},
+     .choices = zx_cli_precisions},
     {.name = "quiet",
      .letter = 'q',
      .kind = ZX_CLI_FLAG,

@@ -6,6 +6,9 @@
 
 enum { ZX_CLI_MESSAGE_BYTES = 512 };
 
+/* What --precision may be, by zmlx_precision; NULL at the end. */
+extern const char *const zx_cli_precisions[];
+
 /* The rows that every command takes, and those of commands that run a model; both describe a
  * zx_cli_common. */
 extern const zx_cli_option zx_cli_common_rows[];

@@ -3,9 +3,11 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/fail.h"
 #include "base/memory.h"
 #include "engine/lower.h"
+#include "engine/ropes.h"
 #include "fuse/rules.h"
 #include "kernels/rows.h"
 
@@ -15,9 +17,11 @@ struct zx_engine {
     zx_pool *pool;
     zx_cache cache;
     zx_plan *plan;
+    zx_ropes ropes;
     zx_batch batch; /* its arrays point into 'numbers' */
     int32_t *numbers, *ids, *positions, *token_start, *page_start, *pages, *sampled;
     float *row; /* a row of logits of a 16-bit model */
+    size_t activation_bytes;
 };
 
 typedef struct starter {
@@ -55,14 +59,41 @@ zmlx_status zx_engine_graph(const zx_graph *traced, const zx_engine_options *opt
     return status;
 }
 
+/* Numbers in the block tables of a step, and in all arrays of its batch together. */
+static zmlx_status batch_numbers(const zx_engine_options *options, size_t *tables, size_t *count)
+{
+    const zx_plan_limits *limits = &options->limits;
+    const size_t parts[] = {limits->tokens, limits->tokens, limits->sequences + 1,
+                            limits->sequences + 1, limits->sampled_rows};
+    bool fits =
+        limits->sequences < SIZE_MAX && zx_multiply_fits(options->pages, limits->sequences, tables);
+    *count = *tables;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        fits = fits && zx_add_fits(*count, parts[i], count);
+    if (fits) return ZMLX_OK;
+    return ZX_FAIL(ZMLX_ERROR_MEMORY,
+                   "a batch of %zu tokens, %zu sequences, %zu pages is too large", limits->tokens,
+                   limits->sequences, options->pages);
+}
+
+/* What reserve_batch takes. */
+static zmlx_status batch_bytes(const zx_engine_options *options, size_t vocabulary, size_t *bytes)
+{
+    size_t tables = 0, row = 0;
+    ZX_TRY(batch_numbers(options, &tables, bytes));
+    if (!zx_multiply_fits(*bytes, sizeof(int32_t), bytes) ||
+        !zx_multiply_fits(vocabulary, sizeof(float), &row) || !zx_add_fits(*bytes, row, bytes))
+        return ZX_FAIL(ZMLX_ERROR_MEMORY, "a batch exceeds the address space");
+    return ZMLX_OK;
+}
+
 /* The arrays of a batch of the largest step, in one block. */
 static zmlx_status reserve_batch(zx_engine *engine)
 {
     const zx_plan_limits *limits = &engine->options.limits;
-    const size_t tables = engine->options.pages * limits->sequences;
-    const size_t count =
-        2 * limits->tokens + 2 * (limits->sequences + 1) + tables + limits->sampled_rows;
+    size_t tables = 0, count = 0;
     void *memory = NULL;
+    ZX_TRY(batch_numbers(&engine->options, &tables, &count));
     ZX_TRY(zx_alloc_array(count, sizeof(int32_t), "a batch", &memory));
     engine->numbers = memory;
     engine->ids = engine->numbers;
@@ -71,14 +102,18 @@ static zmlx_status reserve_batch(zx_engine *engine)
     engine->page_start = engine->token_start + limits->sequences + 1;
     engine->pages = engine->page_start + limits->sequences + 1;
     engine->sampled = engine->pages + tables;
-    engine->batch = (zx_batch){.ids = engine->ids,
-                               .positions = engine->positions,
-                               .token_start = engine->token_start,
-                               .page_start = engine->page_start,
-                               .pages = engine->pages,
-                               .sampled = engine->sampled};
+    engine->batch =
+        (zx_batch){.ids = engine->ids,
+                   .positions = engine->positions,
+                   .token_start = engine->token_start,
+                   .page_start = engine->page_start,
+                   .pages = engine->pages,
+                   .sampled = engine->sampled,
+                   .ropes = engine->ropes.table.count > 0 ? &engine->ropes.table : NULL};
     ZX_TRY(zx_alloc_array(zx_engine_vocabulary(engine), sizeof(float), "a row of logits", &memory));
     engine->row = memory;
+    ZX_TRY(batch_bytes(&engine->options, zx_engine_vocabulary(engine), &engine->activation_bytes));
+    engine->activation_bytes += zx_plan_memory(engine->plan); /* both exist, so does their sum */
     return ZMLX_OK;
 }
 
@@ -91,6 +126,7 @@ static zmlx_status build(zx_engine *engine, const zx_graph *traced, const zx_kv_
     ZX_TRY(zx_cache_create(layers, layer_count, options->kv_dtype, options->pages, &engine->cache));
     ZX_TRY(zx_plan_create(&engine->graph, &options->limits, engine->pool, &engine->cache.pages,
                           &engine->plan));
+    ZX_TRY(zx_ropes_init(&engine->graph, options->limits.sequences, &engine->ropes));
     return reserve_batch(engine);
 }
 
@@ -113,6 +149,7 @@ void zx_engine_destroy(zx_engine *engine)
 {
     if (engine == NULL) return;
     zx_plan_destroy(engine->plan);
+    zx_ropes_fini(&engine->ropes);
     zx_cache_destroy(&engine->cache);
     zx_pool_destroy(engine->pool);
     zx_graph_fini(&engine->graph);
@@ -127,16 +164,29 @@ zmlx_status zx_engine_activation_bytes(const zx_graph *traced, const zx_kv_layer
 {
     zx_graph graph;
     zx_pool *pool = NULL;
+    size_t page_bytes = 0, batch = 0;
+    ZX_TRY(zx_cache_page_bytes(layers, layer_count, options->kv_dtype, &page_bytes));
     ZX_TRY(zx_engine_graph(traced, options, &graph));
-    const zx_kv_pages pages = {
-        NULL,           zx_cache_page_bytes(layers, layer_count, options->kv_dtype),
-        options->pages, options->kv_dtype,
-        layer_count,    layers};
-    zmlx_status status = zx_pool_create(options->threads, &pool);
+    const zx_kv_pages pages = {NULL,        page_bytes, options->pages, options->kv_dtype,
+                               layer_count, layers};
+    zmlx_status status = zx_pool_create_unstarted(options->threads, &pool);
     if (status == ZMLX_OK) status = zx_plan_bytes(&graph, &options->limits, pool, &pages, bytes);
+    if (status == ZMLX_OK)
+        status = batch_bytes(options, zx_value_type(graph.output)->columns, &batch);
+    if (status == ZMLX_OK && !zx_add_fits(*bytes, batch, bytes))
+        status = ZX_FAIL(ZMLX_ERROR_MEMORY, "activations exceed the address space");
     zx_pool_destroy(pool);
     zx_graph_fini(&graph);
     return status;
+}
+
+zmlx_status zx_engine_open_sequence(zx_engine *engine, size_t capacity, size_t length,
+                                    zx_sequence *sequence)
+{
+    const size_t shortest = zx_ropes_length(&engine->ropes, length);
+    ZX_TRY(zx_sequence_open(capacity, shortest, sequence));
+    sequence->rope_length = shortest;
+    return ZMLX_OK;
 }
 
 /* Reserves room for every feed, or for none. */
@@ -171,6 +221,7 @@ static void fill_batch(zx_engine *engine, const zx_feed feeds[], size_t count)
         const zx_feed *feed = &feeds[s];
         engine->token_start[s] = tokens;
         engine->page_start[s] = pages;
+        zx_ropes_set(&engine->ropes, s, feed->sequence->rope_length);
         memcpy(engine->pages + pages, feed->sequence->table,
                feed->sequence->page_count * sizeof(int32_t));
         pages += (int32_t)feed->sequence->page_count;
@@ -195,6 +246,11 @@ zmlx_status zx_engine_step(zx_engine *engine, const zx_feed feeds[], size_t coun
     for (size_t i = 0; i < count; i++)
         zx_sequence_commit(&engine->cache, feeds[i].sequence, feeds[i].ids, feeds[i].count);
     return ZMLX_OK;
+}
+
+size_t zx_engine_activations(const zx_engine *engine)
+{
+    return engine->activation_bytes;
 }
 
 size_t zx_engine_vocabulary(const zx_engine *engine)

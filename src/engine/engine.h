@@ -27,12 +27,19 @@ ZMLX_MUST_CHECK zmlx_status zx_engine_create(const zx_graph *traced, const zx_kv
                                              zx_engine **engine);
 void zx_engine_destroy(zx_engine *engine);
 
-/* What zx_engine_create would take for activations, in bytes. */
+/* What zx_engine_create would take for activations, scratch and a batch, in bytes; starts no
+ * thread. */
 ZMLX_MUST_CHECK zmlx_status zx_engine_activation_bytes(const zx_graph *traced,
                                                        const zx_kv_layer layers[],
                                                        size_t layer_count,
                                                        const zx_engine_options *options,
                                                        size_t *bytes);
+
+/* Opens an empty sequence of at most 'capacity' tokens.  Where the model's rope depends on the
+ * length it is that for 'length' tokens as long as the sequence lives, and prefixes are shared only
+ * with sequences of the same rope.  (zx_sequence_open alone: the rope of short sequences.) */
+ZMLX_MUST_CHECK zmlx_status zx_engine_open_sequence(zx_engine *engine, size_t capacity,
+                                                    size_t length, zx_sequence *sequence);
 
 typedef struct zx_feed { /* one sequence's part of a step */
     zx_sequence *sequence;
@@ -49,6 +56,9 @@ ZMLX_MUST_CHECK zmlx_status zx_engine_step(zx_engine *engine, const zx_feed feed
  * Valid until the next step or the next call for a 16-bit model. */
 const float *zx_engine_logits(zx_engine *engine, size_t row);
 size_t zx_engine_vocabulary(const zx_engine *engine);
+
+/* What the engine took for activations, scratch and a batch, in bytes. */
+size_t zx_engine_activations(const zx_engine *engine);
 
 zx_cache *zx_engine_cache(zx_engine *engine);
 zx_plan *zx_engine_plan(zx_engine *engine);

@@ -208,7 +208,7 @@ static bool run(const zx_graph *graph, unsigned char *result, size_t *bytes)
     static const int32_t page_start[] = {0, 1};
     static const zx_kv_layer layers[LAYERS] = {
         {.kv_heads = WIDTH / HEAD, .key_size = HEAD, .value_size = HEAD}};
-    const zx_batch batch = {TOKENS, 1, TOKENS, ids, ids, starts, page_start, pages, ids};
+    const zx_batch batch = {TOKENS, 1, TOKENS, ids, ids, starts, page_start, pages, ids, NULL};
     const zx_plan_limits limits = {TOKENS, 1, TOKENS};
     zx_cache cache;
     zx_plan *plan = NULL;

@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/fail.h"
 #include "base/hash.h"
 #include "base/memory.h"
@@ -30,6 +31,15 @@ struct zx_blocks {
     size_t count, free_count, bucket_count;
     int32_t *buckets;
 };
+
+zmlx_status zx_blocks_bytes(size_t pages, size_t *bytes)
+{
+    const size_t each = sizeof(block) + 2 * sizeof(int32_t); /* two buckets a page */
+    if (!zx_multiply_fits(pages, each, bytes) ||
+        !zx_add_fits(*bytes, sizeof(zx_blocks) + sizeof(block), bytes))
+        return ZX_FAIL(ZMLX_ERROR_MEMORY, "a table of %zu pages exceeds the address space", pages);
+    return ZMLX_OK;
+}
 
 zmlx_status zx_blocks_create(size_t pages, zx_blocks **blocks)
 {

@@ -21,6 +21,10 @@
 
 typedef struct zx_blocks zx_blocks;
 
+/* What zx_blocks_create takes for so many pages; ZMLX_ERROR_MEMORY where that exceeds the address
+ * space. */
+ZMLX_MUST_CHECK zmlx_status zx_blocks_bytes(size_t pages, size_t *bytes);
+
 /* 'pages' counts page 0 too. */
 ZMLX_MUST_CHECK zmlx_status zx_blocks_create(size_t pages, zx_blocks **blocks);
 void zx_blocks_destroy(zx_blocks *blocks);

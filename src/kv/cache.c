@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/fail.h"
 #include "base/memory.h"
 #include "base/region.h"
@@ -10,23 +11,57 @@
 /* A layer's part of a page begins at a multiple of this, so that vector loads are aligned. */
 enum { ALIGNMENT = 64 };
 
-static size_t aligned(size_t bytes)
+static zmlx_status too_large(const char *what)
 {
-    return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    return ZX_FAIL(ZMLX_ERROR_MEMORY, "%s exceed the address space", what);
 }
 
-static size_t part_bytes(const zx_kv_layer *layer, size_t head_size, zx_dtype dtype)
-{
-    return aligned(layer->kv_heads * head_size * ZX_PAGE_TOKENS * zx_dtypes[dtype].bytes);
-}
-
-size_t zx_cache_page_bytes(const zx_kv_layer layers[], size_t layer_count, zx_dtype dtype)
+/* Moves *offset behind a layer's keys or values of one page. */
+static bool add_part(const zx_kv_layer *layer, size_t head_size, zx_dtype dtype, size_t *offset)
 {
     size_t bytes = 0;
-    for (size_t i = 0; i < layer_count; i++)
-        bytes += part_bytes(&layers[i], layers[i].key_size, dtype) +
-                 part_bytes(&layers[i], layers[i].value_size, dtype);
-    return bytes;
+    if (!zx_multiply_fits(layer->kv_heads, head_size, &bytes) ||
+        !zx_multiply_fits(bytes, ZX_PAGE_TOKENS * zx_dtypes[dtype].bytes, &bytes) ||
+        !zx_add_fits(bytes, ALIGNMENT - 1, &bytes))
+        return false;
+    return zx_add_fits(*offset, bytes / ALIGNMENT * ALIGNMENT, offset);
+}
+
+/* Where the layers' parts begin within a page; 'placed' may be NULL. */
+static zmlx_status place_layers(const zx_kv_layer layers[], size_t layer_count, zx_dtype dtype,
+                                zx_kv_layer *placed, size_t *page_bytes)
+{
+    size_t offset = 0;
+    for (size_t i = 0; i < layer_count; i++) {
+        zx_kv_layer layer = layers[i];
+        layer.keys_offset = offset;
+        if (!add_part(&layer, layer.key_size, dtype, &offset)) return too_large("keys of a page");
+        layer.values_offset = offset;
+        if (!add_part(&layer, layer.value_size, dtype, &offset))
+            return too_large("values of a page");
+        if (placed != NULL) placed[i] = layer;
+    }
+    *page_bytes = offset;
+    return ZMLX_OK;
+}
+
+zmlx_status zx_cache_page_bytes(const zx_kv_layer layers[], size_t layer_count, zx_dtype dtype,
+                                size_t *bytes)
+{
+    return place_layers(layers, layer_count, dtype, NULL, bytes);
+}
+
+zmlx_status zx_cache_bytes(const zx_kv_layer layers[], size_t layer_count, zx_dtype dtype,
+                           size_t pages, size_t *bytes)
+{
+    size_t all = 0, tables = 0;
+    ZX_TRY(zx_cache_page_bytes(layers, layer_count, dtype, &all));
+    ZX_TRY(zx_blocks_bytes(pages, &tables));
+    if (!zx_multiply_fits(all, pages, &all) || !zx_add_fits(all, tables, &all) ||
+        !zx_multiply_fits(layer_count + 1, sizeof *layers, &tables) ||
+        !zx_add_fits(all, tables, bytes))
+        return too_large("keys and values");
+    return ZMLX_OK;
 }
 
 zmlx_status zx_cache_create(const zx_kv_layer layers[], size_t layer_count, zx_dtype dtype,
@@ -36,18 +71,13 @@ zmlx_status zx_cache_create(const zx_kv_layer layers[], size_t layer_count, zx_d
     void *memory = NULL;
     ZX_TRY(zx_alloc_array(layer_count + 1, sizeof *layers, "cache layers", &memory));
     cache->layers = memory;
-    size_t offset = 0;
-    for (size_t i = 0; i < layer_count; i++) {
-        zx_kv_layer *layer = &cache->layers[i];
-        *layer = layers[i];
-        layer->keys_offset = offset;
-        offset += part_bytes(layer, layer->key_size, dtype);
-        layer->values_offset = offset;
-        offset += part_bytes(layer, layer->value_size, dtype);
-    }
-    cache->pages = (zx_kv_pages){NULL, offset, pages, dtype, layer_count, cache->layers};
-    zmlx_status status = zx_blocks_create(pages, &cache->blocks);
-    if (status == ZMLX_OK) status = zx_region_map(offset * pages, "keys and values", &memory);
+    size_t page_bytes = 0, bytes = 0;
+    zmlx_status status = place_layers(layers, layer_count, dtype, cache->layers, &page_bytes);
+    if (status == ZMLX_OK && !zx_multiply_fits(page_bytes, pages, &bytes))
+        status = too_large("keys and values");
+    cache->pages = (zx_kv_pages){NULL, page_bytes, pages, dtype, layer_count, cache->layers};
+    if (status == ZMLX_OK) status = zx_blocks_create(pages, &cache->blocks);
+    if (status == ZMLX_OK) status = zx_region_map(bytes, "keys and values", &memory);
     if (status == ZMLX_OK)
         cache->pages.memory = memory;
     else
@@ -65,7 +95,16 @@ void zx_cache_destroy(zx_cache *cache)
 
 static size_t pages_for(size_t tokens)
 {
-    return (tokens + ZX_PAGE_TOKENS - 1) / ZX_PAGE_TOKENS;
+    return tokens / ZX_PAGE_TOKENS + (tokens % ZX_PAGE_TOKENS != 0);
+}
+
+zmlx_status zx_sequence_bytes(size_t capacity, size_t *bytes)
+{
+    size_t items = 0;
+    if (!zx_add_fits(capacity, pages_for(capacity) + 2, &items) ||
+        !zx_multiply_fits(items, sizeof(int32_t), bytes))
+        return too_large("a sequence's tokens");
+    return ZMLX_OK;
 }
 
 zmlx_status zx_sequence_open(size_t capacity, uint64_t salt, zx_sequence *sequence)

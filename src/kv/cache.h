@@ -22,6 +22,7 @@ typedef struct zx_sequence { /* {0} is no sequence */
     size_t page_count, published;
     zx_prefix prefix; /* what the published pages together are known as */
     uint64_t salt;
+    size_t rope_length; /* for which the rope is meant, 0: the general one; engine/ropes.h */
 } zx_sequence;
 
 /* A layer's heads and sizes, as the graph needs them; offsets are filled in here. */
@@ -29,8 +30,16 @@ ZMLX_MUST_CHECK zmlx_status zx_cache_create(const zx_kv_layer layers[], size_t l
                                             zx_dtype dtype, size_t pages, zx_cache *cache);
 void zx_cache_destroy(zx_cache *cache);
 
-/* Bytes of a page of all layers. */
-size_t zx_cache_page_bytes(const zx_kv_layer layers[], size_t layer_count, zx_dtype dtype);
+/* Bytes of a page of all layers; ZMLX_ERROR_MEMORY where they exceed the address space. */
+ZMLX_MUST_CHECK zmlx_status zx_cache_page_bytes(const zx_kv_layer layers[], size_t layer_count,
+                                                zx_dtype dtype, size_t *bytes);
+
+/* What zx_cache_create takes: the pages, and the tables that say what they are. */
+ZMLX_MUST_CHECK zmlx_status zx_cache_bytes(const zx_kv_layer layers[], size_t layer_count,
+                                           zx_dtype dtype, size_t pages, size_t *bytes);
+
+/* What zx_sequence_open takes. */
+ZMLX_MUST_CHECK zmlx_status zx_sequence_bytes(size_t capacity, size_t *bytes);
 
 /* Opens an empty sequence of at most 'capacity' tokens. */
 ZMLX_MUST_CHECK zmlx_status zx_sequence_open(size_t capacity, uint64_t salt, zx_sequence *sequence);

@@ -28,9 +28,73 @@ TEST(a_page_holds_each_layer_at_an_aligned_place)
     const size_t keys = 2 * 16 * ZX_PAGE_TOKENS * 2;
     CHECK(cache.pages.layers[0].values_offset == keys);
     CHECK(cache.pages.layers[1].keys_offset == keys + keys / 2);
-    CHECK(cache.pages.page_bytes == zx_cache_page_bytes(layers, 2, ZX_F16));
+    size_t page_bytes = 0;
+    CHECK(zx_cache_page_bytes(layers, 2, ZX_F16, &page_bytes) == ZMLX_OK);
+    CHECK(cache.pages.page_bytes == page_bytes);
     CHECK(cache.pages.page_bytes % 64 == 0);
     zx_cache_destroy(&cache);
+}
+
+/* The allocator of the test, adding up what it is asked for. */
+static size_t asked;
+
+static void *adding_alloc(size_t bytes, void *user)
+{
+    const zmlx_allocator *inner = user;
+    asked += bytes;
+    return inner->alloc(bytes, inner->user);
+}
+
+static void inner_free(void *memory, void *user)
+{
+    const zmlx_allocator *inner = user;
+    inner->free(memory, inner->user);
+}
+
+TEST(the_figures_of_memory_are_what_is_taken)
+{
+    zx_cache cache = {0};
+    zx_sequence sequence = {0};
+    size_t cache_bytes = 0, page_bytes = 0, sequence_bytes = 0;
+    CHECK(zx_cache_page_bytes(layers, 2, ZX_F16, &page_bytes) == ZMLX_OK);
+    CHECK(zx_cache_bytes(layers, 2, ZX_F16, 300, &cache_bytes) == ZMLX_OK);
+    CHECK(zx_sequence_bytes(TOKENS, &sequence_bytes) == ZMLX_OK);
+    zmlx_allocator inner = zx_test_allocator();
+    const zmlx_allocator adding = {adding_alloc, inner_free, &inner};
+    zmlx_set_allocator(&adding);
+    asked = 0;
+    zmlx_status status = zx_cache_create(layers, 2, ZX_F16, 300, &cache);
+    const size_t of_cache = asked + 300 * page_bytes; /* the pages are mapped */
+    asked = 0;
+    if (status == ZMLX_OK) status = zx_sequence_open(TOKENS, 0, &sequence);
+    const size_t of_sequence = asked;
+    if (status == ZMLX_OK) zx_sequence_close(&cache, &sequence);
+    zx_cache_destroy(&cache);
+    zmlx_set_allocator(&inner);
+    CHECK(status == ZMLX_OK);
+    CHECK(of_cache == cache_bytes && of_sequence == sequence_bytes);
+}
+
+TEST(sizes_that_wrap_are_refused)
+{
+    static const zx_kv_layer wide[] = {{.kv_heads = SIZE_MAX / 64, .key_size = 2, .value_size = 2}};
+    static const zx_kv_layer two[] = {{.kv_heads = 1, .key_size = SIZE_MAX / 512, .value_size = 1},
+                                      {.kv_heads = 1, .key_size = 1, .value_size = SIZE_MAX / 300}};
+    static const zx_kv_layer zero[] = {
+        {.kv_heads = SIZE_MAX / 2 + 1, .key_size = 2, .value_size = 2}}; /* a product of 0 */
+    size_t bytes = 0;
+    zx_cache cache;
+    CHECK(zx_cache_page_bytes(zero, 1, ZX_F16, &bytes) == ZMLX_ERROR_MEMORY);
+    CHECK(zx_cache_page_bytes(wide, 1, ZX_F16, &bytes) == ZMLX_ERROR_MEMORY);
+    CHECK(strstr(zmlx_error_message(), "keys of a page exceed the address space") != NULL);
+    CHECK(zx_cache_page_bytes(two, 1, ZX_F32, &bytes) == ZMLX_OK);
+    CHECK(zx_cache_page_bytes(two, 2, ZX_F32, &bytes) == ZMLX_ERROR_MEMORY);
+    CHECK(strstr(zmlx_error_message(), "values of a page exceed the address space") != NULL);
+    CHECK(zx_cache_bytes(two, 1, ZX_F32, 4, &bytes) == ZMLX_ERROR_MEMORY);
+    CHECK(zx_cache_create(two, 1, ZX_F32, 4, &cache) == ZMLX_ERROR_MEMORY);
+    CHECK(zx_cache_create(wide, 1, ZX_F16, 4, &cache) == ZMLX_ERROR_MEMORY);
+    CHECK(zx_blocks_bytes(SIZE_MAX / 300, &bytes) == ZMLX_ERROR_MEMORY);
+    CHECK(zx_sequence_bytes(SIZE_MAX / 4, &bytes) == ZMLX_ERROR_MEMORY);
 }
 
 TEST(a_sequence_starts_with_the_full_pages_it_shares_with_an_earlier_one)

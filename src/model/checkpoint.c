@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "model/gguf_names.h"
 #include "model/shards.h"
+#include "model/text_part.h"
 
 struct zx_checkpoint {
     const char *path;
@@ -69,8 +70,12 @@ static zmlx_status add_shards(zx_checkpoint *checkpoint)
     ZX_TRY(reserve(checkpoint, count));
     for (size_t i = 0; i < shards->count; i++) {
         const zx_stored *stored = &shards->files[i].stored;
-        for (size_t k = 0; k < stored->count; k++)
-            ZX_TRY(add_tensor(checkpoint, stored->tensors[k].name, &stored->tensors[k]));
+        for (size_t k = 0; k < stored->count; k++) {
+            char buffer[ZX_TENSOR_NAME];
+            const char *name = zx_text_part_name(stored->tensors[k].name, buffer, sizeof buffer);
+            if (name == buffer) ZX_TRY(copy_text(checkpoint, buffer, &name));
+            ZX_TRY(add_tensor(checkpoint, name, &stored->tensors[k]));
+        }
     }
     return ZMLX_OK;
 }
@@ -136,6 +141,7 @@ static zmlx_status read_config(zx_checkpoint *checkpoint, const char *folder)
     char *path = NULL;
     ZX_TRY(zx_path_join(folder, "config.json", &path));
     zmlx_status status = zx_document_open(path, NULL, &checkpoint->config);
+    if (status == ZMLX_OK) status = zx_text_part_config(path, checkpoint->config);
     if (status == ZMLX_OK) status = copy_text(checkpoint, path, &checkpoint->config_path);
     zx_free(path);
     ZX_TRY(status);

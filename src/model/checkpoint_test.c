@@ -176,6 +176,40 @@ TEST(checkpoint_reads_rope_of_gguf)
     zx_gguf_maker_fini(&maker);
 }
 
+/* The factors lie among the tensors; llama.cpp writes no type beside them for some families. */
+TEST(checkpoint_reads_longrope_of_gguf)
+{
+    static const uint64_t shape[1] = {8};
+    zx_gguf_maker maker = {0};
+    zx_checkpoint *checkpoint = NULL;
+    zx_arena arena = {0};
+    zx_rope rope = {0};
+    float frequencies[8], magnitude = 0;
+    const float factors[16] = {2, 2, 2, 2, 2, 2, 2, 2, 4, 4, 4, 4, 4, 4, 4, 4}; /* short, long */
+    CHECK(zx_make_llama(&maker, NULL) &&
+          zx_make_u32(&maker, "llama.rope.scaling.original_context_length", 32) &&
+          zx_make_f32(&maker, "llama.rope.scaling.attn_factor", 1.5F) &&
+          zx_make_tensor(&maker, "rope_factors_short.weight", 0, shape, 1, 32) &&
+          zx_make_file(&maker));
+    CHECK(open_maker(&maker, &checkpoint) == ZMLX_OK);
+    CHECK(zx_checkpoint_rope(checkpoint, 16, &arena, &rope) == ZMLX_ERROR_FORMAT);
+    CHECK(says("f.gguf: tensor 'rope_factors_long.weight' is missing"));
+    zx_checkpoint_close(checkpoint);
+    CHECK(zx_make_tensor(&maker, "rope_factors_long.weight", 0, shape, 1, 32) &&
+          zx_make_file(&maker));
+    memcpy(maker.file.bytes + maker.file.length - sizeof factors, factors, sizeof factors);
+    CHECK(open_maker(&maker, &checkpoint) == ZMLX_OK);
+    CHECK(zx_checkpoint_rope(checkpoint, 16, &arena, &rope) == ZMLX_OK);
+    CHECK(rope.by_length != NULL && rope.magnitude == 1.5F && rope.inverse_frequency[0] == 0.5F);
+    const zx_rope_by_length *rule = rope.by_length;
+    CHECK(rule->shortest(rule->settings, 32) == 0 && rule->shortest(rule->settings, 40) == 33);
+    rule->fill(rule->settings, 33, frequencies, &magnitude);
+    CHECK(frequencies[0] == 0.25F && magnitude == 1.5F);
+    zx_checkpoint_close(checkpoint);
+    zx_arena_reset(&arena);
+    zx_gguf_maker_fini(&maker);
+}
+
 TEST(gguf_names_go_both_ways)
 {
     char name[ZX_TENSOR_NAME], back[ZX_TENSOR_NAME];

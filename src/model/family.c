@@ -5,6 +5,7 @@
 
 #include "base/fail.h"
 #include "base/text.h"
+#include "model/rope_config.h"
 
 const char *const zx_layer_type_names[ZX_LAYER_TYPES] = {
     [ZX_LAYER_FULL] = "full_attention",
@@ -57,16 +58,21 @@ static zmlx_status unknown_family(const zx_checkpoint *checkpoint, const json_t 
 zmlx_status zx_family_find(const zx_checkpoint *checkpoint, const zx_family **family)
 {
     const json_t *config = zx_checkpoint_config(checkpoint);
-    const json_t *architecture = json_array_get(json_object_get(config, "architectures"), 0);
+    const json_t *architectures = json_object_get(config, "architectures");
     const json_t *type = json_object_get(config, "model_type");
-    for (size_t i = 0; zx_families[i] != NULL; i++) {
-        const bool fits = architecture != NULL ? holds(zx_families[i]->architectures, architecture)
-                                               : holds(zx_families[i]->model_types, type);
-        if (!fits) continue;
-        *family = zx_families[i];
-        return ZMLX_OK;
-    }
-    return unknown_family(checkpoint, architecture != NULL ? architecture : type);
+    const size_t count = json_array_size(architectures);
+    for (size_t k = 0; k < count + 1; k++)
+        for (size_t i = 0; zx_families[i] != NULL; i++) {
+            /* the type counts where no architecture is written, and for a text part */
+            const bool by_type =
+                k == count && (count == 0 || json_object_get(config, "text_config"));
+            if (k < count ? !holds(zx_families[i]->architectures, json_array_get(architectures, k))
+                          : !by_type || !holds(zx_families[i]->model_types, type))
+                continue;
+            *family = zx_families[i];
+            return ZMLX_OK;
+        }
+    return unknown_family(checkpoint, count > 0 ? json_array_get(architectures, 0) : type);
 }
 
 static zmlx_status wrong_field(const zx_checkpoint *checkpoint, const char *key,
@@ -240,5 +246,7 @@ zmlx_status zx_config_read(const zx_family *family, const zx_checkpoint *checkpo
     ZX_TRY(check_sizes(checkpoint, config));
     ZX_TRY(read_layer_types(checkpoint, config));
     config->tied = is_tied(family, checkpoint, config->tied);
+    const zx_fields fields = zx_checkpoint_fields(checkpoint);
+    ZX_TRY(zx_rope_context(&fields, &config->context_length));
     return family->check != NULL ? family->check(checkpoint, config) : ZMLX_OK;
 }

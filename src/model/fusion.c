@@ -8,14 +8,12 @@
 #include "base/memory.h"
 #include "engine/discover.h"
 #include "engine/lower.h"
+#include "model/choices.h"
 #include "model/model.h"
 
 struct zmlx_discovery {
     zx_discovery found;
 };
-
-static const zx_precision precisions[] = {ZX_PRECISION_Q16, ZX_PRECISION_F32, ZX_PRECISION_Q16,
-                                          ZX_PRECISION_Q8};
 
 static bool is_rule(const char *name)
 {
@@ -34,13 +32,6 @@ static zmlx_status check_names(const char *const *names)
     return ZMLX_OK;
 }
 
-static zmlx_status check_precision(zmlx_precision precision)
-{
-    return precision <= ZMLX_PRECISION_Q8
-               ? ZMLX_OK
-               : ZX_FAIL(ZMLX_ERROR_ARGUMENT, "unknown precision %d", (int)precision);
-}
-
 /* What sessions keep keys and values in by default. */
 static zx_dtype kv_dtype(const zmlx_model *model, zx_precision precision)
 {
@@ -50,14 +41,14 @@ static zx_dtype kv_dtype(const zmlx_model *model, zx_precision precision)
 static zmlx_status discover(const zmlx_model *model, const zmlx_discover_options *options,
                             zx_discovery *found)
 {
-    const zx_precision precision = precisions[options->precision];
+    zx_precision precision;
     const bool named = options->include != NULL || options->exclude != NULL;
     const zx_fusion_choice own = {options->include, options->exclude};
     const size_t threads = options->threads > 0 ? options->threads : zx_usable_cores();
-    zx_verifier verifier = {.layers = model->kv_layers,
-                            .layer_count = model->kv_layer_count,
-                            .kv_dtype = kv_dtype(model, precision),
-                            .seed = options->seed};
+    zx_verifier verifier = {
+        .layers = model->kv_layers, .layer_count = model->kv_layer_count, .seed = options->seed};
+    ZX_TRY(zx_choose_precision(options->precision, &precision));
+    verifier.kv_dtype = kv_dtype(model, precision);
     ZX_TRY(zx_pool_create(threads, &verifier.pool));
     zmlx_status status = zx_discover(&model->graph, precision,
                                      named ? &own : zx_model_choice(model), &verifier, found);
@@ -72,7 +63,6 @@ zmlx_status zmlx_discover(const zmlx_model *model, const zmlx_discover_options *
     static const zmlx_discover_options defaults;
     void *memory = NULL;
     if (options == NULL) options = &defaults;
-    ZX_TRY(check_precision(options->precision));
     ZX_TRY(check_names(options->include));
     ZX_TRY(check_names(options->exclude));
     ZX_TRY(zx_alloc(sizeof(zmlx_discovery), "discovery", &memory));
@@ -119,9 +109,10 @@ zmlx_status zmlx_discover_forget(const zmlx_model *model, zmlx_precision precisi
 {
     zx_graph graph = {0};
     uint64_t key = 0;
-    ZX_TRY(check_precision(precision));
+    zx_precision how;
+    ZX_TRY(zx_choose_precision(precision, &how));
     zmlx_status status = zx_graph_copy(&model->graph, &graph);
-    if (status == ZMLX_OK) status = zx_lower_to_precision(&graph, precisions[precision]);
+    if (status == ZMLX_OK) status = zx_lower_to_precision(&graph, how);
     if (status == ZMLX_OK) status = zx_verdicts_key(&graph, &key);
     zx_graph_fini(&graph);
     return status == ZMLX_OK ? zx_verdicts_forget(key) : status;

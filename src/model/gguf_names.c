@@ -180,16 +180,19 @@ static zmlx_status read_word(const zx_gguf *gguf, const char *key, char text[64]
     return ZMLX_OK;
 }
 
-/* What yarn multiplies cos and sin with: GGUF's factor comes on top of the usual one. */
-static zmlx_status set_attention_factor(const zx_gguf *gguf, const char *architecture, json_t *rope)
+/* What cos and sin are multiplied with: with yarn GGUF's factor comes on top of the usual one,
+ * with longrope it is all. */
+static zmlx_status set_attention_factor(const zx_gguf *gguf, const char *architecture, bool yarn,
+                                        json_t *rope)
 {
     char key[KEY_BYTES];
     double factor = 0;
     const double scale = json_number_value(json_object_get(rope, "factor"));
     architecture_key(architecture, "rope.scaling.attn_factor", key);
     ZX_TRY(zx_gguf_number(gguf, key, &factor));
-    if (!(factor > 0 && factor < 1e6) || !(scale > 1)) return ZMLX_OK;
-    return set(gguf, rope, "attention_factor", json_real(factor * (0.1 * log(scale) + 1)));
+    if (!(factor > 0 && factor < 1e6) || (yarn && !(scale > 1))) return ZMLX_OK;
+    const double usual = yarn ? 0.1 * log(scale) + 1 : 1;
+    return set(gguf, rope, "attention_factor", json_real(factor * usual));
 }
 
 static zmlx_status fill_rope(const zx_gguf *gguf, const char *architecture, json_t *rope)
@@ -206,8 +209,10 @@ static zmlx_status fill_rope(const zx_gguf *gguf, const char *architecture, json
         (void)snprintf(type, sizeof type, "linear");
         ZX_TRY(copy_row(gguf, key, NUMBER, rope, "factor"));
     }
-    const bool plain = *type == 0 || strcmp(type, "none") == 0;
-    if (!plain && strcmp(type, "yarn") == 0) ZX_TRY(set_attention_factor(gguf, architecture, rope));
+    /* the tensors rope_factors_long and _short make it a longrope, whether it is called so or not
+     */
+    const bool plain = *type == 0 || strcmp(type, "none") == 0 || strcmp(type, "longrope") == 0;
+    ZX_TRY(set_attention_factor(gguf, architecture, strcmp(type, "yarn") == 0, rope));
     return set(gguf, rope, "rope_type", json_string(plain ? "default" : type));
 }
 

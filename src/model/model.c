@@ -7,20 +7,16 @@
 #include "base/memory.h"
 #include "engine/engine.h"
 #include "model/blocks.h"
+#include "model/choices.h"
+#include "model/leftover.h"
 #include "model/rope_config.h"
 #include "model/strings.h"
-
-static const zmlx_dtype public_dtypes[] = {
-    [ZX_F32] = ZMLX_DTYPE_F32, [ZX_F16] = ZMLX_DTYPE_F16, [ZX_BF16] = ZMLX_DTYPE_BF16};
 
 /* T: the dtype of the final norm's weight where it can hold activations; f32 for GGUF. */
 static zmlx_status choose_dtype(zmlx_model *model, const zmlx_model_options *options)
 {
-    static const zx_dtype dtypes[] = {ZX_F32, ZX_F32, ZX_F16, ZX_BF16};
     zx_weight norm;
-    if (options->dtype > ZMLX_DTYPE_BF16)
-        return ZX_FAIL(ZMLX_ERROR_ARGUMENT, "unknown dtype %d", (int)options->dtype);
-    model->dtype = dtypes[options->dtype];
+    ZX_TRY(zx_choose_dtype(options->dtype, "activations", ZX_F32, &model->dtype));
     if (options->dtype != ZMLX_DTYPE_DEFAULT || zx_checkpoint_is_gguf(model->checkpoint))
         return ZMLX_OK;
     ZX_TRY(zx_checkpoint_vector(model->checkpoint, zx_family_names(model->family).norm,
@@ -58,8 +54,7 @@ static zmlx_status build_ropes(zmlx_model *model, zx_rope ropes[ZX_LAYER_TYPES])
         if (family->adjust_rope != NULL)
             ZX_TRY(family->adjust_rope(model->checkpoint, &model->config, (zx_layer_type)type,
                                        &settings));
-        ZX_TRY(zx_checkpoint_rope_build(model->checkpoint, &settings, &model->graph.arena,
-                                        &ropes[type]));
+        ZX_TRY(zx_rope_create(&settings, &model->graph.arena, &ropes[type]));
     }
     return ZMLX_OK;
 }
@@ -95,6 +90,7 @@ static zmlx_status open_parts(const char *path, const zmlx_model_options *option
     ZX_TRY(zx_config_read(model->family, model->checkpoint, &model->config));
     ZX_TRY(choose_dtype(model, options));
     ZX_TRY(trace(model, options));
+    ZX_TRY(zx_check_leftover(model->checkpoint, &model->config));
     zx_checkpoint_end_ids(model->checkpoint, &model->end_ids, &model->end_count);
     return ZMLX_OK;
 }
@@ -126,7 +122,7 @@ void zmlx_model_describe(const zmlx_model *model, zmlx_model_info *info)
     *info = (zmlx_model_info){
         .path = zx_checkpoint_path(model->checkpoint),
         .architecture = model->family->architectures[0],
-        .dtype = public_dtypes[model->dtype],
+        .dtype = zx_public_dtype(model->dtype),
         .layers = model->config.layers,
         .hidden_size = model->config.hidden_size,
         .vocabulary = model->config.vocabulary,
@@ -140,14 +136,14 @@ void zmlx_model_describe(const zmlx_model *model, zmlx_model_info *info)
 zmlx_status zmlx_model_print_graph(const zmlx_model *model, const zmlx_graph_options *options,
                                    zmlx_string *text)
 {
-    static const zx_precision precisions[] = {ZX_PRECISION_Q16, ZX_PRECISION_F32, ZX_PRECISION_Q16,
-                                              ZX_PRECISION_Q8};
     static const zmlx_graph_options defaults;
+    zx_precision precision;
     zx_graph graph;
     zx_text printed = {0};
     if (options == NULL) options = &defaults;
     *text = (zmlx_string){0};
-    const zx_engine_options how = {.precision = precisions[options->precision],
+    ZX_TRY(zx_choose_precision(options->precision, &precision));
+    const zx_engine_options how = {.precision = precision,
                                    .no_fuse = options->no_fuse || model->unfused,
                                    .choice = zx_model_choice(model)};
     ZX_TRY(zx_engine_graph(&model->graph, &how, &graph));

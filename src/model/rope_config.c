@@ -5,6 +5,7 @@
 #include "model/rope_config.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/fail.h"
@@ -140,6 +141,19 @@ zmlx_status zx_rope_settings_read(const zx_fields *config, const char *layer_typ
     return check_needs(&rope, settings, long_count, short_count);
 }
 
+zmlx_status zx_rope_context(const zx_fields *config, size_t *length)
+{
+    zx_fields rope;
+    zx_rope_type type = ZX_ROPE_DEFAULT;
+    double factor = 1;
+    ZX_TRY(find_rope(config, NULL, &rope));
+    ZX_TRY(read_type(&rope, &type));
+    if (type != ZX_ROPE_DYNAMIC) return ZMLX_OK;
+    ZX_TRY(zx_fields_number(&rope, "factor", 1e-3, 1e6, &factor));
+    if (factor > 1) *length = (size_t)fmin((double)*length * factor, MAX_LENGTH);
+    return ZMLX_OK;
+}
+
 /* base ^ (2i / dims), all in f32. */
 static float period(double base, size_t i, size_t dims)
 {
@@ -224,12 +238,35 @@ static float build_longrope(const zx_rope_settings *settings, double length, flo
     return (float)sqrt(1 + log(factor) / log(settings->original_length));
 }
 
+/* The length is a tensor there, so each step is rounded to f32; only the exponent is f64. */
 static double dynamic_theta(const zx_rope_settings *settings, double length)
 {
-    const double dims = (double)settings->dims, factor = settings->factor;
-    const double most = fmax(length, settings->max_length);
-    const double stretch = factor * most / settings->max_length - (factor - 1);
-    return dims > 2 ? settings->theta * pow(stretch, dims / (dims - 2)) : settings->theta;
+    const double dims = (double)settings->dims;
+    if (length <= settings->max_length || dims <= 2) return settings->theta;
+    const float factor = (float)settings->factor;
+    const float stretch = factor * (float)length / (float)settings->max_length;
+    const double grown = (double)(stretch - (float)(settings->factor - 1));
+    const float power = (float)pow(grown, dims / (dims - 2));
+    return (double)((float)settings->theta * power);
+}
+
+/* Frequencies [dims / 2] and magnitude for sequences of 'length' tokens. */
+static void fill(const zx_rope_settings *settings, size_t length, float *frequencies,
+                 float *magnitude)
+{
+    const size_t half = settings->dims / 2;
+    const bool dynamic = settings->type == ZX_ROPE_DYNAMIC;
+    *magnitude = 1;
+    build_default(dynamic ? dynamic_theta(settings, (double)length) : settings->theta,
+                  settings->dims, frequencies);
+    if (settings->type == ZX_ROPE_LINEAR)
+        for (size_t i = 0; i < half; i++) frequencies[i] /= (float)settings->factor;
+    if (settings->type == ZX_ROPE_LLAMA3) build_llama3(settings, frequencies);
+    if (settings->type == ZX_ROPE_YARN) *magnitude = build_yarn(settings, frequencies);
+    if (settings->type == ZX_ROPE_LONGROPE)
+        *magnitude = build_longrope(settings, (double)length, frequencies);
+    for (size_t i = 0; i < half && settings->divisors != NULL; i++)
+        frequencies[i] /= settings->divisors[i];
 }
 
 zmlx_status zx_rope_build(const zx_rope_settings *settings, size_t length, zx_arena *arena,
@@ -240,17 +277,7 @@ zmlx_status zx_rope_build(const zx_rope_settings *settings, size_t length, zx_ar
     ZX_TRY(zx_arena_alloc(arena, half * sizeof(float), &memory));
     float *const frequencies = memory;
     float magnitude = 1;
-    const bool dynamic = settings->type == ZX_ROPE_DYNAMIC;
-    build_default(dynamic ? dynamic_theta(settings, (double)length) : settings->theta,
-                  settings->dims, frequencies);
-    if (settings->type == ZX_ROPE_LINEAR)
-        for (size_t i = 0; i < half; i++) frequencies[i] /= (float)settings->factor;
-    if (settings->type == ZX_ROPE_LLAMA3) build_llama3(settings, frequencies);
-    if (settings->type == ZX_ROPE_YARN) magnitude = build_yarn(settings, frequencies);
-    if (settings->type == ZX_ROPE_LONGROPE)
-        magnitude = build_longrope(settings, (double)length, frequencies);
-    for (size_t i = 0; i < half && settings->divisors != NULL; i++)
-        frequencies[i] /= settings->divisors[i];
+    fill(settings, length, frequencies, &magnitude);
     for (size_t i = 0; i < half; i++)
         if (!isfinite(frequencies[i]))
             return ZX_FAIL(ZMLX_ERROR_FORMAT, "rope frequency %zu is not finite", i);
@@ -261,17 +288,72 @@ zmlx_status zx_rope_build(const zx_rope_settings *settings, size_t length, zx_ar
     return ZMLX_OK;
 }
 
-/* GGUF keeps llama3's scaling as a factor per frequency. */
-static zmlx_status read_divisors(const zx_checkpoint *checkpoint, zx_arena *arena,
-                                 zx_rope_settings *settings)
+static void fill_by_length(const void *settings, size_t length, float *frequencies,
+                           float *magnitude)
+{
+    fill(settings, length, frequencies, magnitude);
+}
+
+static size_t longrope_shortest(const void *pointer, size_t length)
+{
+    const zx_rope_settings *settings = pointer;
+    return (double)length > settings->original_length ? (size_t)settings->original_length + 1 : 0;
+}
+
+static size_t dynamic_shortest(const void *pointer, size_t length)
+{
+    const zx_rope_settings *settings = pointer;
+    return (double)length > settings->max_length ? length : 0;
+}
+
+zmlx_status zx_rope_create(const zx_rope_settings *settings, zx_arena *arena, zx_rope *rope)
+{
+    void *memory = NULL;
+    zx_rope longest;
+    ZX_TRY(zx_rope_build(settings, 0, arena, rope));
+    if (settings->type != ZX_ROPE_DYNAMIC && settings->type != ZX_ROPE_LONGROPE) return ZMLX_OK;
+    ZX_TRY(zx_rope_build(settings, MAX_LENGTH, arena, &longest)); /* judges the other factors */
+    ZX_TRY(zx_arena_alloc(arena, sizeof *settings, &memory));
+    const zx_rope_settings *kept = memcpy(memory, settings, sizeof *settings);
+    ZX_TRY(zx_arena_alloc(arena, sizeof *rope->by_length, &memory));
+    zx_rope_by_length *rule = memory;
+    const bool dynamic = settings->type == ZX_ROPE_DYNAMIC;
+    *rule =
+        (zx_rope_by_length){kept, dynamic ? dynamic_shortest : longrope_shortest, fill_by_length};
+    rope->by_length = rule;
+    return ZMLX_OK;
+}
+
+/* A factor per frequency among GGUF's tensors; NULL where there is none. */
+static zmlx_status read_factors(const zx_checkpoint *checkpoint, const char *module, size_t count,
+                                zx_arena *arena, const float **factors)
 {
     zx_weight weight;
     void *memory = NULL;
-    if (zx_checkpoint_find(checkpoint, "rope_freqs.weight") == NULL) return ZMLX_OK;
-    ZX_TRY(zx_checkpoint_vector(checkpoint, "rope_freqs", settings->dims / 2, &weight));
+    char name[64];
+    (void)snprintf(name, sizeof name, "%s.weight", module);
+    if (zx_checkpoint_find(checkpoint, name) == NULL) return ZMLX_OK;
+    ZX_TRY(zx_checkpoint_vector(checkpoint, module, count, &weight));
     ZX_TRY(zx_arena_alloc(arena, weight.columns * sizeof(float), &memory));
     zx_formats[weight.format].decode(&weight, 0, 0, weight.columns, memory);
-    settings->divisors = memory;
+    *factors = memory;
+    return ZMLX_OK;
+}
+
+/* GGUF keeps llama3's scaling and longrope's as factors among the tensors. */
+static zmlx_status read_gguf_factors(const zx_checkpoint *checkpoint, zx_arena *arena,
+                                     zx_rope_settings *settings)
+{
+    const size_t half = settings->dims / 2;
+    ZX_TRY(read_factors(checkpoint, "rope_freqs", half, arena, &settings->divisors));
+    ZX_TRY(read_factors(checkpoint, "rope_factors_long", half, arena, &settings->long_factors));
+    ZX_TRY(read_factors(checkpoint, "rope_factors_short", half, arena, &settings->short_factors));
+    if (settings->long_factors == NULL && settings->short_factors == NULL) return ZMLX_OK;
+    if (settings->long_factors == NULL)
+        return zx_checkpoint_missing(checkpoint, "rope_factors_long.weight");
+    if (settings->short_factors == NULL)
+        return zx_checkpoint_missing(checkpoint, "rope_factors_short.weight");
+    settings->type = ZX_ROPE_LONGROPE;
     return ZMLX_OK;
 }
 
@@ -282,21 +364,8 @@ zmlx_status zx_checkpoint_rope_settings(const zx_checkpoint *checkpoint, const c
     const zx_fields config = zx_checkpoint_fields(checkpoint);
     ZX_TRY(zx_rope_settings_read(&config, layer_type, head_size, arena, settings));
     if (zx_checkpoint_interleaved_rope(checkpoint)) settings->interleaved = true;
-    return zx_checkpoint_is_gguf(checkpoint) ? read_divisors(checkpoint, arena, settings) : ZMLX_OK;
-}
-
-zmlx_status zx_checkpoint_rope_build(const zx_checkpoint *checkpoint,
-                                     const zx_rope_settings *settings, zx_arena *arena,
-                                     zx_rope *rope)
-{
-    if (settings->type == ZX_ROPE_DYNAMIC || settings->type == ZX_ROPE_LONGROPE)
-        return ZX_FAIL(
-            ZMLX_ERROR_UNSUPPORTED,
-            "%s: config key 'rope_scaling.type': frequencies that depend on the length of "
-            "the sequence (dynamic, longrope) are not supported; known are default, "
-            "linear, llama3 and yarn",
-            zx_checkpoint_path(checkpoint));
-    return zx_rope_build(settings, 0, arena, rope);
+    return zx_checkpoint_is_gguf(checkpoint) ? read_gguf_factors(checkpoint, arena, settings)
+                                             : ZMLX_OK;
 }
 
 zmlx_status zx_checkpoint_rope(const zx_checkpoint *checkpoint, size_t head_size, zx_arena *arena,
@@ -304,5 +373,5 @@ zmlx_status zx_checkpoint_rope(const zx_checkpoint *checkpoint, size_t head_size
 {
     zx_rope_settings settings;
     ZX_TRY(zx_checkpoint_rope_settings(checkpoint, NULL, head_size, arena, &settings));
-    return zx_checkpoint_rope_build(checkpoint, &settings, arena, rope);
+    return zx_rope_create(&settings, arena, rope);
 }

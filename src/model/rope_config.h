@@ -38,21 +38,25 @@ ZMLX_MUST_CHECK zmlx_status zx_rope_settings_read(const zx_fields *config, const
                                                   size_t head_size, zx_arena *arena,
                                                   zx_rope_settings *settings);
 
+/* What 'max_position_embeddings' means as a context: dynamic stretches it by its factor. */
+ZMLX_MUST_CHECK zmlx_status zx_rope_context(const zx_fields *config, size_t *length);
+
 /* The frequencies for sequences of 'length' tokens (0: no longer than the original context); only
  * dynamic and longrope depend on it.  The table lies in the arena. */
 ZMLX_MUST_CHECK zmlx_status zx_rope_build(const zx_rope_settings *settings, size_t length,
                                           zx_arena *arena, zx_rope *rope);
 
-/* zx_rope_settings_read for a checkpoint; GGUF's rope_freqs.weight divides the frequencies. */
+/* The rope of a graph: the frequencies of short sequences, and for dynamic and longrope how they
+ * follow from the length.  The settings are copied; their arrays must live as long as the arena. */
+ZMLX_MUST_CHECK zmlx_status zx_rope_create(const zx_rope_settings *settings, zx_arena *arena,
+                                           zx_rope *rope);
+
+/* zx_rope_settings_read for a checkpoint.  GGUF's rope_freqs.weight divides the frequencies; its
+ * rope_factors_long.weight and _short.weight make the rope a longrope. */
 ZMLX_MUST_CHECK zmlx_status zx_checkpoint_rope_settings(const zx_checkpoint *checkpoint,
                                                         const char *layer_type, size_t head_size,
                                                         zx_arena *arena,
                                                         zx_rope_settings *settings);
-
-/* zx_rope_build where the length is not known; fails where it matters. */
-ZMLX_MUST_CHECK zmlx_status zx_checkpoint_rope_build(const zx_checkpoint *checkpoint,
-                                                     const zx_rope_settings *settings,
-                                                     zx_arena *arena, zx_rope *rope);
 
 /* Both in one, for a checkpoint whose layers are all alike. */
 ZMLX_MUST_CHECK zmlx_status zx_checkpoint_rope(const zx_checkpoint *checkpoint, size_t head_size,

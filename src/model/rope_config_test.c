@@ -1,4 +1,5 @@
-/* rope_config_test.c - frequencies against values worked out step by step in f32, and refusals. */
+/* rope_config_test.c - frequencies against those of transformers, bit by bit (those that depend on
+ * the length: tests/golden/make/rope_by_length.py --rows), and refusals. */
 #include <stdio.h>
 #include <string.h>
 
@@ -89,10 +90,24 @@ static const struct {
     {"{\"max_position_embeddings\":256,\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":2.5}}",
      NULL,
      16,
+     257,
+     0x3f800000,
+     {0x3f800000, 0x3ea1af1a, 0x3dcc3b6d, 0x3d00fd11, 0x3c22eec4, 0x3b4dcf35, 0x3a81fc17,
+      0x39a430e5}},
+    {"{\"max_position_embeddings\":256,\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":2.5}}",
+     NULL,
+     16,
      1000,
      0x3f800000,
-     {0x3f800000, 0x3e6f79a7, 0x3d600460, 0x3c518e8b, 0x3b4407aa, 0x3a376050, 0x392b8a0e,
+     {0x3f800000, 0x3e6f79a7, 0x3d600460, 0x3c518e8b, 0x3b4407a9, 0x3a37604f, 0x392b8a0e,
       0x38207768}},
+    {"{\"max_position_embeddings\":256,\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":2.5}}",
+     NULL,
+     16,
+     4096,
+     0x3f800000,
+     {0x3f800000, 0x3e40391c, 0x3d1055b8, 0x3bd8c0fa, 0x3aa2c117, 0x39746a41, 0x38378638,
+      0x3709cd9b}},
     {"{\"rope_parameters\":{\"factor\":8.0,\"high_freq_factor\":4.0,\"low_freq_factor\":1.0,"
      "\"original_max_position_embeddings\":32,\"rope_theta\":10000.0,\"rope_type\":\"llama3\"}}",
      NULL,
@@ -183,6 +198,22 @@ static const struct {
      0x3f97739f,
      {0x3f68ba2e, 0x3e674c4b, 0x3d579436, 0x3c4745ac, 0x3b46980c, 0x3a3c671b, 0x393ea672,
       0x383d7ab6}},
+    {"{\"max_position_embeddings\":64,\"rope_scaling\":{\"type\":\"longrope\",\"factor\":8.0,"
+     "\"original_max_position_embeddings\":16,\"attention_factor\":1.25,\"long_factor\":[1.1,1.4,"
+     "1.9,2.6],\"short_factor\":[1.0,1.1,1.2,1.4]}}",
+     NULL,
+     8,
+     16,
+     0x3fa00000,
+     {0x3f800000, 0x3dba2e8c, 0x3c088888, 0x3a3b3ee7}},
+    {"{\"max_position_embeddings\":64,\"rope_scaling\":{\"type\":\"longrope\",\"factor\":8.0,"
+     "\"original_max_position_embeddings\":16,\"attention_factor\":1.25,\"long_factor\":[1.1,1.4,"
+     "1.9,2.6],\"short_factor\":[1.0,1.1,1.2,1.4]}}",
+     NULL,
+     8,
+     17,
+     0x3fa00000,
+     {0x3f68ba2e, 0x3d924925, 0x3bac7692, 0x39c9a634}},
 };
 
 static zmlx_status read(const char *text, const char *layer_type, size_t head, size_t length,
@@ -195,6 +226,18 @@ static zmlx_status read(const char *text, const char *layer_type, size_t head, s
     if (status == ZMLX_OK)
         status = zx_rope_settings_read(&fields, layer_type, head, arena, &settings);
     if (status == ZMLX_OK) status = zx_rope_build(&settings, length, arena, rope);
+    json_decref(document);
+    return status;
+}
+
+static zmlx_status make(const char *text, size_t head, zx_arena *arena, zx_rope *rope)
+{
+    json_t *document = NULL;
+    zx_rope_settings settings;
+    zmlx_status status = zx_document_parse("c", text, strlen(text), NULL, &document);
+    const zx_fields fields = {"c", NULL, document};
+    if (status == ZMLX_OK) status = zx_rope_settings_read(&fields, NULL, head, arena, &settings);
+    if (status == ZMLX_OK) status = zx_rope_create(&settings, arena, rope);
     json_decref(document);
     return status;
 }
@@ -254,5 +297,66 @@ TEST(rope_traditional_is_interleaved)
     zx_rope rope;
     CHECK(read("{\"rope_traditional\":true}", NULL, 16, 0, &arena, &rope) == ZMLX_OK);
     CHECK(rope.interleaved);
+    zx_arena_reset(&arena);
+}
+
+/* What a graph's rope makes of a length: rows of the config, the length, and the shortest one of
+ * the same frequencies. */
+TEST(rope_says_which_lengths_share_frequencies)
+{
+    static const char dynamic[] =
+        "{\"max_position_embeddings\":256,\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":2.5}}";
+    static const char longrope[] =
+        "{\"max_position_embeddings\":128,\"original_max_position_embeddings\":32,\"rope_scaling\":"
+        "{"
+        "\"type\":\"longrope\",\"long_factor\":[2,2],\"short_factor\":[1,1]}}";
+    static const struct {
+        const char *config;
+        size_t length, shortest;
+    } lengths[] = {
+        {dynamic, 256, 0}, {dynamic, 257, 257}, {dynamic, 1000, 1000},
+        {longrope, 32, 0}, {longrope, 33, 33},  {longrope, 100, 33},
+    };
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        zx_arena arena = {0};
+        zx_rope rope = {0}, built;
+        float frequencies[2], magnitude = 0;
+        CHECK(make(lengths[i].config, 4, &arena, &rope) == ZMLX_OK);
+        CHECK(read(lengths[i].config, NULL, 4, lengths[i].length, &arena, &built) == ZMLX_OK);
+        CHECK(rope.by_length != NULL && built.by_length == NULL);
+        const zx_rope_by_length *rule = rope.by_length;
+        CHECK(rule->shortest(rule->settings, lengths[i].length) == lengths[i].shortest);
+        CHECK(rule->shortest(rule->settings, lengths[i].shortest) == lengths[i].shortest);
+        rule->fill(rule->settings, lengths[i].shortest, frequencies, &magnitude);
+        CHECK(memcmp(frequencies, built.inverse_frequency, sizeof frequencies) == 0);
+        CHECK(zx_bits_from_float(magnitude) == zx_bits_from_float(built.magnitude));
+        zx_arena_reset(&arena);
+    }
+}
+
+TEST(rope_that_does_not_depend_on_the_length_says_so)
+{
+    static const char *const configs[] = {"{}",
+                                          "{\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}}",
+                                          "{\"rope_scaling\":{\"type\":\"yarn\",\"factor\":2}}"};
+    for (size_t i = 0; i < sizeof configs / sizeof *configs; i++) {
+        zx_arena arena = {0};
+        zx_rope rope = {0};
+        CHECK(make(configs[i], 4, &arena, &rope) == ZMLX_OK);
+        CHECK_ON(configs[i], rope.by_length == NULL);
+        zx_arena_reset(&arena);
+    }
+}
+
+/* A factor that only long sequences meet is judged before one comes. */
+TEST(rope_refuses_a_long_factor_of_zero)
+{
+    zx_arena arena = {0};
+    zx_rope rope = {0};
+    CHECK(make("{\"max_position_embeddings\":128,\"rope_scaling\":{\"type\":\"longrope\","
+               "\"original_max_position_embeddings\":32,\"long_factor\":[2,0],"
+               "\"short_factor\":[1,1]}}",
+               4, &arena, &rope) == ZMLX_ERROR_FORMAT);
+    CHECK(strcmp(zmlx_error_message(), "rope frequency 1 is not finite") == 0);
     zx_arena_reset(&arena);
 }

@@ -80,11 +80,16 @@ static bool ends_answer(const zmlx_model *model, int32_t id)
     return false;
 }
 
+static size_t wanted_tokens(const zmlx_generate_options *options)
+{
+    return options->max_tokens > 0 ? options->max_tokens : DEFAULT_MAX_TOKENS;
+}
+
 /* Samples and feeds until something ends it. */
 static zmlx_status decode(zmlx_session *session, const zmlx_generate_options *options,
                           speaker *voice, zmlx_generate_result *result)
 {
-    const size_t wanted = options->max_tokens > 0 ? options->max_tokens : DEFAULT_MAX_TOKENS;
+    const size_t wanted = wanted_tokens(options);
     bool ended = false;
     const double start = zx_seconds();
     result->finish = ZMLX_FINISH_LENGTH;
@@ -105,12 +110,21 @@ static zmlx_status decode(zmlx_session *session, const zmlx_generate_options *op
     return speak_last(voice, by_text);
 }
 
+/* What the sequence may grow to: of that length its rope is. */
+static size_t final_length(const zmlx_session *session, size_t count,
+                           const zmlx_generate_options *options)
+{
+    const size_t room = session->context - count;
+    if (session->context_given) return session->context;
+    return count + (wanted_tokens(options) < room ? wanted_tokens(options) : room);
+}
+
 /* Where the caller stops it, the result says so and there are no logits to decode from. */
 static zmlx_status prefill(zmlx_session *session, const int32_t *prompt, size_t count,
                            const zmlx_generate_options *options, zmlx_generate_result *result)
 {
     const double start = zx_seconds();
-    ZX_TRY(zx_session_begin(session, prompt, count, true));
+    ZX_TRY(zx_session_begin(session, prompt, count, final_length(session, count, options), true));
     result->cached_tokens = session->sequence.length;
     ZX_TRY(zx_session_feed_watched(session, prompt + result->cached_tokens,
                                    count - result->cached_tokens, options->on_prompt,

@@ -246,7 +246,7 @@ TEST(steady_decoding_allocates_nothing)
     for (int32_t i = 0; i < 200; i++) ids[i] = i % 300;
     CHECK(zmlx_model_open("tests/golden/llama-4bit-g64", NULL, &model) == ZMLX_OK);
     CHECK(zmlx_session_create(model, &(zmlx_session_options){.threads = 2}, &session) == ZMLX_OK);
-    CHECK(zx_session_begin(session, ids, 200, false) == ZMLX_OK);
+    CHECK(zx_session_begin(session, ids, 200, 0, false) == ZMLX_OK);
     CHECK(zx_session_feed(session, ids, 10) == ZMLX_OK);
     const size_t before = zx_allocation_count();
     for (size_t i = 10; i < 200; i++) CHECK(zx_session_feed(session, &ids[i], 1) == ZMLX_OK);

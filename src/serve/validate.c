@@ -57,8 +57,8 @@ static zmlx_status feed_both(pair *both, const int32_t *ids, size_t count)
 static zmlx_status compare(pair *both, const int32_t *ids, size_t count)
 {
     ZX_TRY(zx_session_check_ids(both->fused, ids, count));
-    ZX_TRY(zx_session_begin(both->fused, ids, count, false));
-    ZX_TRY(zx_session_begin(both->unfused, ids, count, false));
+    ZX_TRY(zx_session_begin(both->fused, ids, count, 0, false));
+    ZX_TRY(zx_session_begin(both->unfused, ids, count, 0, false));
     ZX_TRY(feed_both(both, ids, count));
     const size_t context = both->fused->context;
     for (size_t i = 0; i < GREEDY_TOKENS && both->fused->sequence.length < context; i++) {
@@ -92,10 +92,12 @@ zmlx_status zmlx_validate(const zmlx_model *model, const zmlx_session_options *o
     if (fused.context == 0) fused.context = (ids != NULL ? count : DEFAULT_TOKENS) + GREEDY_TOKENS;
     zmlx_session_options unfused = fused;
     unfused.no_fuse = true;
+    const zmlx_session_options pair_options[] = {fused, unfused};
     int32_t *own = NULL;
     pair both = {.vocabulary = model->config.vocabulary, .result = result};
     *result = (zmlx_validation){.equal = true};
-    zmlx_status status = zmlx_session_create(model, &fused, &both.fused);
+    zmlx_status status = zx_session_check_together(model, pair_options, 2);
+    if (status == ZMLX_OK) status = zmlx_session_create(model, &fused, &both.fused);
     if (status == ZMLX_OK) status = zmlx_session_create(model, &unfused, &both.unfused);
     if (status == ZMLX_OK && ids == NULL) {
         count = both.fused->context < DEFAULT_TOKENS ? both.fused->context : DEFAULT_TOKENS;

@@ -15,6 +15,8 @@
 
 enum { ZX_PAGE_TOKENS = 64, ZX_SPAN_TILES = 8 }; /* a span of keys is 8 pages */
 
+struct zx_rope_table; /* graph/rope.h */
+
 typedef struct zx_batch {
     size_t tokens, sequences, sampled_rows;
     const int32_t *ids;         /* [tokens] */
@@ -23,6 +25,7 @@ typedef struct zx_batch {
     const int32_t *page_start;  /* [sequences + 1] */
     const int32_t *pages;       /* [page_start[sequences]]; enough for every position of the step */
     const int32_t *sampled;     /* [sampled_rows]: the tokens whose logits are wanted, ascending */
+    const struct zx_rope_table *ropes; /* NULL where no rope depends on a sequence's length */
 } zx_batch;
 
 /* The part of every page that belongs to one layer:

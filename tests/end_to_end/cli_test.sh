@@ -246,6 +246,20 @@ variant llama '"mlp_bias": false' '"mlp_bias": true'
 run logits "$work/variant" --tokens 1 --out "$work/x"
 check "config: mlp_bias without biases" both 2 "tensor 'model.layers.0.mlp.gate_proj.bias' is missing"
 
+# --- memory ------------------------------------------------------------------------------------------
+# The golden with a context beyond any machine's memory; under a limit on the address space, so that
+# every machine is small.
+variant llama-4bit-g64 '"max_position_embeddings": [0-9]*' '"max_position_embeddings": 1073741824'
+limited() {
+    status=0
+    (ulimit -v 700000 && exec "$zmlx" "$@") >"$out" 2>"$err" </dev/null || status=$?
+}
+limited bench "$work/variant" -p 0 -n 1 -d 1000000000 --threads 1
+check "bench: keys and values that do not fit in memory, exit 3 with figures" \
+    eval 'both 3 "keys and values for 1000000002 tokens" && says "MiB needed (weights"'
+limited bench "$work/variant" -p 0 -n 1 -d 900000 --threads 1 --compare
+check "bench --compare: two sessions that do not fit together, exit 3" both 3 "MiB needed by 2 sessions at once"
+
 # --- validate, inspect, bench on a golden ----------------------------------------------------------
 run validate "$golden/llama-4bit-g64"
 check "validate: equal" eval 'exits 0 && prints "equal"'
@@ -289,6 +303,12 @@ run bench "$golden/llama-4bit-g64" -p 16 -n 0 -r 1 --output csv
 check "bench --output csv, one test" eval 'exits 0 && [ "$(wc -l <"$out")" = 2 ] && prints "model_filename,"'
 run bench "$golden/llama-4bit-g64" -p 16 -n 8 -r 1 --summary
 check "bench --summary" eval 'exits 0 && prints "fused / unfused" && prints "peak memory" && prints "read loop"'
+run bench "$llama" -p 200 -d 57 -n 0
+check "bench: a prompt test beyond the model's context" both 2 "--depth and --prompt: 257 tokens are more than the 256"
+run bench "$llama" -p 0 -d 200 -n 56
+check "bench: a decode test beyond the model's context" both 2 "--depth, one token and --tokens: 257 tokens are more than the 256"
+run bench "$llama" -p 0 -d 200 -n 55 -r 1
+check "bench: a decode test that fills the model's context" exits 0
 run bench "$llama" -p 0 -n 0
 check "bench of nothing" both 2 "leave nothing to measure"
 run bench "$llama" -r 65
@@ -397,7 +417,23 @@ PY
     run generate "$tiny" -p a -n 2 --ignore-eos --json
     check "generate applies the template without --raw" json 'd["prompt_tokens"] == 3'
     run generate "$tiny" -p "" --raw
-    check "generate: a prompt without tokens" both 2 "--prompt: the text holds no tokens"
+    check "generate: an empty prompt without the template" both 2 "--prompt is empty; expected a text to continue"
+    run generate "$tiny" -p "" -n 2 --ignore-eos --json
+    check "generate: an empty message through the template" json 'd["prompt_tokens"] == 2'
+    : >"$work/empty"
+    run generate "$tiny" --file "$work/empty"
+    check "generate: an empty file" both 2 "--file: '$work/empty' is empty; expected a prompt"
+    run generate "$tiny" </dev/null
+    check "generate: nothing on standard input" both 2 "standard input is empty; expected a prompt"
+    run generate "$tiny" -p a --ctx 257
+    check "generate: --ctx beyond the model's" both 2 "--ctx: 257 tokens are more than the 256 of the model's context"
+    run chat "$tiny" --ctx 257
+    check "chat: --ctx beyond the model's" both 2 "--ctx: 257 tokens are more than the 256 of the model's context"
+    mkdir "$work/vast" && cp "$tiny"/* "$work/vast"
+    sed -i 's/"max_position_embeddings": [0-9]*/"max_position_embeddings": 1073741824/' "$work/vast/config.json"
+    limited generate "$work/vast" -p a --ctx 1000000000
+    check "generate: a context that does not fit in memory, exit 3 with figures" \
+        both 3 "keys and values for 1000000000 tokens"
     run generate "$tiny" -p "$(printf 'a%.0s ' $(seq 400))" --raw
     check "generate: a prompt longer than the context" both 2 "256"
     run generate "$tiny" -p "a b c d e f" --raw --ctx 2
@@ -420,7 +456,10 @@ PY
     run perplexity "$tiny" --file "$work/empty"
     check "perplexity of an empty file" both 2 "'$work/empty' is empty"
     run perplexity "$tiny" --file "$work/plain" --ctx 1000
-    check "perplexity: windows longer than the context" both 2 256
+    check "perplexity: --ctx beyond the model's" both 2 "--ctx: 1000 tokens are more than the 256 of the model's context"
+    printf 'x~q}7' >"$work/short"
+    run perplexity "$tiny" --file "$work/short" --ctx 1000
+    check "perplexity: --ctx beyond the model's, and a short text" both 2 "--ctx: 1000 tokens"
     run perplexity "$tiny"
     check "perplexity without --file" both 2 "--file F is missing"
 
@@ -503,7 +542,7 @@ PY
     run detokenize "$ZX_MODEL" --ids 1,2 --skip-special
     check "detokenize --skip-special" eval 'exits 0 && silent'
     run generate "$ZX_MODEL" -p Hi --ctx 900000000
-    check "a context that does not fit in memory: exit 3 with figures" both 3 MiB
+    check "generate: --ctx beyond the context that a .gguf file names" both 2 "--ctx: 900000000 tokens"
     run inspect "$ZX_MODEL" --json
     check "inspect of a .gguf file" eval 'exits 0 && json "d[\"architecture\"] and 134e6 < d[\"parameters\"] < 165e6"'
     head -c 100000 "$ZX_MODEL" >"$work/cut.gguf"

@@ -18,10 +18,10 @@ static void load_head(const zx_operand *x, size_t row, size_t head, size_t size,
     if (loaded != values) memcpy(values, loaded, size * sizeof *values);
 }
 
-static void rotate_row(const zx_launch *launch, size_t token, const float *angles, float *head)
+static void rotate_row(const zx_launch *launch, const zx_rope *rope, size_t token,
+                       const float *angles, float *head)
 {
     const zx_operand *x = &launch->inputs[0], *y = &launch->outputs[0];
-    const zx_rope *rope = launch->attributes->rope;
     const size_t size = launch->attributes->head_size;
     for (size_t i = 0; i < x->columns / size; i++) {
         load_head(x, token, i, size, head);
@@ -32,11 +32,11 @@ static void rotate_row(const zx_launch *launch, size_t token, const float *angle
 }
 
 /* Keys and values of a token into its page; keys are rotated first where there are angles. */
-static void append_row(const zx_launch *launch, const zx_operand *keys, size_t sequence,
-                       size_t token, const float *angles, float *head)
+static void append_row(const zx_launch *launch, const zx_rope *rope, size_t sequence, size_t token,
+                       const float *angles, float *head)
 {
+    const zx_operand *keys = &launch->inputs[rope != NULL ? 1 : 0];
     const zx_operand *values = keys + 1;
-    const zx_rope *rope = launch->attributes->rope;
     const zx_kv_layer *layer = zx_launch_layer(launch);
     const zx_dtype dtype = launch->kv->dtype;
     const size_t position = (size_t)launch->batch->positions[token];
@@ -44,7 +44,7 @@ static void append_row(const zx_launch *launch, const zx_operand *keys, size_t s
     uint8_t *const page = zx_page_of(launch, sequence, position);
     for (size_t i = 0; i < layer->kv_heads; i++) {
         load_head(keys, token, i, layer->key_size, head);
-        if (angles != NULL) zx_rope_head(keys->dtype, rope, angles, angles + rope->dims / 2, head);
+        if (rope != NULL) zx_rope_head(keys->dtype, rope, angles, angles + rope->dims / 2, head);
         char *const column = zx_page_keys(launch, layer, page, i);
         zx_store_column(dtype, column + slot * bytes, head, layer->key_size);
         load_head(values, token, i, layer->value_size, head);
@@ -58,23 +58,24 @@ static void run_tokens(const void *context, size_t part, size_t parts, size_t th
     const rope_job *job = context;
     const zx_launch *launch = job->launch;
     const zx_batch *batch = launch->batch;
-    const zx_rope *rope = job->rotates ? launch->attributes->rope : NULL;
+    const zx_rope *const general = job->rotates ? launch->attributes->rope : NULL;
     float *const scratch =
         (float *)launch->scratch +
         thread * (zx_scratch_rope(launch) / sizeof(float) / zx_pool_threads(launch->pool));
     float *const angles = job->rotates ? scratch : NULL;
-    float *const head = scratch + (job->rotates ? rope->dims : 0);
-    const zx_operand *keys = &launch->inputs[job->rotates ? 1 : 0];
+    float *const head = scratch + (job->rotates ? general->dims : 0);
     size_t token, end, sequence = 0;
     zx_split(launch->inputs[0].rows, 1, part, parts, &token, &end);
+    const bool owned = job->appends || (general->by_length != NULL && batch->ropes != NULL);
     for (; token < end; token++) {
-        if (job->rotates) {
+        if (owned) sequence = zx_sequence_of(batch, token, sequence);
+        const zx_rope *const rope =
+            job->rotates ? zx_rope_of(general, batch->ropes, sequence) : NULL;
+        if (rope != NULL) {
             zx_rope_angles(rope, batch->positions[token], angles, angles + rope->dims / 2);
-            rotate_row(launch, token, angles, head);
+            rotate_row(launch, rope, token, angles, head);
         }
-        if (!job->appends) continue;
-        sequence = zx_sequence_of(batch, token, sequence);
-        append_row(launch, keys, sequence, token, angles, head);
+        if (job->appends) append_row(launch, rope, sequence, token, angles, head);
     }
 }
 

@@ -1,5 +1,6 @@
 /* rope_ref.c - rotary embedding, and keys and values into their pages.  Normative:
- *   theta_i = RN_f32(f32(position) * inverse_frequency_i)
+ *   theta_i = RN_f32(f32(position) * inverse_frequency_i), of the sequence's own rope where
+ *             frequencies depend on the length (graph/rope.h)
  *   c_i = RN_f32(magnitude * cos(theta_i)),  s_i = RN_f32(magnitude * sin(theta_i)), of vmath.h
  *   the pair (a, b) becomes RN_T(fma(a, c, -RN(b * s))), RN_T(fma(b, c, RN(a * s))), T the dtype of
  *   the output; which elements are a pair: graph/rope.h; elements from dims on are copied

@@ -62,7 +62,7 @@ TEST(rope_turns_pairs)
     for (size_t i = 0; i < CASES * 3; i++) {
         const rope_case *shape = &cases[i / 3];
         const zx_dtype dtype = dtypes[i % 3];
-        const zx_rope rope = {shape->dims, shape->interleaved, shape->magnitude, frequencies};
+        const zx_rope rope = {shape->dims, shape->interleaved, shape->magnitude, frequencies, NULL};
         const zx_attributes attributes = {.head_size = (uint32_t)shape->size, .rope = &rope};
         const zx_batch batch = {.tokens = 6, .sequences = 1, .positions = positions};
         const size_t columns = shape->heads * shape->size;
@@ -138,7 +138,7 @@ TEST(kv_append_fills_the_slots)
 TEST(rope_append_is_rope_twice_then_append)
 {
     static const size_t lengths[] = {70, 1, 200}, from[] = {60, 0, 0}, to[] = {70, 1, 129};
-    const zx_rope rope = {24, false, 1, frequencies};
+    const zx_rope rope = {24, false, 1, frequencies, NULL};
     const zx_attributes attributes = {.head_size = 32, .layer = TESTING_LAYER, .rope = &rope};
     for (size_t i = 0; i < 9; i++) {
         testing_cache cache;

@@ -56,7 +56,7 @@ static const zx_config_row rows[] = {
 const zx_family zx_family_gemma3 = {
     .name = "gemma3",
     .norm = {.offset = 1, .wide = true},
-    .architectures = {"Gemma3ForCausalLM", "Gemma3ForConditionalGeneration", NULL},
+    .architectures = {"Gemma3ForCausalLM", NULL},
     .model_types = {"gemma3_text", "gemma3", NULL},
     .config = rows,
     .check = check,
