@@ -6,14 +6,11 @@
 
 #include "base/fail.h"
 
-enum { NAME_BYTES = 256 };
-
-/* "PATH.NAME" of the present module. */
-static void full_name(const zx_trace *trace, const char *name, char text[NAME_BYTES])
+void zx_block_name(const zx_trace *trace, const char *name, char text[ZX_MODULE_NAME])
 {
     const char *path = trace->graph->path;
     const bool top = path == NULL || *path == '\0';
-    (void)snprintf(text, NAME_BYTES, "%s%s%s", top ? "" : path, top ? "" : ".", name);
+    (void)snprintf(text, ZX_MODULE_NAME, "%s%s%s", top ? "" : path, top ? "" : ".", name);
 }
 
 static zmlx_status new_weight(zx_trace *trace, zx_weight **weight)
@@ -36,8 +33,8 @@ static zmlx_status align_vector(zx_trace *trace, zx_dtype dtype, size_t count, c
     return ZMLX_OK;
 }
 
-static zmlx_status record(zx_trace *trace, const char *name, const zx_weight *weight,
-                          zx_value *value)
+zmlx_status zx_block_weight(zx_trace *trace, const char *name, const zx_weight *weight,
+                            zx_value *value)
 {
     trace->parameters += weight->count * weight->rows * weight->columns;
     trace->weight_bytes += zx_weight_bytes(weight);
@@ -59,9 +56,9 @@ static zmlx_status load_matrix(zx_trace *trace, const char *name, size_t rows, s
 
 zmlx_status zx_block_enter(zx_trace *trace, const char *name, const char **outer)
 {
-    char full[NAME_BYTES];
+    char full[ZX_MODULE_NAME];
     *outer = trace->graph->path;
-    full_name(trace, name, full);
+    zx_block_name(trace, name, full);
     return zx_graph_enter(trace->graph, "%s", full);
 }
 
@@ -73,11 +70,11 @@ void zx_block_leave(zx_trace *trace, const char *outer)
 zmlx_status zx_block_matrix(zx_trace *trace, const char *name, size_t rows, size_t columns,
                             zx_value *weight)
 {
-    char full[NAME_BYTES];
+    char full[ZX_MODULE_NAME];
     zx_weight *loaded = NULL;
-    full_name(trace, name, full);
+    zx_block_name(trace, name, full);
     ZX_TRY(load_matrix(trace, full, rows, columns, &loaded));
-    return record(trace, full, loaded, weight);
+    return zx_block_weight(trace, full, loaded, weight);
 }
 
 zmlx_status zx_block_matrices(zx_trace *trace, const char *name, size_t count, size_t rows,
@@ -94,16 +91,16 @@ zmlx_status zx_block_matrices(zx_trace *trace, const char *name, size_t count, s
 
 zmlx_status zx_block_vector(zx_trace *trace, const char *name, size_t columns, zx_value *value)
 {
-    char full[NAME_BYTES];
+    char full[ZX_MODULE_NAME];
     zx_weight *weight = NULL;
-    full_name(trace, name, full);
+    zx_block_name(trace, name, full);
     ZX_TRY(new_weight(trace, &weight));
     ZX_TRY(zx_checkpoint_vector(trace->checkpoint, full, columns, weight));
     const void *values = weight->codes;
     ZX_TRY(align_vector(trace, weight->dtype, columns, &values));
     ZX_TRY(align_vector(trace, weight->bias_dtype, columns, &weight->bias));
     weight->codes = values;
-    return record(trace, full, weight, value);
+    return zx_block_weight(trace, full, weight, value);
 }
 
 zmlx_status zx_block_linear(zx_trace *trace, zx_value x, const char *name, size_t rows, zx_value *y)
@@ -116,10 +113,10 @@ zmlx_status zx_block_linear(zx_trace *trace, zx_value x, const char *name, size_
 zmlx_status zx_block_linear_part(zx_trace *trace, zx_value x, const char *name, size_t all,
                                  size_t first, size_t rows, zx_value *y)
 {
-    char full[NAME_BYTES];
+    char full[ZX_MODULE_NAME];
     zx_weight *weight = NULL;
     zx_value value;
-    full_name(trace, name, full);
+    zx_block_name(trace, name, full);
     ZX_TRY(load_matrix(trace, full, all, zx_value_type(x)->columns, &weight));
     weight->rows = rows;
     weight->codes += first * weight->codes_stride;
@@ -127,7 +124,7 @@ zmlx_status zx_block_linear_part(zx_trace *trace, zx_value x, const char *name, 
     if (weight->biases != NULL) weight->biases += first * weight->scales_stride;
     if (weight->bias != NULL)
         weight->bias = (const char *)weight->bias + first * zx_dtypes[weight->bias_dtype].bytes;
-    ZX_TRY(record(trace, full, weight, &value));
+    ZX_TRY(zx_block_weight(trace, full, weight, &value));
     return zx_graph_add(trace->graph, ZX_OP_MATMUL, (zx_value[]){x, value}, NULL, y);
 }
 

@@ -25,6 +25,13 @@ struct zx_trace {
 ZMLX_MUST_CHECK zmlx_status zx_block_enter(zx_trace *trace, const char *name, const char **outer);
 void zx_block_leave(zx_trace *trace, const char *outer);
 
+/* The name of the module 'name' of the present one, "PATH.NAME". */
+enum { ZX_MODULE_NAME = 256 };
+void zx_block_name(const zx_trace *trace, const char *name, char text[ZX_MODULE_NAME]);
+/* A node for a weight of that full name, which is counted. */
+ZMLX_MUST_CHECK zmlx_status zx_block_weight(zx_trace *trace, const char *name,
+                                            const zx_weight *weight, zx_value *value);
+
 /* The weight nodes of a module: a matrix with its bias, or a vector. */
 ZMLX_MUST_CHECK zmlx_status zx_block_matrix(zx_trace *trace, const char *name, size_t rows,
                                             size_t columns, zx_value *weight);

@@ -35,6 +35,13 @@ typedef struct zx_config {
     double norm_epsilon;
     bool tied; /* the head is the embedding's table */
 
+    size_t experts, experts_per_token; /* 0: no layer has experts */
+    size_t expert_size;                /* of their inner values; default intermediate_size */
+    size_t shared_size;                /* of the expert that every token goes to */
+    bool normalize_weights;            /* by the sum of the chosen */
+    double router_scale;               /* multiplies the weights */
+    size_t groups, top_groups;         /* of experts; 0: none */
+
     double attention_scale;       /* of the scores; default head_size^-0.5 */
     double attention_limit;       /* soft cap of the scores */
     double logit_limit;           /* soft cap of the logits */

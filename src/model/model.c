@@ -25,15 +25,19 @@ static zmlx_status choose_dtype(zmlx_model *model, const zmlx_model_options *opt
     return ZMLX_OK;
 }
 
-/* What one decoded token reads: every matrix once, of the embedding one row unless it is the head
- * too. */
+/* What one decoded token reads: every matrix once, of the experts' those of the chosen, of the
+ * embedding one row unless it is the head too. */
 static size_t bytes_per_token(const zx_graph *graph)
 {
     size_t bytes = 0;
     for (const zx_node *node = graph->first; node != NULL; node = node->next)
         for (int i = 0; i < zx_ops[node->op].inputs; i++) {
             const zx_weight *weight = node->inputs[i].node->weight;
-            if (weight != NULL && node->op != ZX_OP_EMBED) bytes += zx_weight_bytes(weight);
+            if (weight == NULL || node->op == ZX_OP_EMBED) continue;
+            const size_t all = zx_weight_bytes(weight);
+            bytes += node->op == ZX_OP_EXPERT_MATMUL
+                         ? all / weight->count * zx_value_type(node->inputs[1])->columns
+                         : all;
         }
     return bytes;
 }

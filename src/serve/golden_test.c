@@ -12,9 +12,10 @@
 #include "model/safetensors.h"
 #include "serve/session.h"
 
-static const char *const goldens[] = {"llama",          "llama-tied",     "mistral",
-                                      "llama-4bit-g64", "llama-3bit-g64", "llama-6bit-g32",
-                                      "llama-8bit-g64", "llama-mxfp4"};
+static const char *const goldens[] = {
+    "llama",          "llama-tied",       "mistral",        "llama-4bit-g64",
+    "llama-3bit-g64", "llama-6bit-g32",   "llama-8bit-g64", "llama-mxfp4",
+    "mixtral",        "mixtral-4bit-g64", "qwen3_moe"};
 
 typedef struct bounds {
     double atol, rtol, kl_max;

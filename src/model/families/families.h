@@ -4,6 +4,7 @@
 
 #include "base/fail.h"
 #include "model/blocks.h"
+#include "model/moe.h"
 
 extern const zx_family zx_family_cohere2;
 extern const zx_family zx_family_gemma2;
@@ -12,11 +13,13 @@ extern const zx_family zx_family_gpt_neox;
 extern const zx_family zx_family_granite;
 extern const zx_family zx_family_llama;
 extern const zx_family zx_family_mistral;
+extern const zx_family zx_family_mixtral;
 extern const zx_family zx_family_olmo2;
 extern const zx_family zx_family_olmo3;
 extern const zx_family zx_family_phi3;
 extern const zx_family zx_family_qwen2;
 extern const zx_family zx_family_qwen3;
+extern const zx_family zx_family_qwen3_moe;
 extern const zx_family zx_family_smollm3;
 extern const zx_family zx_family_starcoder2;
 
@@ -25,12 +28,17 @@ extern const zx_family zx_family_starcoder2;
 ZMLX_MUST_CHECK zmlx_status zx_trace_usual_block(zx_trace *trace, const zx_attention *attention,
                                                  zx_value *x);
 
+/* The same with a mixture of experts for the mlp. */
+ZMLX_MUST_CHECK zmlx_status zx_trace_moe_block(zx_trace *trace, const zx_attention *attention,
+                                               const zx_moe *moe, zx_value *x);
+
 /* Gemma's block, with norms before and behind attention and mlp; and what its configs share. */
 ZMLX_MUST_CHECK zmlx_status zx_trace_gemma_block(zx_trace *trace, const zx_attention *attention,
                                                  zx_value *x);
 ZMLX_MUST_CHECK zmlx_status zx_check_gemma(const zx_checkpoint *checkpoint, zx_config *config);
 
-/* Which layers of Qwen slide. */
+/* Which layers of Qwen have experts, and which slide. */
+bool zx_qwen_has_experts(const zx_trace *trace, size_t layer);
 ZMLX_MUST_CHECK zmlx_status zx_qwen_windows(const zx_checkpoint *checkpoint, zx_config *config);
 
 #endif
