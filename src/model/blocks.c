@@ -80,13 +80,13 @@ zmlx_status zx_block_matrix(zx_trace *trace, const char *name, size_t rows, size
 zmlx_status zx_block_matrices(zx_trace *trace, const char *name, size_t count, size_t rows,
                               size_t columns, zx_value *value)
 {
-    char full[NAME_BYTES];
+    char full[ZX_MODULE_NAME];
     zx_weight *weight = NULL;
-    full_name(trace, name, full);
+    zx_block_name(trace, name, full);
     ZX_TRY(new_weight(trace, &weight));
     ZX_TRY(zx_checkpoint_stack(trace->checkpoint, full, count, rows, columns, weight));
     weight->mlx_cpu_decode = trace->mlx_cpu_decode;
-    return record(trace, full, weight, value);
+    return zx_block_weight(trace, full, weight, value);
 }
 
 zmlx_status zx_block_vector(zx_trace *trace, const char *name, size_t columns, zx_value *value)

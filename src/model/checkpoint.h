@@ -55,7 +55,7 @@ ZMLX_MUST_CHECK zmlx_status zx_checkpoint_stack(const zx_checkpoint *checkpoint,
                                                 size_t count, size_t rows, size_t columns,
                                                 zx_weight *weight);
 /* The vector [columns] of the module 'name': a norm's weight, with its bias where it has one.
- * Always dense. */
+ * Always dense; a tensor may also be called NAME without ".weight". */
 ZMLX_MUST_CHECK zmlx_status zx_checkpoint_vector(const zx_checkpoint *checkpoint, const char *name,
                                                  size_t columns, zx_weight *weight);
 

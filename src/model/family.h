@@ -38,6 +38,7 @@ typedef struct zx_config {
     size_t experts, experts_per_token; /* 0: no layer has experts */
     size_t expert_size;                /* of their inner values; default intermediate_size */
     size_t shared_size;                /* of the expert that every token goes to */
+    size_t shared_experts;             /* so many of expert_size together */
     bool normalize_weights;            /* by the sum of the chosen */
     double router_scale;               /* multiplies the weights */
     size_t groups, top_groups;         /* of experts; 0: none */

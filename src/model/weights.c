@@ -282,6 +282,7 @@ zmlx_status zx_checkpoint_vector(const zx_checkpoint *checkpoint, const char *na
                                  zx_weight *weight)
 {
     const zx_stored_tensor *tensor = find(checkpoint, name, "weight");
+    if (tensor == NULL) tensor = zx_checkpoint_find(checkpoint, name); /* sinks, router biases */
     *weight = (zx_weight){.count = 1, .rows = 1, .columns = columns};
     if (tensor == NULL) return no_weight(checkpoint, name);
     ZX_TRY(plain_weight(tensor, 0, columns, 0, weight));
