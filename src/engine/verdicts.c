@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/cpu.h"
-#include "base/fail.h"
 #include "base/facts.h"
+#include "base/fail.h"
 #include "zmlx/runtime.h"
 
 enum { KEY_BYTES = 32, SITE_BYTES = 384 };
