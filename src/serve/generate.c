@@ -94,7 +94,8 @@ static zmlx_status decode(zmlx_session *session, const zmlx_generate_options *op
     const double start = zx_seconds();
     result->finish = ZMLX_FINISH_LENGTH;
     while (!ended && result->generated_tokens < wanted) {
-        const int32_t id = zx_sampler_next(&session->sampler, zx_engine_logits(session->engine, 0));
+        int32_t id = -1;
+        ZX_TRY(zx_sampler_next(&session->sampler, zx_engine_logits(session->engine, 0), &id));
         if (!options->ignore_eos && ends_answer(session->model, id)) {
             result->finish = ZMLX_FINISH_STOP;
             break;
