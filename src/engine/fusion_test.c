@@ -11,6 +11,11 @@
 #include "fuse/rules.h"
 #include "kv/cache.h"
 
+enum {
+    EXPERTS = 4,
+    CHOSEN = 2,
+    LOGIT_ROWS = 16
+}; /* LOGIT_ROWS: of an expert where WIDTH are chosen from */
 enum { WIDTH = 128, TOKENS = 5, HEAD = 32, LEAVES = 8, ROW_BYTES = WIDTH * 4, LAYERS = 1 };
 
 typedef struct setting { /* one case */
@@ -34,6 +39,8 @@ typedef struct builder {
     const char *names[LEAVES];
     zx_value values[LEAVES];
     int count;
+    bool own_x;   /* experts read a row each */
+    bool without; /* optional ops are left out */
     bool failed;
 } builder;
 
@@ -86,12 +93,32 @@ static zx_value weight_value(builder *b, zx_format format, size_t rows)
     return value;
 }
 
+static zx_value node_of(builder *b, zx_op op, const zx_value operands[],
+                        const zx_attributes *attributes)
+{
+    zx_value value = {0};
+    if (zx_graph_add(&b->graph, op, operands, attributes, &value) != ZMLX_OK) b->failed = true;
+    return value;
+}
+
 static zx_value node(builder *b, zx_op op, zx_value first, zx_value second,
                      const zx_attributes *attributes)
 {
+    return node_of(b, op, (zx_value[]){first, second}, attributes);
+}
+
+/* So many matrices one after the other. */
+static zx_value expert_weights(builder *b, zx_format format, size_t count, size_t rows)
+{
     zx_value value = {0};
-    if (zx_graph_add(&b->graph, op, (zx_value[]){first, second}, attributes, &value) != ZMLX_OK)
+    zx_weight *weight = random_weight(b, format, count * rows);
+    if (weight == NULL) {
         b->failed = true;
+        return value;
+    }
+    weight->count = count;
+    weight->rows = rows;
+    if (zx_graph_weight(&b->graph, "weight", weight, &value) != ZMLX_OK) b->failed = true;
     return value;
 }
 
@@ -128,13 +155,60 @@ static zx_attributes attributes_of(builder *b, zx_op op)
     if (op == ZX_OP_ROPE) attributes.rope = &b->rope;
     if (op == ZX_OP_ROPE || op == ZX_OP_KV_APPEND) attributes.head_size = HEAD;
     if (op == ZX_OP_KV_APPEND) attributes.layer = 1;
+    if (op == ZX_OP_TOPK) attributes.top_k = CHOSEN;
+    if (op == ZX_OP_NORMALIZE) attributes.epsilon = 1e-6F;
+    if (op == ZX_OP_SCALE) attributes.scale = 2.5F;
+    if (op == ZX_OP_GROUP_LIMIT) attributes.groups = 8;
+    if (op == ZX_OP_GROUP_LIMIT) attributes.top_groups = 2;
+    if (op == ZX_OP_CLAMPED_GLU) attributes.limit = 1;
+    if (op == ZX_OP_CLAMPED_GLU) attributes.alpha = 1.702F;
     return attributes;
+}
+
+/* Some experts of every token, and what they weigh. */
+static zx_value random_indices(builder *b)
+{
+    const zx_value logits =
+        node(b, ZX_OP_MATMUL, random_values(b), weight_value(b, ZX_FORMAT_F32, EXPERTS), NULL);
+    const zx_attributes top = {.top_k = CHOSEN};
+    return node(b, ZX_OP_TOPK, logits, (zx_value){0}, &top);
+}
+
+static zx_value random_shares(builder *b)
+{
+    const zx_value logits =
+        node(b, ZX_OP_MATMUL, random_values(b), weight_value(b, ZX_FORMAT_F32, CHOSEN), NULL);
+    return node(b, ZX_OP_SOFTMAX, logits, (zx_value){0}, NULL);
+}
+
+/* What experts multiply: a row for all of a token's, or a row for each. */
+static zx_value expert_x(builder *b)
+{
+    zx_value x = random_values(b);
+    zx_attributes attributes = quantize_attributes(b);
+    if (b->own_x) {
+        const zx_value weight = expert_weights(b, ZX_FORMAT_F32, EXPERTS, WIDTH);
+        x = node_of(b, ZX_OP_EXPERT_MATMUL, (zx_value[]){x, random_indices(b), weight}, NULL);
+        attributes.layout.slots = CHOSEN;
+    }
+    if (b->at.precision == ZX_PRECISION_F32) return x;
+    return node(b, ZX_OP_QUANTIZE, x, (zx_value){0}, &attributes);
+}
+
+static zx_value expert_leaf(builder *b, int place)
+{
+    if (place == 0) return expert_x(b);
+    if (place == 1) return random_indices(b);
+    return expert_weights(b, b->at.format, EXPERTS, WIDTH);
 }
 
 static zx_value new_leaf(builder *b, zx_op reader, int place)
 {
     if (reader == ZX_OP_MATMUL && place == 1) return weight_value(b, b->at.format, WIDTH);
     if (reader == ZX_OP_RMSNORM && place == 1) return weight_value(b, ZX_FORMAT_F32, 1);
+    if (reader == ZX_OP_ADD_ROW && place == 1) return weight_value(b, ZX_FORMAT_F32, 1);
+    if (reader == ZX_OP_EXPERT_MATMUL) return expert_leaf(b, place);
+    if (reader == ZX_OP_COMBINE && place == 1) return random_shares(b);
     const zx_value values = random_values(b);
     if (reader != ZX_OP_MATMUL || b->at.precision == ZX_PRECISION_F32) return values;
     const zx_attributes attributes = quantize_attributes(b);
@@ -154,26 +228,64 @@ static zx_value leaf(builder *b, const char **text, zx_op reader, int place)
     return b->values[b->count++];
 }
 
+static zx_value tree(builder *b, const char **text, zx_op reader, int place);
+
+/* '@name(op ...)', a node with a name, or '@name', the node that has it. */
+static zx_value named(builder *b, const char **text)
+{
+    const char *const name = *text;
+    const size_t length = strcspn(name, " ()");
+    *text += length;
+    if (**text == '(') {
+        const zx_value value = tree(b, text, ZX_OP_COUNT, 0);
+        b->names[b->count] = name;
+        b->values[b->count++] = value;
+        return value;
+    }
+    for (int i = 0; i < b->count; i++)
+        if (memcmp(b->names[i], name, length) == 0) return b->values[i];
+    b->failed = true;
+    return (zx_value){0};
+}
+
 static zx_value tree(builder *b, const char **text, zx_op reader, int place)
 {
     if (**text == '?') return leaf(b, text, reader, place);
+    if (**text == '@') return named(b, text);
     if (**text == '!') *text += strcspn(*text, "(");
     const char *word = ++*text;
     *text += strcspn(*text, " ");
-    const zx_op op = zx_op_from_text(word, (size_t)(*text - word));
+    const bool optional = (*text)[-1] == '?';
+    const zx_op op = zx_op_from_text(word, (size_t)(*text - word) - optional);
     zx_value operands[ZX_MAX_INPUTS] = {{0}};
     for (int i = 0; i < zx_ops[op].inputs; i++) {
         *text += strspn(*text, " ");
         operands[i] = tree(b, text, op, i);
     }
     *text += **text == ')' ? 1 : 0;
+    if (optional && b->without) return operands[0];
     const zx_attributes attributes = attributes_of(b, op);
-    return node(b, op, operands[0], operands[1], &attributes);
+    return node_of(b, op, operands, &attributes);
+}
+
+/* A router's weights and the indices that it exported, by what experts make of them. */
+static zx_value routed(builder *b, zx_value weights)
+{
+    zx_value indices = {0};
+    for (zx_node *each = b->graph.first; each != NULL; each = each->next)
+        if (each->op == ZX_OP_TOPK) indices = (zx_value){each, 0};
+    const zx_value experts = expert_weights(b, ZX_FORMAT_F32, WIDTH, LOGIT_ROWS);
+    const zx_value parts =
+        node_of(b, ZX_OP_EXPERT_MATMUL, (zx_value[]){random_values(b), indices, experts}, NULL);
+    return node(b, ZX_OP_COMBINE, parts, weights, NULL);
 }
 
 /* What makes a root count in the output, as values of T. */
 static zx_value readable(builder *b, zx_value root)
 {
+    if (zx_value_type(root)->columns == CHOSEN) return routed(b, root);
+    if (zx_value_type(root)->columns == CHOSEN * WIDTH)
+        return node(b, ZX_OP_COMBINE, root, random_shares(b), NULL);
     if (root.node->op == ZX_OP_KV_APPEND) {
         const zx_attributes attributes = {.head_size = HEAD, .layer = 1, .scale = 0.2F};
         return node(b, ZX_OP_ATTENTION, random_values(b), root, &attributes);
@@ -187,6 +299,7 @@ static zx_value readable(builder *b, zx_value root)
 static void build(builder *b, const zx_fusion_rule *rule)
 {
     zx_value sum = {0};
+    b->own_x = strstr(rule->pattern, "combine") != NULL;
     for (const char *text = rule->pattern; *text != '\0'; text += strspn(text, " ")) {
         const zx_value root = tree(b, &text, ZX_OP_COUNT, 0);
         if (b->failed) return;
@@ -195,7 +308,7 @@ static void build(builder *b, const zx_fusion_rule *rule)
         /* an exported value, the sum before a norm, is read once more */
         const zx_node *inner =
             root.node->op == ZX_OP_RMSNORM ? root.node : root.node->inputs[0].node;
-        if (strchr(rule->pattern, '!') != NULL && inner->inputs[0].node != NULL)
+        if (strstr(rule->pattern, "!sum") != NULL && inner->inputs[0].node != NULL)
             sum = node(b, ZX_OP_ADD, sum, inner->inputs[0], NULL);
     }
     b->graph.output = sum;
@@ -232,11 +345,12 @@ static bool holds_op(const zx_graph *graph, zx_op op)
     return false;
 }
 
-static bool same_bits(const zx_fusion_rule *rule, setting at)
+static bool same_bits(const zx_fusion_rule *rule, setting at, bool without)
 {
     static unsigned char unfused[TOKENS * ROW_BYTES], fused[TOKENS * ROW_BYTES];
     static const float frequencies[HEAD / 2] = {1, 0.7F, 0.5F, 0.3F, 0.2F, 0.1F};
     builder b = {.at = at,
+                 .without = without,
                  .rope = {.dims = HEAD, .magnitude = 1, .inverse_frequency = frequencies}};
     size_t bytes = 0, fused_bytes = 0;
     zx_match match;
@@ -258,5 +372,7 @@ TEST(every_fusion_rule_returns_the_bits_of_what_it_replaces)
 {
     for (size_t i = 0; i < zx_fusion_rule_count; i++)
         for (size_t k = 0; k < sizeof settings / sizeof settings[0]; k++)
-            CHECK_ON(zx_fusion_rules[i].name, same_bits(&zx_fusion_rules[i], settings[k]));
+            for (int without = 0; without < 2; without++)
+                CHECK_ON(zx_fusion_rules[i].name,
+                         same_bits(&zx_fusion_rules[i], settings[k], without != 0));
 }

@@ -350,18 +350,25 @@ static bool same_floats(const float *a, const float *b, size_t count)
     return true;
 }
 
-/* Rows of integers; any NaN scale is like any other. */
+/* Slots of integers; any NaN scale is like any other. */
+static bool same_slot(zx_activation_layout layout, size_t columns, char *left, char *right)
+{
+    const zx_activation_row x = zx_activation_parts(layout, columns, left);
+    const zx_activation_row y = zx_activation_parts(layout, columns, right);
+    const size_t groups = columns / layout.group;
+    return memcmp(left, right, layout.planes * zx_activation_plane_bytes(columns)) == 0 &&
+           same_floats(x.scale, y.scale, groups) && same_floats(x.sum, y.sum, groups) &&
+           memcmp(x.total, y.total, groups * sizeof *x.total) == 0;
+}
+
 static bool same_quantized(const zx_operand *a, const zx_operand *b)
 {
-    for (size_t row = 0; row < a->rows; row++) {
-        char *const left = (char *)a->data + row * a->stride;
-        char *const right = (char *)b->data + row * b->stride;
-        const zx_activation_row x = zx_activation_parts(a->layout, a->columns, left);
-        const zx_activation_row y = zx_activation_parts(b->layout, b->columns, right);
-        const size_t groups = a->columns / a->layout.group;
-        if (memcmp(left, right, a->layout.planes * zx_activation_plane_bytes(a->columns)) != 0 ||
-            !same_floats(x.scale, y.scale, groups) || !same_floats(x.sum, y.sum, groups) ||
-            memcmp(x.total, y.total, groups * sizeof *x.total) != 0)
+    const size_t slots = zx_activation_slots(a->layout), columns = a->columns / slots;
+    const size_t bytes = zx_activation_slot_bytes(a->layout, columns);
+    for (size_t i = 0; i < a->rows * slots; i++) {
+        const size_t row = i / slots, at = i % slots * bytes;
+        if (!same_slot(a->layout, columns, (char *)a->data + row * a->stride + at,
+                       (char *)b->data + row * b->stride + at))
             return false;
     }
     return true;

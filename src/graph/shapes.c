@@ -252,7 +252,34 @@ zmlx_status zx_shape_expert_matmul(zx_node *node)
     if (weight == NULL || indices->dtype != ZX_I32)
         return misfit(node, "the dtype of the indices", indices->dtype, ZX_I32);
     node->types[0] = (zx_type){x->rows, indices->columns * weight->rows, matmul_dtype(node), {0}};
+    const bool gated = node->op == ZX_OP_EXPERT_GLU || node->op == ZX_OP_EXPERT_CLAMPED_GLU;
+    const zx_weight *up = gated ? node->inputs[3].node->weight : weight;
+    if (up == NULL || up->rows != weight->rows || up->columns != weight->columns)
+        return misfit(node, "the rows of the second weight", up != NULL ? up->rows : 0,
+                      weight->rows);
     return check_slots(node, weight);
+}
+
+zmlx_status zx_shape_router(zx_node *node)
+{
+    ZX_TRY(zx_shape_topk(node));
+    node->types[1] = node->types[0];
+    node->types[0].dtype = ZX_F32;
+    return ZMLX_OK;
+}
+
+zmlx_status zx_shape_expert_combine(zx_node *node)
+{
+    ZX_TRY(zx_shape_expert_matmul(node));
+    node->types[0].columns = node->inputs[2].node->weight->rows;
+    if (input(node, 3)->columns != input(node, 1)->columns)
+        return misfit(node, "the count of weights", input(node, 3)->columns,
+                      input(node, 1)->columns);
+    if (node->op == ZX_OP_EXPERT_COMBINE_ADD &&
+        input(node, 4)->columns != node->types[0].columns)
+        return misfit(node, "the residual's width", input(node, 4)->columns,
+                      node->types[0].columns);
+    return ZMLX_OK;
 }
 
 zmlx_status zx_shape_combine(zx_node *node)

@@ -62,8 +62,7 @@ zx_weight zx_weight_rows(const zx_weight *weight, size_t first, size_t rows)
 
 zx_weight zx_weight_matrix(const zx_weight *weight, size_t index)
 {
-    if (weight->matrices == NULL)
-        return zx_weight_rows(weight, index * weight->rows, weight->rows);
+    if (weight->matrices == NULL) return zx_weight_rows(weight, index * weight->rows, weight->rows);
     zx_weight matrix = weight->matrices[index];
     matrix.mlx_cpu_decode = weight->mlx_cpu_decode;
     return matrix;

@@ -12,6 +12,36 @@ typedef struct zx_experts {
     const zx_weight *weights[2]; /* of the same rows and columns */
 } zx_experts;
 
+static inline zx_experts zx_experts_plain(const zx_launch *launch)
+{
+    return (zx_experts){.launch = launch,
+                        .x = &launch->inputs[0],
+                        .indices = &launch->inputs[1],
+                        .y = &launch->outputs[0],
+                        .matrices = 1,
+                        .weights = {launch->inputs[2].weight}};
+}
+
+static inline zx_experts zx_experts_gated(const zx_launch *launch)
+{
+    zx_experts experts = zx_experts_plain(launch);
+    experts.matrices = 2;
+    experts.weights[1] = launch->inputs[3].weight;
+    return experts;
+}
+
+/* Of expert_combine and expert_combine_add. */
+static inline const float *zx_experts_shares(const zx_experts *experts, size_t token)
+{
+    return zx_operand_row(&experts->launch->inputs[3], token);
+}
+
+static inline const zx_operand *zx_experts_residual(const zx_experts *experts)
+{
+    const zx_operand *residual = &experts->launch->inputs[4];
+    return residual->data != NULL ? residual : NULL;
+}
+
 /* How the rows of one slot of x lie. */
 static inline zx_operand zx_experts_slot(const zx_experts *experts)
 {

@@ -21,8 +21,12 @@ enum {
     SOME = 256, /* values that are converted at a time */
 };
 
+struct expert_item;
+
 typedef struct expert_job {
     zx_experts experts;
+    void (*run)(const struct expert_item *item, zx_operand x);
+    void *memory;     /* the launch's scratch, or what is left of it */
     uint32_t *order;  /* token * slots + slot, by expert, else ascending */
     uint32_t *starts; /* [matrices of a weight + 1]: where an expert's begin in 'order' */
     uint32_t *active; /* experts that have tokens */
@@ -210,13 +214,13 @@ static void run_item(const void *context, size_t part, size_t parts, size_t thre
     const expert_job *job = context;
     const expert_item item = item_of(job, part, thread);
     expert_thread *own = (expert_thread *)(void *)(job->threads + thread * job->thread_bytes);
-    plain_item(&item, item_x(&item, own));
+    job->run(&item, item_x(&item, own));
 }
 
 static void run_experts(expert_job *job)
 {
     const zx_experts *experts = &job->experts;
-    char *const scratch = experts->launch->scratch;
+    char *const scratch = job->memory;
     const size_t threads = zx_pool_threads(experts->launch->pool);
     if (experts->x->rows == 0) return;
     measure(job);
@@ -231,27 +235,221 @@ static void run_experts(expert_job *job)
     zx_pool_run(experts->launch->pool, job->active_count * job->runs, run_item, job);
 }
 
-/* -------- rows of the kernel table -------- */
+/* -------- gate and up -------- */
 
-static expert_job plain_job(const zx_launch *launch)
+/* y = gated product of count values; y may be gate. */
+static void gate_values(const zx_launch *launch, zx_dtype dtype, const float *gate, const float *up,
+                        size_t count, float *y)
 {
-    return (expert_job){.experts = {.launch = launch,
-                                    .x = &launch->inputs[0],
-                                    .indices = &launch->inputs[1],
-                                    .y = &launch->outputs[0],
-                                    .matrices = 1,
-                                    .weights = {launch->inputs[2].weight}}};
+    if (launch->attributes->activation != ZX_ACTIVATION_NONE)
+        zx_glu_values(dtype, launch->attributes->activation, gate, up, count, y);
+    else
+        zx_clamped_glu_values(dtype, launch->attributes, gate, up, count, y);
 }
+
+static void gate_row(const expert_item *item, const char *gate, const char *up, char *to)
+{
+    const zx_experts *experts = &item->job->experts;
+    const zx_dtype dtype = experts->y->dtype;
+    const size_t bytes = zx_dtypes[dtype].bytes;
+    float a[SOME], b[SOME];
+    for (size_t i = 0; i < item->rows; i += SOME) {
+        const size_t left = item->rows - i, count = left < SOME ? left : SOME;
+        const float *x = zx_row_load(dtype, gate + i * bytes, count, a);
+        const float *y = zx_row_load(dtype, up + i * bytes, count, b);
+        gate_values(experts->launch, dtype, x, y, count, a);
+        zx_row_store(dtype, to + i * bytes, count, a);
+    }
+}
+
+static void gated_item(const expert_item *item, zx_operand x)
+{
+    const zx_operand gate = item_outputs(item, item->y);
+    const zx_operand up = item_outputs(item, item->y + item->job->y_bytes);
+    multiply(item, 0, x, gate);
+    multiply(item, 1, x, up);
+    for (size_t i = 0; i < item->tokens; i++)
+        gate_row(item, zx_operand_row(&gate, i), zx_operand_row(&up, i),
+                 pair_outputs(item, item->pairs[i]));
+}
+
+/* -------- combined outputs -------- */
+
+/* sum += share * values of T */
+static void add_share(zx_dtype dtype, float share, const char *values, size_t count, float *sum)
+{
+    float buffer[SOME];
+    for (size_t i = 0; i < count; i += SOME) {
+        const size_t left = count - i, some = left < SOME ? left : SOME;
+        const float *x = zx_row_load(dtype, values + i * zx_dtypes[dtype].bytes, some, buffer);
+        for (size_t k = 0; k < some; k++) sum[i + k] = fmaf(share, x[k], sum[i + k]);
+    }
+}
+
+/* Rounds the sums of columns [first, first + count) of a token, adds the residual, stores them. */
+static void finish_sums(const zx_experts *experts, size_t token, size_t first, size_t count,
+                        float *sum)
+{
+    const zx_operand *residual = zx_experts_residual(experts), *y = experts->y;
+    const size_t bytes = zx_dtypes[y->dtype].bytes;
+    float buffer[SOME];
+    for (size_t i = 0; residual != NULL && i < count; i += SOME) {
+        const size_t left = count - i, some = left < SOME ? left : SOME;
+        const char *from = (const char *)zx_operand_row(residual, token) + (first + i) * bytes;
+        const float *x = zx_row_load(residual->dtype, from, some, buffer);
+        zx_round_values(y->dtype, some, sum + i);
+        zx_add_values(y->dtype, sum + i, x, some, sum + i);
+    }
+    zx_row_store(y->dtype, (char *)zx_operand_row(y, token) + first * bytes, count, sum);
+}
+
+/* A lone token: parts are runs of outputs, each of which reads all the token's experts. */
+static void combine_run(const void *context, size_t part, size_t parts, size_t thread)
+{
+    const expert_job *job = context;
+    const zx_experts *experts = &job->experts;
+    const float *shares = zx_experts_shares(experts, 0);
+    expert_item item = {.job = job, .tokens = 1};
+    size_t end;
+    zx_split(experts->weights[0]->rows, CUT, part, parts, &item.first, &end);
+    item.rows = end - item.first;
+    item.y = job->threads + thread * job->thread_bytes;
+    item.inner = item.y + 2 * job->y_bytes;
+    float *const sum = (float *)(void *)(item.y + job->y_bytes);
+    const zx_operand y = item_outputs(&item, item.y);
+    zx_operand x = zx_experts_slot(experts);
+    memset(sum, 0, item.rows * sizeof *sum);
+    for (size_t slot = 0; slot < experts->indices->columns; slot++) {
+        item.expert = zx_experts_index(experts, 0, slot);
+        x.data = zx_experts_row(experts, &x, 0, slot);
+        multiply(&item, 0, x, y);
+        add_share(y.dtype, shares[slot], y.data, item.rows, sum);
+    }
+    finish_sums(experts, 0, item.first, item.rows, sum);
+}
+
+static size_t combine_thread_bytes(expert_job *job)
+{
+    job->y_bytes = zx_round_up(job->experts.weights[0]->rows * sizeof(float), MEMORY_LINE);
+    job->thread_bytes = 2 * job->y_bytes + zx_round_up(inner_bytes(&job->experts), MEMORY_LINE);
+    return job->thread_bytes;
+}
+
+static void combine_one(expert_job *job)
+{
+    const size_t rows = job->experts.weights[0]->rows;
+    const size_t threads = zx_pool_threads(job->experts.launch->pool);
+    const size_t most = rows / LEAST_ROWS > 0 ? rows / LEAST_ROWS : 1;
+    const size_t wanted = threads > 1 ? ITEMS_PER_THREAD * threads : 1;
+    (void)combine_thread_bytes(job);
+    job->threads = job->memory;
+    zx_pool_run(job->experts.launch->pool, wanted < most ? wanted : most, combine_run, job);
+}
+
+/* Several tokens: what the experts give is written, and added up in a second region. */
+typedef struct combine_job {
+    zx_experts experts;
+    zx_operand slots; /* [tokens, k * columns of y] */
+} combine_job;
+
+static zx_operand slots_of(const zx_experts *experts, void *memory)
+{
+    const zx_operand *y = experts->y;
+    zx_operand slots = {.data = memory,
+                        .rows = y->rows,
+                        .columns = experts->indices->columns * experts->weights[0]->rows,
+                        .dtype = y->dtype};
+    slots.stride = zx_round_up(slots.columns * zx_dtypes[y->dtype].bytes, MEMORY_LINE);
+    return slots;
+}
+
+static void combine_rows(const void *context, size_t part, size_t parts, size_t thread)
+{
+    (void)thread;
+    const combine_job *job = context;
+    const zx_experts *experts = &job->experts;
+    const size_t rows = experts->weights[0]->rows, bytes = zx_dtypes[job->slots.dtype].bytes;
+    size_t token, end;
+    float sum[SOME];
+    zx_split(job->slots.rows, 1, part, parts, &token, &end);
+    for (; token < end; token++)
+        for (size_t first = 0; first < rows; first += SOME) {
+            const char *from = (const char *)zx_operand_row(&job->slots, token) + first * bytes;
+            const size_t left = rows - first, count = left < SOME ? left : SOME;
+            memset(sum, 0, sizeof sum);
+            for (size_t slot = 0; slot < experts->indices->columns; slot++)
+                add_share(job->slots.dtype, zx_experts_shares(experts, token)[slot],
+                          from + slot * rows * bytes, count, sum);
+            finish_sums(experts, token, first, count, sum);
+        }
+}
+
+static void combine_many(expert_job *job)
+{
+    combine_job combine = {job->experts, slots_of(&job->experts, job->memory)};
+    job->experts.y = &combine.slots;
+    job->memory = (char *)job->memory + combine.slots.rows * combine.slots.stride;
+    run_experts(job);
+    zx_pool_run(combine.experts.launch->pool, zx_row_parts(combine.experts.launch), combine_rows,
+                &combine);
+}
+
+/* -------- rows of the kernel table -------- */
 
 size_t ZX_KERNEL(scratch_experts)(const zx_launch *launch)
 {
-    expert_job job = plain_job(launch);
+    expert_job job = {.experts = zx_experts_plain(launch)};
     return job_bytes(&job);
 }
 
 zmlx_status ZX_KERNEL(expert_matmul)(const zx_launch *launch)
 {
-    expert_job job = plain_job(launch);
+    expert_job job = {
+        .experts = zx_experts_plain(launch), .run = plain_item, .memory = launch->scratch};
     run_experts(&job);
     return ZMLX_OK;
+}
+
+size_t ZX_KERNEL(scratch_expert_glu)(const zx_launch *launch)
+{
+    expert_job job = {.experts = zx_experts_gated(launch)};
+    return job_bytes(&job);
+}
+
+zmlx_status ZX_KERNEL(expert_glu)(const zx_launch *launch)
+{
+    expert_job job = {
+        .experts = zx_experts_gated(launch), .run = gated_item, .memory = launch->scratch};
+    run_experts(&job);
+    return ZMLX_OK;
+}
+
+zmlx_status ZX_KERNEL(expert_clamped_glu)(const zx_launch *launch)
+{
+    return ZX_KERNEL(expert_glu)(launch);
+}
+
+size_t ZX_KERNEL(scratch_expert_combine)(const zx_launch *launch)
+{
+    expert_job job = {.experts = zx_experts_plain(launch)};
+    const size_t one = zx_pool_threads(launch->pool) * combine_thread_bytes(&job);
+    const zx_operand slots = slots_of(&job.experts, NULL);
+    const size_t many = slots.rows * slots.stride + job_bytes(&job);
+    return one > many ? one : many;
+}
+
+zmlx_status ZX_KERNEL(expert_combine)(const zx_launch *launch)
+{
+    expert_job job = {
+        .experts = zx_experts_plain(launch), .run = plain_item, .memory = launch->scratch};
+    if (launch->inputs[0].rows == 1)
+        combine_one(&job);
+    else
+        combine_many(&job);
+    return ZMLX_OK;
+}
+
+zmlx_status ZX_KERNEL(expert_combine_add)(const zx_launch *launch)
+{
+    return ZX_KERNEL(expert_combine)(launch);
 }

@@ -30,6 +30,7 @@ typedef struct shape {
     bool with_bias;
     bool scattered;
     bool one_expert; /* all tokens choose the same first expert */
+    zx_op op;
 } shape;
 
 /* Matrices one after the other, and the same described one by one. */
@@ -163,8 +164,15 @@ static double error_of(const zx_launch *launch)
 static bool check_shape(const format_case *format, const shape *s, char about[200])
 {
     static const double bounds[] = {1e-4, 0.1, 0.8};
-    static experts weights;
+    static experts weights, up;
+    const bool gated = s->op == ZX_OP_EXPERT_GLU || s->op == ZX_OP_EXPERT_CLAMPED_GLU;
+    const bool combined = s->op == ZX_OP_EXPERT_COMBINE || s->op == ZX_OP_EXPERT_COMBINE_ADD;
+    const zx_attributes attributes = {.activation = s->op == ZX_OP_EXPERT_GLU ? ZX_ACTIVATION_SILU
+                                                                              : ZX_ACTIVATION_NONE,
+                                      .limit = 1,
+                                      .alpha = 1.702F};
     open_experts(&weights, format, s);
+    open_experts(&up, format, s);
     zx_launch launch = {.inputs = {random_x(s, &weights.weight),
                                    random_indices(s),
                                    {.rows = s->rows,
@@ -172,19 +180,25 @@ static bool check_shape(const format_case *format, const shape *s, char about[20
                                     .dtype = format->dtype,
                                     .weight = &weights.weight}},
                         .outputs = {testing_operand(s->dtype, (zx_activation_layout){0}, s->tokens,
-                                                    s->slots * s->rows, 12)}};
-    const char *differs = testing_rows_differ(ZX_OP_EXPERT_MATMUL, &launch);
+                                                    (combined ? 1 : s->slots) * s->rows, 12)},
+                        .attributes = &attributes};
+    if (gated) launch.inputs[3] = launch.inputs[2];
+    if (gated) launch.inputs[3].weight = &up.weight;
+    if (combined) launch.inputs[3] = testing_random(ZX_F32, s->tokens, s->slots, 1);
+    if (s->op == ZX_OP_EXPERT_COMBINE_ADD)
+        launch.inputs[4] = testing_random(s->dtype, s->tokens, s->rows, 4);
+    const char *differs = testing_rows_differ(s->op, &launch);
     bool right = differs == NULL;
-    if (right && launch.inputs[0].dtype != ZX_QUANTIZED)
+    if (right && launch.inputs[0].dtype != ZX_QUANTIZED && s->op == ZX_OP_EXPERT_MATMUL)
         right = error_of(&launch) < bounds[s->dtype];
     (void)snprintf(about, 200, "%s: %s T%zu k%zu N%zu C%zu dtype %d precision %d own %d one %d",
                    differs != NULL ? differs : "formula", zx_formats[format->format].name,
                    s->tokens, s->slots, s->rows, s->columns, (int)s->dtype, (int)s->precision,
                    s->own_x, s->one_expert);
-    testing_free(launch.inputs[0].data);
-    testing_free(launch.inputs[1].data);
+    for (size_t i = 0; i < ZX_MAX_INPUTS; i++) testing_free(launch.inputs[i].data);
     testing_free(launch.outputs[0].data);
     close_experts(&weights);
+    close_experts(&up);
     return right;
 }
 
@@ -209,7 +223,35 @@ TEST(expert_matmul_rows_return_the_bits_of_the_reference)
                                  .own_x = turn % 2 == 0,
                                  .with_bias = turn % 4 < 2,
                                  .scattered = turn % 3 == 0,
-                                 .one_expert = turn % 5 == 0};
+                                 .one_expert = turn % 5 == 0,
+                                 .op = ZX_OP_EXPERT_MATMUL};
+                CHECK_ON(about, check_shape(&formats[i], &s, about));
+            }
+}
+
+TEST(fused_expert_rows_return_the_bits_of_their_references)
+{
+    static const zx_op ops[] = {ZX_OP_EXPERT_GLU, ZX_OP_EXPERT_CLAMPED_GLU, ZX_OP_EXPERT_COMBINE,
+                                ZX_OP_EXPERT_COMBINE_ADD};
+    static const zx_dtype dtypes[] = {ZX_F32, ZX_F16, ZX_BF16};
+    static const size_t tokens[] = {1, 2, 33}, rows[] = {9, 50, MOST_ROWS};
+    char about[200];
+    size_t turn = 0;
+    for (size_t i = 0; i < FORMATS; i++)
+        for (size_t o = 0; o < 4; o++)
+            for (size_t t = 0; t < 3; t++, turn++) {
+                const size_t unit = formats[i].group == 1 ? 20 : formats[i].group;
+                const bool whole = formats[i].group == 1 || turn % 4 == 0;
+                const shape s = {.tokens = tokens[t],
+                                 .slots = 1 + zx_test_below(4),
+                                 .rows = rows[turn % 3],
+                                 .columns = unit * (1 + zx_test_below(3)),
+                                 .dtype = dtypes[turn / 3 % 3],
+                                 .precision = whole ? ZX_PRECISION_F32 : ZX_PRECISION_Q16,
+                                 .own_x = turn % 2 == 0,
+                                 .with_bias = turn % 4 < 2,
+                                 .scattered = turn % 3 == 0,
+                                 .op = ops[o]};
                 CHECK_ON(about, check_shape(&formats[i], &s, about));
             }
 }

@@ -102,3 +102,64 @@ zmlx_status ZX_KERNEL(combine)(const zx_launch *launch)
                 combine_blocks, launch);
     return ZMLX_OK;
 }
+
+/* -------- whole routers -------- */
+
+typedef struct router_job {
+    const zx_launch *launch;
+    scores_fn score;  /* of all logits; NULL: the logits choose, and weigh as they are */
+    scores_fn finish; /* of the chosen; NULL: none */
+} router_job;
+
+/* 'memory' is three rows of f32. */
+static void route_row(const router_job *job, size_t row, float *memory)
+{
+    const zx_launch *launch = job->launch;
+    const zx_operand *logits = &launch->inputs[0];
+    const zx_weight *bias = launch->inputs[1].weight;
+    const size_t count = logits->columns, top_k = launch->outputs[0].columns;
+    float *const weights = zx_operand_row(&launch->outputs[0], row);
+    int32_t *const indices = zx_operand_row(&launch->outputs[1], row);
+    float *const scored = memory + count, *const biased = memory + 2 * count;
+    const float *scores = zx_row_load(logits->dtype, zx_operand_row(logits, row), count, memory);
+    if (job->score != NULL) job->score(launch->attributes, scores, count, scored);
+    if (job->score != NULL) scores = scored;
+    const float *choice = scores;
+    if (bias != NULL) {
+        for (size_t i = 0; i < count; i++)
+            biased[i] = scores[i] + zx_load(bias->dtype, bias->codes, i);
+        choice = biased;
+    }
+    if (launch->attributes->groups > 0) {
+        zx_group_limit_row(launch->attributes, choice, count, memory);
+        choice = memory;
+    }
+    zx_topk_row(choice, count, top_k, indices);
+    for (size_t j = 0; j < top_k; j++) weights[j] = scores[indices[j]];
+    if (job->finish != NULL) job->finish(launch->attributes, weights, top_k, weights);
+    if (launch->attributes->scale != 0)
+        for (size_t j = 0; j < top_k; j++) weights[j] *= launch->attributes->scale;
+}
+
+static void route_rows(const void *context, size_t part, size_t parts, size_t thread)
+{
+    const router_job *job = context;
+    const zx_operand *logits = &job->launch->inputs[0];
+    float *const memory = (float *)job->launch->scratch + thread * 3 * logits->columns;
+    size_t row, end;
+    zx_split(logits->rows, 1, part, parts, &row, &end);
+    for (; row < end; row++) route_row(job, row, memory);
+}
+
+#define ROUTER(name, score, finish)                                        \
+    zmlx_status ZX_KERNEL(name)(const zx_launch *launch)                   \
+    {                                                                      \
+        const router_job job = {launch, score, finish};                    \
+        zx_pool_run(launch->pool, zx_row_parts(launch), route_rows, &job); \
+        return ZMLX_OK;                                                    \
+    }
+ROUTER(router_softmax, softmax_scores, NULL)
+ROUTER(router_softmax_normalize, softmax_scores, normalize_scores)
+ROUTER(router_chosen, NULL, softmax_scores)
+ROUTER(router_sigmoid, sigmoid_scores, normalize_scores)
+#undef ROUTER

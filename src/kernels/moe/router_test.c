@@ -227,3 +227,37 @@ TEST(combine_rows_weigh_the_experts_and_agree)
         CHECK_ON(differs, differs == NULL);
     }
 }
+
+/* Whole routers: every row against the reference, and the chosen against topk alone. */
+TEST(router_rows_agree)
+{
+    static const zx_op ops[] = {ZX_OP_ROUTER_SOFTMAX, ZX_OP_ROUTER_SOFTMAX_NORMALIZE,
+                                ZX_OP_ROUTER_CHOSEN, ZX_OP_ROUTER_SIGMOID};
+    zx_operand vector = testing_operand(ZX_F32, not_quantized, 1, 64, 0);
+    testing_fill(&vector, 1);
+    for (size_t i = 0; i < 4 * DTYPES * 2; i++) {
+        const zx_op op = ops[i % 4];
+        const bool groups = op == ZX_OP_ROUTER_SIGMOID && i >= 4 * DTYPES;
+        const size_t width = groups ? 64 : 8 + i, top_k = 1 + i % 6;
+        const zx_attributes attributes = {.epsilon = 1e-6F,
+                                          .scale = op == ZX_OP_ROUTER_SIGMOID ? 2.5F : 0,
+                                          .groups = groups ? 8 : 0,
+                                          .top_groups = groups ? 3 : 0};
+        zx_weight weight = testing_weight(&vector);
+        weight.columns = width;
+        zx_launch launch = {.inputs = {testing_random(dtypes[i / 4 % DTYPES], TOKENS, width, 4)},
+                            .outputs = {testing_operand(ZX_F32, not_quantized, TOKENS, top_k, 8),
+                                        testing_operand(ZX_I32, not_quantized, TOKENS, top_k, 8)},
+                            .attributes = &attributes};
+        if (op == ZX_OP_ROUTER_SIGMOID) launch.inputs[1].weight = &weight;
+        make_hostile(&launch.inputs[0]);
+        const char *differs = testing_rows_differ(op, &launch);
+        bool right = true;
+        for (size_t row = 4; op != ZX_OP_ROUTER_SIGMOID && row < TOKENS; row++)
+            right = right && is_topk(&launch.inputs[0], &launch.outputs[1], row);
+        close_launch(&launch);
+        CHECK_ON(differs, differs == NULL);
+        CHECK_ON(zx_ops[op].text, right);
+    }
+    testing_free(vector.data);
+}

@@ -77,7 +77,7 @@ static inline void zx_order_codes(zx_order order, size_t count, const int32_t *c
 
 /* 'columns' is a multiple of the group.  What pads the parts of the slot becomes zero. */
 static inline void zx_quantize_slot(zx_activation_layout layout, const float *x, size_t columns,
-                                   void *row)
+                                    void *row)
 {
     const zx_activation_row parts = zx_activation_parts(layout, columns, row);
     const size_t group = layout.group, groups = columns / group;
