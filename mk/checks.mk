@@ -10,7 +10,7 @@ SECONDS  ?= 60
 PARALLEL  = --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 AGAIN     = $(PARALLEL) WARNINGS=
 
-style: $(BUILD)/libzmlx.a $(BUILD)/$(LINK)  ## check format, sizes, layers, symbol names and heap use
+style: $(BUILD)/libzmlx.a $(BUILD)/$(LINK)  ## check format, sizes, layers, symbol names, heap use and rows
 	sh tools/format.sh $(SOURCES) $(HEADERS) $(INTERNAL) $(BODIES) $(EXAMPLES) $(FUZZERS)
 	python3 tools/cstyle.py --exclude 'build*/*' --gate file=600,nest=4,cycles=0,macros=60 \
 	    --layers tools/layers.txt .
@@ -18,6 +18,7 @@ style: $(BUILD)/libzmlx.a $(BUILD)/$(LINK)  ## check format, sizes, layers, symb
 	python3 tools/cstyle.py --no-heading --gate func=80 --exclude 'kernels/*/*' src
 	sh tools/symbols.sh $(BUILD)/libzmlx.a $(BUILD)/$(LINK)
 	sh tools/heap.sh
+	sh tools/rows.sh
 
 format:  ## format every source file in place
 	sh tools/format.sh -i $(SOURCES) $(HEADERS) $(INTERNAL) $(BODIES) $(EXAMPLES) $(FUZZERS)

@@ -10,7 +10,7 @@ typedef struct discover_options {
     const char *model;
     zx_cli_list include, exclude;
     uint64_t seed;
-    bool forget, no_keep;
+    bool apply, forget, no_keep;
 } discover_options;
 
 static const zx_cli_operand operands[] = {
@@ -34,9 +34,13 @@ static const zx_cli_option rows[] = {
      .argument = "N",
      .help = "of the inputs that are made up",
      .offset = offsetof(discover_options, seed)},
+    {.name = "apply",
+     .kind = ZX_CLI_FLAG,
+     .help = "measure runs of ops that no rule covers, and apply from now on what is faster",
+     .offset = offsetof(discover_options, apply)},
     {.name = "no-keep",
      .kind = ZX_CLI_FLAG,
-     .help = "do not remember what was refused",
+     .help = "do not remember what was refused or applied",
      .offset = offsetof(discover_options, no_keep)},
     {.name = "undo",
      .kind = ZX_CLI_FLAG,
@@ -51,8 +55,9 @@ static const char *const verdict_names[] = {[ZMLX_FUSION_APPLIED] = "applied",
 
 static json_t *site_json(const zmlx_fusion_site *site)
 {
-    return json_pack("{s:s, s:s, s:I, s:s}", "rule", site->rule, "where", site->where,
-                     "bytes_saved", (json_int_t)site->bytes_saved, "reason", site->reason);
+    return json_pack("{s:s, s:s, s:s, s:I, s:s}", "rule", site->rule, "pattern", site->pattern,
+                     "where", site->where, "bytes_saved", (json_int_t)site->bytes_saved, "reason",
+                     site->reason);
 }
 
 typedef struct summary {
@@ -115,6 +120,7 @@ static int discover(const zx_cli_run *run, const discover_options *options)
         .include = options->include.count > 0 ? options->include.items : NULL,
         .exclude = options->exclude.count > 0 ? options->exclude.items : NULL,
         .seed = options->seed,
+        .apply = options->apply,
         .keep = !options->no_keep,
     };
     if (options->forget) {

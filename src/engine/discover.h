@@ -1,4 +1,5 @@
-/* discover.h - every place of a graph where a fusion rule matches, tried on the model itself. */
+/* discover.h - every place of a graph where a fusion rule matches, tried on the model itself; and
+ * runs of row-wise ops beyond the rules. */
 #ifndef ZX_ENGINE_DISCOVER_H
 #define ZX_ENGINE_DISCOVER_H
 
@@ -8,7 +9,8 @@
 typedef enum zx_verdict {
     ZX_VERDICT_APPLIED,
     ZX_VERDICT_REFUSED, /* fused and unfused differ: never applied to this graph */
-    ZX_VERDICT_OFF,     /* agrees, but nobody asked for it: a close rule, or one left out by name */
+    ZX_VERDICT_OFF,     /* agrees, but nobody asked for it: a close rule, one left out by name, or a
+                         * chain that is not faster or was not measured */
 } zx_verdict;
 
 typedef struct zx_found_site {
@@ -21,17 +23,25 @@ typedef struct zx_discovery { /* {0} is empty */
     zx_arena arena;
     zx_found_site *sites;
     size_t count, capacity;
-    uint64_t key; /* of the verdicts */
+    uint64_t key;       /* of the verdicts */
+    zx_verdicts chains; /* those that were applied */
 } zx_discovery;
 
+/* What to do with runs of row-wise ops that no rule covers. */
+typedef enum zx_chain_use {
+    ZX_CHAINS_LIST,  /* verify and list them */
+    ZX_CHAINS_APPLY, /* measure each too, and apply what is faster */
+} zx_chain_use;
+
 /* Lowers a copy of the traced graph to the precision and goes over its matches in the order in
- * which an engine would apply them.  The outcome is the same in every run with the same seed. */
+ * which an engine would apply them.  The outcome is the same in every run with the same seed, but
+ * for what is measured. */
 ZMLX_MUST_CHECK zmlx_status zx_discover(const zx_graph *traced, zx_precision precision,
-                                        const zx_fusion_choice *choice, const zx_verifier *verifier,
-                                        zx_discovery *discovery);
+                                        const zx_fusion_choice *choice, zx_chain_use chains,
+                                        const zx_verifier *verifier, zx_discovery *discovery);
 void zx_discovery_fini(zx_discovery *discovery);
 
-/* Keeps the refusals for every later start. */
+/* Keeps refusals and applied chains for every later start. */
 ZMLX_MUST_CHECK zmlx_status zx_discovery_save(const zx_discovery *discovery);
 
 #endif

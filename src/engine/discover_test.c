@@ -7,6 +7,8 @@
 
 #include "base/test.h"
 #include "engine/discover.h"
+#include "engine/engine.h"
+#include "fuse/chains.h"
 
 enum { WIDTH = 64 };
 
@@ -109,9 +111,10 @@ TEST(discovery_lists_sites_with_verdicts)
     zx_value sum;
     zx_discovery all = {0}, some = {0};
     CHECK(trace(&graph, &sum));
-    zmlx_status status = zx_discover(&graph, ZX_PRECISION_F32, NULL, &verifier, &all);
+    zmlx_status status =
+        zx_discover(&graph, ZX_PRECISION_F32, NULL, ZX_CHAINS_LIST, &verifier, &all);
     if (status == ZMLX_OK)
-        status = zx_discover(&graph, ZX_PRECISION_F32, &choice, &verifier, &some);
+        status = zx_discover(&graph, ZX_PRECISION_F32, &choice, ZX_CHAINS_LIST, &verifier, &some);
     zx_graph_fini(&graph);
     const zx_found_site *residual = site_of(&all, "matmul_residual");
     const bool applied = residual != NULL && residual->verdict == ZX_VERDICT_APPLIED &&
@@ -128,12 +131,66 @@ TEST(discovery_lists_sites_with_verdicts)
     CHECK(applied && left);
 }
 
-/* The rule is refused by hand; an engine's graph must leave it out until it is forgotten. */
-TEST(a_stored_refusal_is_honoured)
+/* y = norm(scale(softcap(x W)) + x): four row-wise ops that no rule takes together. */
+static bool trace_chain(zx_graph *graph)
+{
+    static const zx_attributes norm = {.epsilon = 1e-5F}, embed = {.dtype = ZX_F32};
+    static const zx_attributes cap = {.limit = 3}, half = {.scale = 0.5F};
+    zx_value ids, matrix, scales, x, y;
+    for (size_t i = 0; i < WIDTH * WIDTH; i++) weights[i] = (float)zx_test_uniform() - 0.5F;
+    return zx_graph_enter(graph, "model") == ZMLX_OK && zx_graph_input(graph, &ids) == ZMLX_OK &&
+           zx_graph_weight(graph, "w", &square, &matrix) == ZMLX_OK &&
+           zx_graph_weight(graph, "n", &vector, &scales) == ZMLX_OK &&
+           zx_graph_add(graph, ZX_OP_EMBED, (zx_value[]){ids, matrix}, &embed, &x) == ZMLX_OK &&
+           zx_graph_add(graph, ZX_OP_MATMUL, (zx_value[]){x, matrix}, NULL, &y) == ZMLX_OK &&
+           zx_graph_add(graph, ZX_OP_SOFTCAP, &y, &cap, &y) == ZMLX_OK &&
+           zx_graph_add(graph, ZX_OP_SCALE, &y, &half, &y) == ZMLX_OK &&
+           zx_graph_add(graph, ZX_OP_ADD, (zx_value[]){y, x}, NULL, &y) == ZMLX_OK &&
+           zx_graph_add(graph, ZX_OP_RMSNORM, (zx_value[]){y, scales}, &norm, &graph->output) ==
+               ZMLX_OK;
+}
+
+static const char chain_pattern[] = "(rmsnorm (add (scale (softcap ?a)) ?b) ?c)";
+
+TEST(chains_are_proposed_and_agree)
+{
+    zx_chain_proposals proposals = {0};
+    zx_discovery found = {0};
+    const zx_verifier verifier = {.kv_dtype = ZX_F32};
+    zx_graph graph = {0};
+    CHECK(trace_chain(&graph));
+    zmlx_status status = zx_chains_propose(&graph, &proposals);
+    const bool proposed = status == ZMLX_OK && proposals.count == 1 &&
+                          strcmp(proposals.items[0].pattern, chain_pattern) == 0 &&
+                          proposals.items[0].launches_saved == 3 &&
+                          proposals.items[0].bytes_saved == 6 * WIDTH * (int64_t)sizeof(float);
+    zx_chain_proposals_fini(&proposals);
+    if (status == ZMLX_OK)
+        status = zx_discover(&graph, ZX_PRECISION_F32, NULL, ZX_CHAINS_LIST, &verifier, &found);
+    const zx_found_site *chain = site_of(&found, "chain");
+    const bool agrees = chain != NULL && chain->verdict == ZX_VERDICT_OFF &&
+                        strstr(chain->reason, "not measured") == chain->reason;
+    zx_discovery_fini(&found);
+    zx_graph_fini(&graph);
+    CHECK(status == ZMLX_OK);
+    CHECK(proposed);
+    CHECK(agrees);
+}
+
+static bool holds_op(const zx_graph *graph, zx_op op)
+{
+    for (const zx_node *node = graph->first; node != NULL; node = node->next)
+        if (node->op == op) return true;
+    return false;
+}
+
+/* Refusals and chains that are put into the store by hand, and forgotten. */
+TEST(stored_verdicts_are_honoured)
 {
     char folder[] = "/tmp/zmlx-verdicts-XXXXXX", path[64];
     const zx_fusion_site site = {.rule = &zx_fusion_rules[0], .where = "model.layers.3"};
     zx_verdicts verdicts = {0}, loaded = {0}, forgotten = {0};
+    zx_verdicts chains = {0};
     CHECK(mkdtemp(folder) != NULL);
     (void)snprintf(path, sizeof path, "%s/facts.sqlite", folder);
     const char *before = getenv("ZMLX_STORE");
@@ -147,6 +204,22 @@ TEST(a_stored_refusal_is_honoured)
     zx_fusion_site other = site;
     other.ordinal = 1;
     const bool only_there = !zx_verdicts_refused(&loaded, &other);
+    /* a chain that was found to be faster is in the graph that an engine runs */
+    zx_graph traced = {0}, lowered = {0}, run = {0};
+    const zx_engine_options options = {.precision = ZX_PRECISION_F32};
+    uint64_t key = 0;
+    if (status == ZMLX_OK && !trace_chain(&traced)) status = ZMLX_ERROR_MEMORY;
+    if (status == ZMLX_OK) status = zx_graph_copy(&traced, &lowered);
+    if (status == ZMLX_OK) status = zx_graph_sort(&lowered);
+    if (status == ZMLX_OK) status = zx_verdicts_key(&lowered, &key);
+    if (status == ZMLX_OK) status = zx_verdicts_use(&chains, chain_pattern);
+    if (status == ZMLX_OK) status = zx_verdicts_save(key, &chains);
+    if (status == ZMLX_OK) status = zx_engine_graph(&traced, &options, &run);
+    const bool used = holds_op(&run, ZX_OP_CHAIN) && !holds_op(&run, ZX_OP_RMSNORM);
+    zx_graph_fini(&traced);
+    zx_graph_fini(&lowered);
+    zx_graph_fini(&run);
+    zx_verdicts_fini(&chains);
     if (status == ZMLX_OK) status = zx_verdicts_forget(42);
     if (status == ZMLX_OK) status = zx_verdicts_load(42, &forgotten);
     const bool gone = !zx_verdicts_refused(&forgotten, &site);
@@ -158,4 +231,5 @@ TEST(a_stored_refusal_is_honoured)
     (void)rmdir(folder);
     CHECK(status == ZMLX_OK);
     CHECK(honoured && only_there && gone);
+    CHECK(used);
 }

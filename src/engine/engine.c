@@ -8,7 +8,7 @@
 #include "base/memory.h"
 #include "engine/lower.h"
 #include "engine/ropes.h"
-#include "fuse/rules.h"
+#include "fuse/chains.h"
 #include "kernels/rows.h"
 
 struct zx_engine {
@@ -44,7 +44,12 @@ static zmlx_status fuse(const zx_engine_options *options, zx_graph *graph)
     starter at = {.choice = options->choice};
     ZX_TRY(zx_verdicts_key(graph, &key));
     ZX_TRY(zx_verdicts_load(key, &at.verdicts));
-    const zmlx_status status = zx_fuse(graph, judge, &at);
+    zmlx_status status = zx_fuse_across_rows(graph, judge, &at);
+    for (size_t i = 0; i < at.verdicts.chain_count && status == ZMLX_OK; i++) {
+        const zx_fusion_rule chain = zx_chain_rule(at.verdicts.chains[i]);
+        status = zx_fuse_rule(&chain, graph, judge, &at);
+    }
+    if (status == ZMLX_OK) status = zx_fuse_rows(graph, judge, &at);
     zx_verdicts_fini(&at.verdicts);
     return status;
 }

@@ -4,13 +4,15 @@
 #include <string.h>
 
 #include "base/cpu.h"
-#include "base/fail.h"
 #include "base/facts.h"
+#include "base/fail.h"
+#include "base/memory.h"
 #include "zmlx/runtime.h"
 
 enum { KEY_BYTES = 32, SITE_BYTES = 384 };
 
 static const char space[] = "fusion verdicts";
+static const char use_prefix[] = "/use/"; /* of a chain's key; its value is the pattern */
 
 static bool holds(const char *const *names, const char *name)
 {
@@ -47,14 +49,28 @@ static void key_text(uint64_t key, char text[KEY_BYTES])
     (void)snprintf(text, KEY_BYTES, "%016llx/", (unsigned long long)key);
 }
 
+static zmlx_status copy_text(zx_verdicts *verdicts, const char *text, const char **copy)
+{
+    const size_t bytes = strlen(text) + 1;
+    void *memory = NULL;
+    ZX_TRY(zx_arena_alloc(&verdicts->arena, bytes, &memory));
+    *copy = memcpy(memory, text, bytes);
+    return ZMLX_OK;
+}
+
 static zmlx_status insert(zx_verdicts *verdicts, const char *site)
 {
-    const size_t length = strlen(site);
-    void *memory = NULL;
+    const char *copy = NULL;
     bool added = false;
-    ZX_TRY(zx_arena_alloc(&verdicts->arena, length + 1, &memory));
-    memcpy(memory, site, length + 1);
-    return zx_table_insert(&verdicts->refused, memory, length, 0, &added);
+    ZX_TRY(copy_text(verdicts, site, &copy));
+    return zx_table_insert(&verdicts->refused, copy, strlen(copy), 0, &added);
+}
+
+zmlx_status zx_verdicts_use(zx_verdicts *verdicts, const char *pattern)
+{
+    ZX_TRY(zx_grow(&verdicts->chains, &verdicts->chain_capacity, verdicts->chain_count + 1,
+                   sizeof *verdicts->chains, "chains"));
+    return copy_text(verdicts, pattern, &verdicts->chains[verdicts->chain_count++]);
 }
 
 zmlx_status zx_verdicts_refuse(zx_verdicts *verdicts, const zx_fusion_site *site)
@@ -88,9 +104,10 @@ static zmlx_status open_store(bool create, zx_facts **store)
 
 static zmlx_status visit(const char *key, const char *value, void *user)
 {
-    (void)value;
     const char *const site = strchr(key, '/');
-    return site != NULL ? insert(user, site + 1) : ZMLX_OK;
+    if (site == NULL) return ZMLX_OK;
+    const bool use = strncmp(site, use_prefix, sizeof use_prefix - 1) == 0;
+    return use ? zx_verdicts_use(user, value) : insert(user, site + 1);
 }
 
 zmlx_status zx_verdicts_load(uint64_t key, zx_verdicts *verdicts)
@@ -109,6 +126,7 @@ zmlx_status zx_verdicts_load(uint64_t key, zx_verdicts *verdicts)
 
 void zx_verdicts_fini(zx_verdicts *verdicts)
 {
+    zx_free(verdicts->chains);
     zx_table_fini(&verdicts->refused);
     zx_arena_reset(&verdicts->arena);
     *verdicts = (zx_verdicts){0};
@@ -127,6 +145,16 @@ static zmlx_status put_all(zx_facts *store, const char *prefix, const zx_table *
     return ZMLX_OK;
 }
 
+static zmlx_status put_chains(zx_facts *store, const char *prefix, const zx_verdicts *verdicts)
+{
+    for (size_t i = 0; i < verdicts->chain_count; i++) {
+        char key[2 * KEY_BYTES];
+        (void)snprintf(key, sizeof key, "%suse/%04zu", prefix, i);
+        ZX_TRY(zx_facts_put(store, space, key, verdicts->chains[i]));
+    }
+    return ZMLX_OK;
+}
+
 /* Replaces the key's entries; 'verdicts' NULL: by nothing. */
 static zmlx_status replace(zx_facts *store, uint64_t key, const zx_verdicts *verdicts)
 {
@@ -135,6 +163,7 @@ static zmlx_status replace(zx_facts *store, uint64_t key, const zx_verdicts *ver
     ZX_TRY(zx_facts_begin(store));
     ZX_TRY(zx_facts_remove(store, space, prefix));
     if (verdicts != NULL) ZX_TRY(put_all(store, prefix, &verdicts->refused));
+    if (verdicts != NULL) ZX_TRY(put_chains(store, prefix, verdicts));
     return zx_facts_commit(store);
 }
 

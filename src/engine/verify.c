@@ -5,12 +5,19 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/fail.h"
 #include "kernels/kernels.h"
 
 /* Tokens of a run, of two sequences: the first begins near a page's end, the second at position 0.
  */
-enum { MOST_VALUES = 64, PAGES = 8, PAGES_OF_SEQUENCE = 3, FIRST_POSITION = ZX_PAGE_TOKENS - 2 };
+enum {
+    MOST_VALUES = 64,
+    MOST_TOKENS = 256, /* of a measured run */
+    PAGES_OF_SEQUENCE = 4,
+    PAGES = 2 * PAGES_OF_SEQUENCE + 1,
+    FIRST_POSITION = ZX_PAGE_TOKENS - 2,
+};
 
 static const size_t token_counts[] = {1, 3, 18};
 
@@ -26,6 +33,12 @@ typedef struct binding {
     zx_operand operand;
 } binding;
 
+/* An op ready to run. */
+typedef struct runner {
+    const zx_kernel *kernel;
+    zx_launch launch;
+} runner;
+
 typedef struct trial {
     const zx_verifier *verifier;
     const zx_match *match;
@@ -38,7 +51,10 @@ typedef struct trial {
     zx_batch batch;
     zx_kv_pages kv;
     uint8_t *fresh_pages; /* what the cache holds before a run */
-    int32_t ids[32], positions[32], sampled[32], token_start[3], page_start[3], pages[PAGES];
+    int32_t ids[MOST_TOKENS], positions[MOST_TOKENS], sampled[MOST_TOKENS];
+    int32_t token_start[3], page_start[3], pages[PAGES];
+    runner unfused[ZX_MATCH_NODES], fused;
+    bool missing; /* some op has no kernel */
 } trial;
 
 static uint64_t next_random(trial *t)
@@ -82,19 +98,22 @@ static zmlx_status new_operand(trial *t, const zx_type *type, zx_operand *operan
     return ZMLX_OK;
 }
 
-/* A kernel and its scratch; 'missing' where no row applies. */
-static zmlx_status run_op(trial *t, zx_op op, zx_launch *launch, bool *missing)
+/* Chooses a kernel for the launch and takes its scratch. */
+static zmlx_status prepare_op(trial *t, zx_op op, zx_launch *launch, runner *ready)
 {
     void *scratch = NULL;
     launch->batch = &t->batch;
     launch->kv = &t->kv;
     launch->pool = t->verifier->pool;
-    const zx_kernel *kernel = zx_kernel_choose(op, launch);
-    *missing = kernel == NULL;
-    if (kernel == NULL) return ZMLX_OK;
-    ZX_TRY(zx_arena_alloc(&t->arena, kernel->scratch(launch) + 1, &scratch));
+    *ready = (runner){.kernel = zx_kernel_choose(op, launch)};
+    if (ready->kernel == NULL) {
+        t->missing = true;
+        return ZMLX_OK;
+    }
+    ZX_TRY(zx_arena_alloc(&t->arena, ready->kernel->scratch(launch) + 1, &scratch));
     launch->scratch = scratch;
-    return kernel->run(launch);
+    ready->launch = *launch;
+    return ZMLX_OK;
 }
 
 static void fill_floats(trial *t, const zx_operand *x)
@@ -124,10 +143,11 @@ static zmlx_status fill_quantized(trial *t, const zx_operand *x)
     const zx_type floats = {ZX_ROWS_TOKENS, x->columns, ZX_F32, {0}};
     const zx_attributes attributes = {.layout = x->layout};
     zx_launch launch = {.outputs = {*x}, .attributes = &attributes};
-    bool missing = false;
+    runner quantize;
     ZX_TRY(new_operand(t, &floats, &launch.inputs[0]));
     fill_floats(t, &launch.inputs[0]);
-    return run_op(t, ZX_OP_QUANTIZE, &launch, &missing);
+    ZX_TRY(prepare_op(t, ZX_OP_QUANTIZE, &launch, &quantize));
+    return quantize.kernel->run(&quantize.launch);
 }
 
 static zmlx_status bind_input(trial *t, zx_value value)
@@ -210,7 +230,7 @@ static void reset_pages(trial *t)
 }
 
 /* The match's nodes, inputs first. */
-static zmlx_status run_unfused(trial *t, bool *missing)
+static zmlx_status prepare_unfused(trial *t)
 {
     const zx_match *match = t->match;
     bool done[ZX_MATCH_NODES] = {false};
@@ -231,25 +251,51 @@ static zmlx_status run_unfused(trial *t, bool *missing)
             t->bound[t->bound_count++] =
                 (binding){.value = {node, i}, .operand = launch.outputs[i]};
         }
-        ZX_TRY(run_op(t, node->op, &launch, missing));
-        if (*missing) return ZMLX_OK;
+        ZX_TRY(prepare_op(t, node->op, &launch, &t->unfused[turn]));
     }
     return ZMLX_OK;
 }
 
-static zmlx_status run_fused(trial *t, const zx_fusion_rule *rule, zx_launch *launch, bool *missing)
+static zmlx_status prepare_fused(trial *t, const zx_fusion_rule *rule)
 {
-    zx_node fused = {.op = rule->fused, .attributes = t->match->attributes};
-    for (int i = 0; i < t->match->bound_count; i++) {
-        fused.inputs[i] = t->match->bound[i];
-        const zx_operand *x = find_operand(t, t->match->bound[i]);
-        if (x != NULL) launch->inputs[i] = *x;
+    zx_node fused = {.op = rule->fused};
+    zx_launch launch = {0};
+    void *memory = NULL;
+    ZX_TRY(zx_arena_alloc(&t->arena, sizeof(zx_attributes), &memory));
+    zx_attributes *const attributes = memory;
+    ZX_TRY(zx_fusion_attributes(rule, t->match, &t->arena, attributes));
+    zx_fusion_inputs(t->match, fused.inputs);
+    for (int i = 0; i < zx_ops[rule->fused].inputs; i++) {
+        const zx_operand *x = find_operand(t, fused.inputs[i]);
+        if (x != NULL) launch.inputs[i] = *x;
     }
+    fused.attributes = *attributes;
     ZX_TRY(zx_ops[rule->fused].shape(&fused));
     for (int i = 0; i < zx_ops[rule->fused].outputs; i++)
-        ZX_TRY(new_operand(t, &fused.types[i], &launch->outputs[i]));
-    launch->attributes = &t->match->attributes;
-    return run_op(t, rule->fused, launch, missing);
+        ZX_TRY(new_operand(t, &fused.types[i], &launch.outputs[i]));
+    launch.attributes = attributes;
+    return prepare_op(t, rule->fused, &launch, &t->fused);
+}
+
+static zmlx_status run_unfused(const trial *t)
+{
+    for (int i = 0; i < t->match->node_count; i++)
+        ZX_TRY(t->unfused[i].kernel->run(&t->unfused[i].launch));
+    return ZMLX_OK;
+}
+
+static zmlx_status run_fused(const trial *t)
+{
+    return t->fused.kernel->run(&t->fused.launch);
+}
+
+/* Inputs, and both ways ready to run. */
+static zmlx_status prepare(trial *t, const zx_fusion_rule *rule)
+{
+    ZX_TRY(open_batch(t));
+    for (int i = 0; i < t->match->bound_count; i++) ZX_TRY(bind_input(t, t->match->bound[i]));
+    ZX_TRY(prepare_unfused(t));
+    return prepare_fused(t, rule);
 }
 
 /* The largest magnitude of a row, for bounds that are relative to it. */
@@ -343,35 +389,40 @@ static void compare(const trial *t, const zx_fusion_rule *rule, const zx_node *n
         describe(t, op, reason);
 }
 
-static zmlx_status run_trial(trial *t, const zx_fusion_rule *rule, char reason[ZX_REASON_BYTES])
+/* Every output of both ways, and the cache that the unfused one left. */
+static void compare_all(const trial *t, const zx_fusion_rule *rule, const uint8_t *unfused_pages,
+                        char reason[ZX_REASON_BYTES])
 {
     const zx_match *match = t->match;
-    bool missing = false;
-    zx_launch fused = {0};
+    const zx_operand *outputs = t->fused.launch.outputs;
+    const bool single = zx_ops[rule->fused].outputs == 1;
+    for (int i = 0; i < match->root_count; i++)
+        compare(t, rule, match->roots[i], &outputs[single ? 0 : i], reason);
+    for (int i = 0; i < match->export_count; i++)
+        compare(t, rule, match->exports[i], &outputs[match->root_count + i], reason);
+    if (unfused_pages != NULL && *reason == '\0' &&
+        memcmp(unfused_pages, t->kv.memory, PAGES * t->kv.page_bytes) != 0)
+        describe(t, "the cache", reason);
+}
+
+static zmlx_status run_trial(trial *t, const zx_fusion_rule *rule, char reason[ZX_REASON_BYTES])
+{
     uint8_t *unfused_pages = NULL;
-    ZX_TRY(open_batch(t));
-    for (int i = 0; i < match->bound_count; i++) ZX_TRY(bind_input(t, match->bound[i]));
+    ZX_TRY(prepare(t, rule));
+    if (t->missing) {
+        (void)snprintf(reason, ZX_REASON_BYTES, "no kernel takes operands of these types");
+        return ZMLX_OK;
+    }
     reset_pages(t);
-    ZX_TRY(run_unfused(t, &missing));
+    ZX_TRY(run_unfused(t));
     if (t->fresh_pages != NULL) {
         void *memory = NULL;
         ZX_TRY(zx_arena_alloc(&t->arena, PAGES * t->kv.page_bytes, &memory));
         unfused_pages = memcpy(memory, t->kv.memory, PAGES * t->kv.page_bytes);
         reset_pages(t);
     }
-    if (!missing) ZX_TRY(run_fused(t, rule, &fused, &missing));
-    if (missing) {
-        (void)snprintf(reason, ZX_REASON_BYTES, "no kernel takes operands of these types");
-        return ZMLX_OK;
-    }
-    const bool single = zx_ops[rule->fused].outputs == 1;
-    for (int i = 0; i < match->root_count; i++)
-        compare(t, rule, match->roots[i], &fused.outputs[single ? 0 : i], reason);
-    for (int i = 0; i < match->export_count; i++)
-        compare(t, rule, match->exports[i], &fused.outputs[match->root_count + i], reason);
-    if (unfused_pages != NULL && *reason == '\0' &&
-        memcmp(unfused_pages, t->kv.memory, PAGES * t->kv.page_bytes) != 0)
-        describe(t, "the cache", reason);
+    ZX_TRY(run_fused(t));
+    compare_all(t, rule, unfused_pages, reason);
     return ZMLX_OK;
 }
 
@@ -391,4 +442,45 @@ zmlx_status zx_verify_match(const zx_verifier *verifier, const zx_fusion_rule *r
         ZX_TRY(status);
     }
     return ZMLX_OK;
+}
+
+/* Seconds of as many runs as take a millisecond or more. */
+static zmlx_status time_runs(const trial *t, bool fused, size_t runs, double *seconds)
+{
+    const double start = zx_seconds();
+    for (size_t i = 0; i < runs; i++) ZX_TRY(fused ? run_fused(t) : run_unfused(t));
+    *seconds = zx_seconds() - start;
+    return ZMLX_OK;
+}
+
+static zmlx_status measure(const trial *t, zx_gain *gain)
+{
+    enum { PAIRS = 12 };
+    double ratios[PAIRS], once = 0, sum = 0, squares = 0;
+    ZX_TRY(run_fused(t));
+    ZX_TRY(time_runs(t, false, 3, &once));
+    const size_t runs = once > 3e-3 ? 1 : (size_t)(3e-3 / (once + 1e-7)) + 1;
+    for (size_t i = 0; i < PAIRS; i++) {
+        double times[2] = {0, 0}; /* the order changes from pair to pair */
+        for (size_t k = 0; k < 2; k++) ZX_TRY(time_runs(t, (i + k) % 2, runs, &times[(i + k) % 2]));
+        ratios[i] = times[0] / (times[1] + 1e-12);
+        sum += ratios[i];
+    }
+    gain->mean = sum / PAIRS;
+    for (size_t i = 0; i < PAIRS; i++) squares += pow(ratios[i] - gain->mean, 2);
+    gain->low = gain->mean - 2 * sqrt(squares / (PAIRS - 1) / PAIRS);
+    return ZMLX_OK;
+}
+
+zmlx_status zx_measure_match(const zx_verifier *verifier, const zx_fusion_rule *rule,
+                             const zx_match *match, size_t tokens, zx_gain *gain)
+{
+    trial t = {.verifier = verifier, .match = match, .kind = RANDOM, .state = verifier->seed};
+    *gain = (zx_gain){0};
+    t.tokens = tokens < MOST_TOKENS ? tokens : MOST_TOKENS;
+    zmlx_status status = prepare(&t, rule);
+    reset_pages(&t);
+    if (status == ZMLX_OK && !t.missing) status = measure(&t, gain);
+    zx_arena_reset(&t.arena);
+    return status;
 }

@@ -27,4 +27,14 @@ enum { ZX_REASON_BYTES = 256 };
 ZMLX_MUST_CHECK zmlx_status zx_verify_match(const zx_verifier *verifier, const zx_fusion_rule *rule,
                                             const zx_match *match, char reason[ZX_REASON_BYTES]);
 
+typedef struct zx_gain { /* unfused time / fused time of paired runs */
+    double mean, low;    /* low: mean less two standard errors */
+} zx_gain;
+
+/* Times the match both ways, in turns, on 'tokens' tokens of random values; a gain of 0 where no
+ * kernel takes an op. */
+ZMLX_MUST_CHECK zmlx_status zx_measure_match(const zx_verifier *verifier,
+                                             const zx_fusion_rule *rule, const zx_match *match,
+                                             size_t tokens, zx_gain *gain);
+
 #endif

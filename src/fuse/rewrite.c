@@ -3,6 +3,7 @@
 
 #include "base/fail.h"
 #include "fuse/rules.h"
+#include "graph/chain.h"
 
 /* Output k of the fused op stands for this value of the old graph. */
 static bool stands_for(zx_graph *graph, zx_node *fused, int output, zx_node *old)
@@ -17,8 +18,11 @@ static bool stands_for(zx_graph *graph, zx_node *fused, int output, zx_node *old
 
 zmlx_status zx_fusion_replace(const zx_fusion_rule *rule, zx_graph *graph, const zx_match *match)
 {
-    zx_value value;
-    ZX_TRY(zx_graph_add(graph, rule->fused, match->bound, &match->attributes, &value));
+    zx_value value, inputs[ZX_MAX_INPUTS];
+    zx_attributes attributes;
+    ZX_TRY(zx_fusion_attributes(rule, match, &graph->arena, &attributes));
+    zx_fusion_inputs(match, inputs);
+    ZX_TRY(zx_graph_add(graph, rule->fused, inputs, &attributes, &value));
     zx_node *fused = value.node;
     fused->path = match->roots[match->root_count - 1]->path;
     const bool single = zx_ops[rule->fused].outputs == 1;
@@ -46,7 +50,7 @@ static int64_t row_bytes(zx_value value)
 }
 
 /* What the nodes read and write, less what one op over the bound values reads and writes. */
-static int64_t bytes_saved(const zx_fusion_rule *rule, const zx_match *match)
+int64_t zx_fusion_bytes_saved(const zx_fusion_rule *rule, const zx_match *match)
 {
     int64_t bytes = 0;
     for (int i = 0; i < match->node_count; i++) {
@@ -78,8 +82,8 @@ static zmlx_status judge_site(pass *at, const zx_match *match, bool *apply)
     if (where == NULL) where = "";
     if (at->where == NULL || strcmp(at->where, where) != 0) at->ordinal = 0;
     at->where = where;
-    const zx_fusion_site site = {at->rule, where, at->ordinal++, bytes_saved(at->rule, match),
-                                 (size_t)match->node_count};
+    const zx_fusion_site site = {at->rule, where, at->ordinal++,
+                                 zx_fusion_bytes_saved(at->rule, match), (size_t)match->node_count};
     *apply = at->rule->fidelity == ZX_EXACT;
     return at->judge != NULL ? at->judge(at->graph, &site, match, apply, at->user) : ZMLX_OK;
 }
@@ -116,12 +120,44 @@ static zmlx_status run_pass(pass *at)
     return ZMLX_OK;
 }
 
+zmlx_status zx_fuse_rule(const zx_fusion_rule *rule, zx_graph *graph, zx_fusion_judge judge,
+                         void *user)
+{
+    pass at = {.rule = rule, .graph = graph, .judge = judge, .user = user};
+    if (judge == NULL && rule->fidelity != ZX_EXACT) return ZMLX_OK;
+    return run_pass(&at);
+}
+
+/* Whether some op of the pattern is not row-wise; share_quantize, with a root of its own for every
+ * reader, counts as such too. */
+static bool crosses_rows(const zx_fusion_rule *rule)
+{
+    for (const char *at = strchr(rule->pattern, '('); at != NULL; at = strchr(at + 1, '('))
+        if (!zx_op_is_row_wise(zx_op_from_text(at + 1, strcspn(at + 1, " ()")))) return true;
+    return strstr(rule->pattern, ") (") != NULL && *rule->pattern == '(' &&
+           rule->fused == ZX_OP_QUANTIZE;
+}
+
+static zmlx_status fuse_half(bool across, zx_graph *graph, zx_fusion_judge judge, void *user)
+{
+    for (size_t i = 0; i < zx_fusion_rule_count; i++)
+        if (crosses_rows(&zx_fusion_rules[i]) == across)
+            ZX_TRY(zx_fuse_rule(&zx_fusion_rules[i], graph, judge, user));
+    return ZMLX_OK;
+}
+
+zmlx_status zx_fuse_across_rows(zx_graph *graph, zx_fusion_judge judge, void *user)
+{
+    return fuse_half(true, graph, judge, user);
+}
+
+zmlx_status zx_fuse_rows(zx_graph *graph, zx_fusion_judge judge, void *user)
+{
+    return fuse_half(false, graph, judge, user);
+}
+
 zmlx_status zx_fuse(zx_graph *graph, zx_fusion_judge judge, void *user)
 {
-    for (size_t i = 0; i < zx_fusion_rule_count; i++) {
-        if (judge == NULL && zx_fusion_rules[i].fidelity != ZX_EXACT) continue;
-        pass at = {.rule = &zx_fusion_rules[i], .graph = graph, .judge = judge, .user = user};
-        ZX_TRY(run_pass(&at));
-    }
-    return ZMLX_OK;
+    ZX_TRY(zx_fuse_across_rows(graph, judge, user));
+    return zx_fuse_rows(graph, judge, user);
 }

@@ -3,7 +3,7 @@
 
 #include "base/fail.h"
 #include "base/hash.h"
-#include "graph/graph.h"
+#include "graph/chain.h"
 
 typedef enum field_kind { FIELD_FLOAT, FIELD_UINT, FIELD_BOOL, FIELD_OTHER } field_kind;
 
@@ -24,7 +24,8 @@ static const field fields[] = {
     FIELD(scale, FLOAT),     FIELD(limit, FLOAT),   FIELD(alpha, FLOAT),  FIELD(activation, OTHER),
     FIELD(head_size, UINT),  FIELD(first, UINT),    FIELD(size, UINT),    FIELD(transposed, BOOL),
     FIELD(value_size, UINT), FIELD(window, UINT),   FIELD(layer, UINT),   FIELD(rope, OTHER),
-    FIELD(layout, OTHER),    FIELD(top_k, UINT),    FIELD(groups, UINT),  FIELD(top_groups, UINT),
+    FIELD(chain, OTHER),     FIELD(layout, OTHER),  FIELD(top_k, UINT),   FIELD(groups, UINT),
+    FIELD(top_groups, UINT),
 };
 
 enum { FIELDS = sizeof fields / sizeof fields[0] };
@@ -73,6 +74,8 @@ static zmlx_status print_field(const field *row, const zx_attributes *attributes
         return zx_text_format(text, "%s=%u", row->name, count);
     }
     if (row->offset == offsetof(zx_attributes, rope)) return print_rope(attributes->rope, text);
+    if (row->offset == offsetof(zx_attributes, chain))
+        return zx_text_add_string(text, attributes->chain->text);
     if (row->offset == offsetof(zx_attributes, dtype))
         return zx_text_add_string(text, zx_dtypes[attributes->dtype].name);
     if (row->offset == offsetof(zx_attributes, activation))

@@ -1,6 +1,7 @@
 #include "graph/shapes.h"
 
 #include "base/fail.h"
+#include "graph/chain.h"
 
 static const zx_type *input(const zx_node *node, int index)
 {
@@ -119,9 +120,9 @@ zmlx_status zx_shape_head_matmul(zx_node *node)
     const zx_weight *weight = node->inputs[1].node->weight;
     const size_t size = attributes->head_size, end = attributes->first + (size_t)attributes->size;
     node->types[0] = *input(node, 0);
-    if (weight == NULL || size == 0 || end > size || weight->rows % size != 0)
+    if (weight == NULL || size == 0 || end > size || weight->count * weight->rows % size != 0)
         return misfit(node, "the rows of a head", end, size);
-    const size_t heads = weight->rows / size;
+    const size_t heads = weight->count * weight->rows / size;
     const size_t from = attributes->transposed ? attributes->size : weight->columns;
     const size_t to = attributes->transposed ? weight->columns : attributes->size;
     if (input(node, 0)->columns != heads * from)
@@ -324,5 +325,16 @@ zmlx_status zx_shape_rope_append(zx_node *node)
 {
     ZX_TRY(zx_shape_heads(node));
     node->types[1] = (zx_type){ZX_ROWS_NONE, 0, input(node, 0)->dtype, {0}};
+    return ZMLX_OK;
+}
+
+zmlx_status zx_shape_chain(zx_node *node)
+{
+    const zx_chain *chain = node->attributes.chain;
+    if (chain == NULL || chain->count == 0) return misfit(node, "the count of steps", 0, 1);
+    for (int i = 0; i < ZX_MAX_OUTPUTS; i++)
+        node->types[i] = (zx_type){ZX_ROWS_NONE, 0, ZX_F32, {0}};
+    for (size_t i = 0; i < chain->count; i++)
+        if (chain->steps[i].output >= 0) node->types[chain->steps[i].output] = chain->steps[i].type;
     return ZMLX_OK;
 }

@@ -77,6 +77,18 @@ zmlx_status zx_block_matrix(zx_trace *trace, const char *name, size_t rows, size
     return zx_block_weight(trace, full, loaded, weight);
 }
 
+zmlx_status zx_block_matrices(zx_trace *trace, const char *name, size_t count, size_t rows,
+                              size_t columns, zx_value *value)
+{
+    char full[ZX_MODULE_NAME];
+    zx_weight *weight = NULL;
+    zx_block_name(trace, name, full);
+    ZX_TRY(new_weight(trace, &weight));
+    ZX_TRY(zx_checkpoint_stack(trace->checkpoint, full, count, rows, columns, weight));
+    weight->mlx_cpu_decode = trace->mlx_cpu_decode;
+    return zx_block_weight(trace, full, weight, value);
+}
+
 zmlx_status zx_block_vector(zx_trace *trace, const char *name, size_t columns, zx_value *value)
 {
     char full[ZX_MODULE_NAME];
@@ -132,6 +144,15 @@ zmlx_status zx_block_norm(zx_trace *trace, zx_value x, const char *name, zx_valu
     const zx_attributes attributes = norm_attributes(trace);
     const zx_op op = trace->family->norm.layernorm ? ZX_OP_LAYERNORM : ZX_OP_RMSNORM;
     return zx_graph_add(trace->graph, op, (zx_value[]){x, weight}, &attributes, y);
+}
+
+zmlx_status zx_block_rmsnorm(zx_trace *trace, zx_value x, const char *name, double epsilon,
+                             zx_value *y)
+{
+    zx_value weight;
+    const zx_attributes attributes = {.epsilon = (float)epsilon};
+    ZX_TRY(zx_block_vector(trace, name, zx_value_type(x)->columns, &weight));
+    return zx_graph_add(trace->graph, ZX_OP_RMSNORM, (zx_value[]){x, weight}, &attributes, y);
 }
 
 zmlx_status zx_block_head_norm(zx_trace *trace, zx_value x, const char *name, size_t head_size,

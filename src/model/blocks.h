@@ -38,6 +38,10 @@ ZMLX_MUST_CHECK zmlx_status zx_block_matrix(zx_trace *trace, const char *name, s
 ZMLX_MUST_CHECK zmlx_status zx_block_vector(zx_trace *trace, const char *name, size_t columns,
                                             zx_value *weight);
 
+/* As many matrices of one shape, a head's behind another's: a tensor of three dimensions. */
+ZMLX_MUST_CHECK zmlx_status zx_block_matrices(zx_trace *trace, const char *name, size_t count,
+                                              size_t rows, size_t columns, zx_value *weight);
+
 /* y = x W^T (+ bias), W [rows, columns of x]. */
 ZMLX_MUST_CHECK zmlx_status zx_block_linear(zx_trace *trace, zx_value x, const char *name,
                                             size_t rows, zx_value *y);
@@ -49,6 +53,9 @@ ZMLX_MUST_CHECK zmlx_status zx_block_linear_part(zx_trace *trace, zx_value x, co
 /* The family's norm of x. */
 ZMLX_MUST_CHECK zmlx_status zx_block_norm(zx_trace *trace, zx_value x, const char *name,
                                           zx_value *y);
+/* rmsnorm with a weight and an epsilon of its own, whatever the family's norm. */
+ZMLX_MUST_CHECK zmlx_status zx_block_rmsnorm(zx_trace *trace, zx_value x, const char *name,
+                                             double epsilon, zx_value *y);
 /* The family's norm of every run of head_size columns. */
 ZMLX_MUST_CHECK zmlx_status zx_block_head_norm(zx_trace *trace, zx_value x, const char *name,
                                                size_t head_size, zx_value *y);

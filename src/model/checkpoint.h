@@ -45,6 +45,10 @@ const zx_stored_tensor *zx_checkpoint_tensor(const zx_checkpoint *checkpoint, si
 /* "FILE: tensor 'NAME' is missing", with its name in the file's own words too. */
 zmlx_status zx_checkpoint_missing(const zx_checkpoint *checkpoint, const char *name);
 
+/* Bits of the codes of MLX's quantized module 'name' by the config's settings for it; 0 where the
+ * config says nothing of it, or nothing that holds. */
+size_t zx_checkpoint_bits(const zx_checkpoint *checkpoint, const char *name);
+
 /* The matrix [rows, columns] of the module 'name' ("model.layers.0.self_attn.q_proj"), with its
  * bias where it has one.  Dense, quantized by MLX where NAME.scales is there, or GGUF's blocks. The
  * modes without scales of a float type decode to f32. */
@@ -55,7 +59,7 @@ ZMLX_MUST_CHECK zmlx_status zx_checkpoint_stack(const zx_checkpoint *checkpoint,
                                                 size_t count, size_t rows, size_t columns,
                                                 zx_weight *weight);
 /* The vector [columns] of the module 'name': a norm's weight, with its bias where it has one.
- * Always dense. */
+ * Always dense; a tensor may also be called NAME without ".weight". */
 ZMLX_MUST_CHECK zmlx_status zx_checkpoint_vector(const zx_checkpoint *checkpoint, const char *name,
                                                  size_t columns, zx_weight *weight);
 

@@ -40,7 +40,7 @@ static bool holds(const char *const names[], const json_t *name)
 
 static zmlx_status unknown_family(const zx_checkpoint *checkpoint, const json_t *name)
 {
-    char known[512] = "";
+    char known[1600] = "";
     size_t used = 0;
     for (size_t i = 0; zx_families[i] != NULL; i++)
         for (size_t k = 0; k < 4 && zx_families[i]->architectures[k] != NULL; k++) {

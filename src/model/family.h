@@ -38,6 +38,7 @@ typedef struct zx_config {
     size_t experts, experts_per_token; /* 0: no layer has experts */
     size_t expert_size;                /* of their inner values; default intermediate_size */
     size_t shared_size;                /* of the expert that every token goes to */
+    size_t shared_experts;             /* so many of expert_size together */
     bool normalize_weights;            /* by the sum of the chosen */
     double router_scale;               /* multiplies the weights */
     size_t groups, top_groups;         /* of experts; 0: none */
@@ -52,6 +53,10 @@ typedef struct zx_config {
     double residual_scale;        /* multiplies what is added to the residual */
     double query_size;            /* attention_scale is query_size^-0.5 */
     double query_scale_beta;      /* Llama 4's scale of queries by their position */
+
+    /* MLA: heads read one latent row per token */
+    size_t query_rank; /* 0: queries are projected at once */
+    size_t latent_size, nope_size, rope_size, value_size;
 } zx_config;
 
 typedef enum zx_field_kind { ZX_FIELD_SIZE, ZX_FIELD_NUMBER, ZX_FIELD_BOOL } zx_field_kind;

@@ -50,8 +50,9 @@ static zmlx_status discover(const zmlx_model *model, const zmlx_discover_options
     ZX_TRY(zx_choose_precision(options->precision, &precision));
     verifier.kv_dtype = kv_dtype(model, precision);
     ZX_TRY(zx_pool_create(threads, &verifier.pool));
-    zmlx_status status = zx_discover(&model->graph, precision,
-                                     named ? &own : zx_model_choice(model), &verifier, found);
+    zmlx_status status =
+        zx_discover(&model->graph, precision, named ? &own : zx_model_choice(model),
+                    options->apply ? ZX_CHAINS_APPLY : ZX_CHAINS_LIST, &verifier, found);
     zx_pool_destroy(verifier.pool);
     if (status == ZMLX_OK && options->keep) status = zx_discovery_save(found);
     return status;
@@ -91,6 +92,7 @@ zmlx_status zmlx_discovery_site(const zmlx_discovery *discovery, size_t index,
                        discovery->found.count);
     const zx_found_site *found = &discovery->found.sites[index];
     *site = (zmlx_fusion_site){.rule = found->site.rule->name,
+                               .pattern = found->site.rule->pattern,
                                .where = found->site.where,
                                .verdict = verdicts[found->verdict],
                                .reason = found->reason,

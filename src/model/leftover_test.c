@@ -157,3 +157,24 @@ TEST(leftover_tensors_are_counted)
 {
     zx_with_folder(counts_them);
 }
+
+/* The official Llama leaves out a bias that its config does not name; a bias that is there is used
+ * here. */
+static void refuses_biases(const char *folder)
+{
+    static const char *const attention[] = {"model.layers.0.self_attn.v_proj.bias"};
+    static const char *const mlp[] = {"model.layers.0.mlp.up_proj.bias"};
+    CHECK(put_llama(folder, attention, 1));
+    CHECK(open_and_close(folder) == ZMLX_ERROR_FORMAT);
+    CHECK(strstr(zmlx_error_message(),
+                 "v_proj.bias' is there, but config key 'attention_bias' is") != NULL);
+    CHECK(put_llama(folder, mlp, 1));
+    CHECK(open_and_close(folder) == ZMLX_ERROR_FORMAT);
+    CHECK(strstr(zmlx_error_message(), "up_proj.bias' is there, but config key 'mlp_bias' is") !=
+          NULL);
+}
+
+TEST(leftover_biases_are_refused_where_the_config_has_none)
+{
+    zx_with_folder(refuses_biases);
+}

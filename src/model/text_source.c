@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "model/config.h"
 #include "model/gguf.h"
+#include "model/token_files.h"
 
 enum { MAX_TEMPLATE = 4 << 20, MAX_TEMPLATE_NAME = 64 };
 
@@ -288,23 +289,6 @@ void zx_text_source_close(zx_text_source *source)
     zx_free(source);
 }
 
-static zmlx_status open_folder_tokenizer(const zx_text_source *source, zx_tokenizer **tokenizer)
-{
-    char *path = NULL, *other = NULL;
-    zmlx_status status = zx_path_join(source->folder, "tokenizer.json", &path);
-    if (status == ZMLX_OK) status = zx_path_join(source->folder, "tokenizer.model", &other);
-    if (status == ZMLX_OK) {
-        if (zx_path_exists(path))
-            status = zx_tokenizer_open_json(path, tokenizer);
-        else
-            status = ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: tokenizer.json is missing%s", source->folder,
-                             zx_path_exists(other) ? "; tokenizer.model is not read" : "");
-    }
-    zx_free(other);
-    zx_free(path);
-    return status;
-}
-
 /* The arrays beside the tokens; one of another length is an error. */
 static zmlx_status read_token_arrays(const zx_gguf *gguf, size_t count, int32_t **types,
                                      float **scores)
@@ -340,12 +324,43 @@ static zmlx_status read_token_arrays(const zx_gguf *gguf, size_t count, int32_t 
                    gguf->stored.path, wrong_types ? type_key : score_key, count);
 }
 
+/* Stays as it was where the key is absent or the vocabulary has no such id. */
 static zmlx_status read_id(const zx_gguf *gguf, const char *key, size_t count, int32_t *id)
 {
     int64_t value = -1;
     ZX_TRY(zx_gguf_integer(gguf, key, -1, UINT32_MAX, &value));
-    *id = value >= 0 && (uint64_t)value < count && value <= INT32_MAX ? (int32_t)value : -1;
+    if (value >= 0 && (uint64_t)value < count && value <= INT32_MAX) *id = (int32_t)value;
+    if (*id >= 0 && (size_t)*id >= count) *id = -1; /* the kind's usual one */
     return ZMLX_OK;
+}
+
+/* SentencePiece's compiled replacements: an array of bytes, signed in some files. */
+static zmlx_status read_charsmap(const zx_gguf *gguf, zx_gguf_vocabulary *vocabulary)
+{
+    static const char key[] = "tokenizer.ggml.precompiled_charsmap";
+    const zx_gguf_value *value = zx_gguf_find(gguf, key);
+    const bool is_signed = value != NULL && value->array.type == ZX_GGUF_I8;
+    zx_gguf_array array = {ZX_GGUF_U8, 0, NULL};
+    ZX_TRY(zx_gguf_array_of(gguf, key, is_signed ? ZX_GGUF_I8 : ZX_GGUF_U8, &array));
+    vocabulary->charsmap = (const char *)array.elements;
+    vocabulary->charsmap_bytes = array.count;
+    return ZMLX_OK;
+}
+
+static zmlx_status read_sides(const zx_gguf *gguf, zx_gguf_vocabulary *vocabulary)
+{
+    const size_t count = vocabulary->token_count;
+    const bool bert = strcmp(vocabulary->model, "bert") == 0;
+    zx_gguf_vocabulary_defaults(vocabulary);
+    ZX_TRY(read_id(gguf, "tokenizer.ggml.bos_token_id", count, &vocabulary->bos));
+    ZX_TRY(read_id(gguf, bert ? "tokenizer.ggml.seperator_token_id" : "tokenizer.ggml.eos_token_id",
+                   count, &vocabulary->eos));
+    ZX_TRY(read_id(gguf, "tokenizer.ggml.unknown_token_id", count, &vocabulary->unknown));
+    ZX_TRY(zx_gguf_bool(gguf, "tokenizer.ggml.add_bos_token", &vocabulary->add_bos));
+    ZX_TRY(zx_gguf_bool(gguf, "tokenizer.ggml.add_eos_token", &vocabulary->add_eos));
+    ZX_TRY(zx_gguf_bool(gguf, "tokenizer.ggml.add_space_prefix", &vocabulary->add_space_prefix));
+    return zx_gguf_bool(gguf, "tokenizer.ggml.remove_extra_whitespaces",
+                        &vocabulary->remove_extra_whitespaces);
 }
 
 /* A copy with a NUL after it, for zx_free; NULL where the key is absent. */
@@ -374,7 +389,7 @@ typedef struct vocabulary_memory {
 static zmlx_status read_vocabulary(const zx_gguf *gguf, vocabulary_memory *memory,
                                    zx_gguf_vocabulary *vocabulary)
 {
-    *vocabulary = (zx_gguf_vocabulary){.source = gguf->stored.path, .add_space_prefix = true};
+    *vocabulary = (zx_gguf_vocabulary){.source = gguf->stored.path};
     ZX_TRY(read_text(gguf, "tokenizer.ggml.model", &memory->model));
     ZX_TRY(read_text(gguf, "tokenizer.ggml.pre", &memory->pre));
     ZX_TRY(read_strings(gguf, "tokenizer.ggml.tokens", &memory->tokens, &vocabulary->token_count));
@@ -385,28 +400,21 @@ static zmlx_status read_vocabulary(const zx_gguf *gguf, vocabulary_memory *memor
                        gguf->stored.path,
                        memory->model == NULL ? "tokenizer.ggml.model" : "tokenizer.ggml.tokens");
     ZX_TRY(read_token_arrays(gguf, count, &memory->types, &memory->scores));
-    ZX_TRY(read_id(gguf, "tokenizer.ggml.bos_token_id", count, &vocabulary->bos));
-    ZX_TRY(read_id(gguf, "tokenizer.ggml.eos_token_id", count, &vocabulary->eos));
-    ZX_TRY(read_id(gguf, "tokenizer.ggml.unknown_token_id", count, &vocabulary->unknown));
-    /* Without the key it depends on the kind: SentencePiece puts BOS first. */
-    vocabulary->add_bos = strcmp(memory->model, "llama") == 0;
-    ZX_TRY(zx_gguf_bool(gguf, "tokenizer.ggml.add_bos_token", &vocabulary->add_bos));
-    ZX_TRY(zx_gguf_bool(gguf, "tokenizer.ggml.add_eos_token", &vocabulary->add_eos));
-    ZX_TRY(zx_gguf_bool(gguf, "tokenizer.ggml.add_space_prefix", &vocabulary->add_space_prefix));
     vocabulary->model = memory->model;
     vocabulary->pre = memory->pre;
     vocabulary->tokens = memory->tokens;
     vocabulary->merges = memory->merges;
     vocabulary->types = memory->types;
     vocabulary->scores = memory->scores;
-    return ZMLX_OK;
+    ZX_TRY(read_charsmap(gguf, vocabulary));
+    return read_sides(gguf, vocabulary);
 }
 
 zmlx_status zx_text_source_tokenizer(const zx_text_source *source, zx_tokenizer **tokenizer)
 {
     vocabulary_memory memory = {0};
     zx_gguf_vocabulary vocabulary;
-    if (!source->is_gguf) return open_folder_tokenizer(source, tokenizer);
+    if (!source->is_gguf) return zx_token_files_open(source->folder, source->special, tokenizer);
     zmlx_status status = read_vocabulary(&source->gguf, &memory, &vocabulary);
     if (status == ZMLX_OK) status = zx_tokenizer_open_gguf(&vocabulary, tokenizer);
     zx_free(memory.tokens);

@@ -5,7 +5,7 @@
 #include "base/fail.h"
 #include "model/checkpoint.h"
 
-enum { NAME_BYTES = 320 };
+enum { NAME_BYTES = 320, AFFINE_BITS = 4 }; /* bits where a config does not say */
 
 /* The mode's name in config.json, and what it fixes. */
 static const struct {
@@ -110,6 +110,19 @@ static zmlx_status find_settings(const zx_checkpoint *checkpoint, const char *mo
     return read_settings(&own, settings);
 }
 
+size_t zx_checkpoint_bits(const zx_checkpoint *checkpoint, const char *name)
+{
+    quantization settings;
+    if (find_settings(checkpoint, name, &settings) != ZMLX_OK || !settings.given || settings.off)
+        return 0;
+    if (settings.bits > 0) return (size_t)settings.bits;
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
+        if (strcmp(modes[i].name, settings.mode) == 0)
+            return modes[i].format == ZX_FORMAT_AFFINE ? AFFINE_BITS
+                                                       : zx_formats[modes[i].format].bits;
+    return 0;
+}
+
 /* Bits and group from the shapes, mode from what is there, where no config says them. */
 static void infer_settings(const zx_stored_tensor *codes, const zx_stored_tensor *scales,
                            bool has_biases, size_t columns, quantization *settings)
@@ -141,7 +154,7 @@ static zmlx_status apply_settings(const zx_stored_tensor *codes, quantization *s
         return settings_error(codes, settings, "modes are affine, mxfp4, mxfp8 and nvfp4");
     const zx_format_traits *traits = &zx_formats[modes[i].format];
     const bool free_form = modes[i].format == ZX_FORMAT_AFFINE;
-    if (settings->bits == 0) settings->bits = free_form ? 4 : traits->bits;
+    if (settings->bits == 0) settings->bits = free_form ? AFFINE_BITS : traits->bits;
     if (settings->group == 0) settings->group = free_form ? 64 : traits->group;
     const bool bits = free_form ? settings->bits >= 2 && settings->bits <= 8 && settings->bits != 7
                                 : settings->bits == traits->bits;
@@ -282,6 +295,7 @@ zmlx_status zx_checkpoint_vector(const zx_checkpoint *checkpoint, const char *na
                                  zx_weight *weight)
 {
     const zx_stored_tensor *tensor = find(checkpoint, name, "weight");
+    if (tensor == NULL) tensor = zx_checkpoint_find(checkpoint, name); /* sinks, router biases */
     *weight = (zx_weight){.count = 1, .rows = 1, .columns = columns};
     if (tensor == NULL) return no_weight(checkpoint, name);
     ZX_TRY(plain_weight(tensor, 0, columns, 0, weight));

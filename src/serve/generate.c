@@ -57,8 +57,8 @@ static zmlx_status speak(speaker *voice, int32_t id, bool *ended, zmlx_finish *f
     return ZMLX_OK;
 }
 
-/* What was held back, with id -1. */
-static zmlx_status speak_last(speaker *voice, bool stopped_by_text)
+/* What was held back, with id -1.  A stop text may become complete only here. */
+static zmlx_status speak_last(speaker *voice, bool stopped_by_text, zmlx_finish *finish)
 {
     bool stopped = stopped_by_text;
     zx_text_clear(&voice->piece);
@@ -69,6 +69,7 @@ static zmlx_status speak_last(speaker *voice, bool stopped_by_text)
         ZX_TRY(zx_stop_push(&voice->stop, voice->piece.bytes, voice->piece.length, &voice->certain,
                             &stopped));
     if (!stopped) ZX_TRY(zx_stop_finish(&voice->stop, &voice->certain));
+    if (stopped && *finish == ZMLX_FINISH_LENGTH) *finish = ZMLX_FINISH_STOP;
     (void)say(voice, -1);
     return ZMLX_OK;
 }
@@ -94,7 +95,8 @@ static zmlx_status decode(zmlx_session *session, const zmlx_generate_options *op
     const double start = zx_seconds();
     result->finish = ZMLX_FINISH_LENGTH;
     while (!ended && result->generated_tokens < wanted) {
-        const int32_t id = zx_sampler_next(&session->sampler, zx_engine_logits(session->engine, 0));
+        int32_t id = -1;
+        ZX_TRY(zx_sampler_next(&session->sampler, zx_engine_logits(session->engine, 0), &id));
         if (!options->ignore_eos && ends_answer(session->model, id)) {
             result->finish = ZMLX_FINISH_STOP;
             break;
@@ -107,7 +109,7 @@ static zmlx_status decode(zmlx_session *session, const zmlx_generate_options *op
     }
     result->decode_seconds = zx_seconds() - start;
     const bool by_text = ended && result->finish == ZMLX_FINISH_STOP;
-    return speak_last(voice, by_text);
+    return speak_last(voice, by_text, &result->finish);
 }
 
 /* What the sequence may grow to: of that length its rope is. */

@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/fail.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -30,11 +31,23 @@ static const part part_rows[] = {
 enum { PARTS = sizeof part_rows / sizeof part_rows[0] };
 
 typedef struct report {
+    const zx_checkpoint *checkpoint; /* NULL: one file, of whose modules nothing is known */
     json_t *object, *tensors, *unusual;
+    bool memory; /* ran out: something is missing */
     part parts[PARTS];
     size_t parameters, bytes;
-    size_t bits; /* of MLX-quantized words: the config's, 0 where there are none */
 } summary;
+
+/* Both take the value, and note where memory ran out. */
+static void set(summary *report, const char *key, json_t *value)
+{
+    if (json_object_set_new(report->object, key, value) != 0) report->memory = true;
+}
+
+static void append(summary *report, json_t *array, json_t *value)
+{
+    if (json_array_append_new(array, value) != 0) report->memory = true;
+}
 
 static bool matches(const part *row, const char *name)
 {
@@ -49,53 +62,76 @@ static bool ends_with(const char *text, const char *end)
     return length >= tail && strcmp(text + length - tail, end) == 0;
 }
 
+/* Bits of the codes of the tensor's module; 0 where it is not MLX-quantized or not known to be. */
+static size_t bits_of(const summary *report, const zx_stored_tensor *tensor)
+{
+    char module[256];
+    const char *dot = strrchr(tensor->name, '.');
+    const size_t length = dot != NULL ? (size_t)(dot - tensor->name) : 0;
+    if (report->checkpoint == NULL || length == 0 || length >= sizeof module) return 0;
+    memcpy(module, tensor->name, length);
+    module[length] = '\0';
+    return zx_checkpoint_bits(report->checkpoint, module);
+}
+
 /* How many numbers of the model a stored tensor stands for: packed words hold several, and scales
  * and biases of quantized groups none of their own. */
 static size_t parameters_of(const summary *report, const zx_stored_tensor *tensor)
 {
-    size_t elements = 0;
+    size_t elements = 0, all_bits = 0;
     if (!zx_stored_elements(tensor, &elements)) return 0;
-    const bool packed = tensor->dtype == ZX_U32 && report->bits > 0;
-    if (packed) return elements * 32 / report->bits;
-    if (report->bits > 0 &&
-        (ends_with(tensor->name, ".scales") || ends_with(tensor->name, ".biases")))
-        return 0;
-    return elements;
+    const size_t bits = bits_of(report, tensor);
+    if (bits == 0) return elements;
+    if (ends_with(tensor->name, ".scales") || ends_with(tensor->name, ".biases")) return 0;
+    if (tensor->dtype != ZX_U32) return elements;
+    return zx_multiply_fits(elements, 32, &all_bits) ? all_bits / bits : elements / bits * 32;
 }
 
-static zmlx_status add_tensor(summary *report, const zx_stored_tensor *tensor)
+/* The shape as JSON; NULL where memory ran out. */
+static json_t *shape_array(const zx_stored_tensor *tensor)
+{
+    json_t *shape = json_array();
+    for (unsigned i = 0; i < tensor->rank; i++)
+        if (json_array_append_new(shape, json_integer((json_int_t)tensor->shape[i])) != 0) {
+            json_decref(shape);
+            return NULL;
+        }
+    return shape;
+}
+
+static void add_tensor(summary *report, const zx_stored_tensor *tensor)
 {
     const size_t parameters = parameters_of(report, tensor);
     size_t place = 0;
-    json_t *shape = json_array();
-    for (unsigned i = 0; i < tensor->rank; i++)
-        if (json_array_append_new(shape, json_integer((json_int_t)tensor->shape[i])) != 0)
-            return ZX_FAIL(ZMLX_ERROR_MEMORY, "a report of tensors");
     while (!matches(&part_rows[place], tensor->name)) place++;
     report->parts[place].parameters += parameters;
     report->parts[place].bytes += tensor->bytes;
     report->parameters += parameters;
     report->bytes += tensor->bytes;
-    json_t *row = json_pack("{s:s, s:s, s:o, s:I}", "name", tensor->name, "type", tensor->type,
-                            "shape", shape, "bytes", (json_int_t)tensor->bytes);
-    if (row == NULL || json_array_append_new(report->tensors, row) != 0)
-        return ZX_FAIL(ZMLX_ERROR_MEMORY, "a report of tensors");
-    return ZMLX_OK;
+    append(report, report->tensors,
+           json_pack("{s:s, s:s, s:o, s:I}", "name", tensor->name, "type", tensor->type, "shape",
+                     shape_array(tensor), "bytes", (json_int_t)tensor->bytes));
+}
+
+/* A path or a message, either of which may hold bytes that are no UTF-8. */
+static json_t *text_value(const char *text)
+{
+    char shown[2048];
+    size_t length = 0;
+    if (zx_utf8_valid(text, strlen(text))) return json_string(text);
+    for (; text[length] != '\0' && length + 1 < sizeof shown; length++)
+        shown[length] = (unsigned char)text[length] < 0x80 ? text[length] : '?';
+    return json_stringn(shown, length);
 }
 
 static void say_unusual(summary *report, const char *text)
 {
-    (void)json_array_append_new(report->unusual, json_string(text));
+    append(report, report->unusual, text_value(text));
 }
 
 static double bits_per_weight(size_t bytes, size_t parameters)
 {
     return parameters > 0 ? 8.0 * (double)bytes / (double)parameters : 0;
-}
-
-static void set(summary *report, const char *key, json_t *value)
-{
-    (void)json_object_set_new(report->object, key, value);
 }
 
 static void add_sums(summary *report)
@@ -107,7 +143,7 @@ static void add_sums(summary *report)
         json_t *row = json_pack("{s:s, s:I, s:I, s:f}", "name", part_rows[i].name, "parameters",
                                 (json_int_t)each->parameters, "bytes", (json_int_t)each->bytes,
                                 "bits_per_weight", bits_per_weight(each->bytes, each->parameters));
-        (void)json_array_append_new(parts, row);
+        append(report, parts, row);
     }
     set(report, "parameters", json_integer((json_int_t)report->parameters));
     set(report, "bytes", json_integer((json_int_t)report->bytes));
@@ -129,7 +165,7 @@ static void add_memory(summary *report, const zmlx_model *model)
             json_pack("{s:I, s:I, s:I, s:I, s:I}", "context", (json_int_t)contexts[i], "weights",
                       (json_int_t)memory.weights, "kv", (json_int_t)memory.kv, "activations",
                       (json_int_t)memory.activations, "total", (json_int_t)total);
-        (void)json_array_append_new(rows, row);
+        append(report, rows, row);
     }
     set(report, "memory", rows);
 }
@@ -161,26 +197,26 @@ static zmlx_status add_checkpoint(summary *report, const char *path)
     zmlx_model *model = NULL;
     ZX_TRY(zx_checkpoint_open(path, &checkpoint));
     const json_t *config = zx_checkpoint_config(checkpoint);
-    const json_t *quantization = json_object_get(config, "quantization");
-    report->bits = (size_t)json_integer_value(json_object_get(quantization, "bits"));
-    zmlx_status status = ZMLX_OK;
-    for (size_t i = 0; status == ZMLX_OK && i < zx_checkpoint_count(checkpoint); i++) {
+    report->checkpoint = checkpoint;
+    for (size_t i = 0; i < zx_checkpoint_count(checkpoint); i++) {
         bool used = false;
-        status = add_tensor(report, zx_checkpoint_tensor(checkpoint, i, &used));
+        add_tensor(report, zx_checkpoint_tensor(checkpoint, i, &used));
     }
+    report->checkpoint = NULL;
     set(report, "kind", json_string(zx_checkpoint_is_gguf(checkpoint) ? "gguf" : "folder"));
     json_t *architecture = json_array_get(json_object_get(config, "architectures"), 0);
     if (architecture == NULL) architecture = json_object_get(config, "model_type");
     set(report, "architecture", architecture != NULL ? json_copy(architecture) : json_null());
-    if (status == ZMLX_OK && zmlx_model_open(path, NULL, &model) == ZMLX_OK)
+    const zmlx_status opened = zmlx_model_open(path, NULL, &model);
+    if (opened == ZMLX_OK)
         add_model(report, model);
-    else if (status == ZMLX_OK)
+    else
         say_unusual(report, zmlx_error_message());
     set(report, "runs", json_boolean(model != NULL));
     set(report, "config", json_deep_copy(config));
     zmlx_model_close(model);
     zx_checkpoint_close(checkpoint);
-    return status;
+    return opened == ZMLX_ERROR_MEMORY ? opened : ZMLX_OK;
 }
 
 /* One weight file on its own. */
@@ -188,13 +224,11 @@ static zmlx_status add_safetensors(summary *report, const char *path)
 {
     zx_safetensors file;
     ZX_TRY(zx_safetensors_open(path, &file));
-    zmlx_status status = ZMLX_OK;
-    for (size_t i = 0; status == ZMLX_OK && i < file.stored.count; i++)
-        status = add_tensor(report, &file.stored.tensors[i]);
+    for (size_t i = 0; i < file.stored.count; i++) add_tensor(report, &file.stored.tensors[i]);
     set(report, "kind", json_string("safetensors"));
     set(report, "architecture", json_null());
     zx_safetensors_close(&file);
-    return status;
+    return ZMLX_OK;
 }
 
 static int add_bytes(const char *bytes, size_t count, void *text)
@@ -209,6 +243,7 @@ static zmlx_status finish(summary *report, zmlx_string *json)
     set(report, "unusual", json_incref(report->unusual));
     if (json_object_get(report->object, "memory") == NULL) set(report, "memory", json_array());
     set(report, "tensors", json_incref(report->tensors));
+    if (report->memory) return ZX_FAIL(ZMLX_ERROR_MEMORY, "a report does not fit in memory");
     const int failed = json_dump_callback(report->object, add_bytes, &text,
                                           JSON_INDENT(1) | JSON_REAL_PRECISION(9));
     const zmlx_status status =
@@ -225,7 +260,7 @@ zmlx_status zmlx_inspect(const char *path, zmlx_string *json)
     *json = (zmlx_string){0};
     if (report.object != NULL && report.tensors != NULL && report.unusual != NULL) {
         const bool alone = !zx_path_is_directory(path) && ends_with(path, ".safetensors");
-        set(&report, "path", json_string(path));
+        set(&report, "path", text_value(path));
         status = alone ? add_safetensors(&report, path) : add_checkpoint(&report, path);
         if (status == ZMLX_OK) status = finish(&report, json);
     }

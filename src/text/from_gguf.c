@@ -256,13 +256,40 @@ static zmlx_status make_gemma4(const making *m)
     return make_plain(m, zx_gguf_split_find("gemma4"));
 }
 
+/* What llama.cpp takes where the metadata does not say: ids, BOS, EOS, a space before the text. */
 static const struct {
     const char *model;
     zmlx_status (*make)(const making *m);
+    int32_t bos, eos, unknown;
+    bool add_bos, add_eos, add_space_prefix;
 } rows[] = {
-    {"gpt2", make_gpt2}, {"llama", make_llama},   {"bert", make_bert},
-    {"t5", make_t5},     {"gemma4", make_gemma4},
+    {"gpt2", make_gpt2, -1, -1, -1, false, false, false},
+    {"llama", make_llama, 1, 2, 0, true, false, true},
+    {"bert", make_bert, 101, 102, 100, true, false, false},
+    {"t5", make_t5, -1, 1, 2, false, true, false},
+    {"gemma4", make_gemma4, -1, -1, -1, false, false, false},
 };
+
+/* Those BPE vocabularies whose texts begin with BOS, by a name of their row of splits. */
+static const char *const begin_with_bos[] = {"llama3", "tekken", "chameleon"};
+
+void zx_gguf_vocabulary_defaults(zx_gguf_vocabulary *vocabulary)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (strcmp(rows[i].model, vocabulary->model) != 0) continue;
+        vocabulary->bos = rows[i].bos;
+        vocabulary->eos = rows[i].eos;
+        vocabulary->unknown = rows[i].unknown;
+        vocabulary->add_bos = rows[i].add_bos;
+        vocabulary->add_eos = rows[i].add_eos;
+        vocabulary->add_space_prefix = rows[i].add_space_prefix;
+    }
+    if (strcmp(vocabulary->model, "gpt2") != 0) return;
+    const zx_gguf_split *const split = zx_gguf_split_find(vocabulary->pre);
+    for (size_t i = 0; i < sizeof begin_with_bos / sizeof *begin_with_bos; i++)
+        if (split != NULL && split == zx_gguf_split_find(begin_with_bos[i]))
+            vocabulary->add_bos = true;
+}
 
 static zmlx_status make(const making *m)
 {

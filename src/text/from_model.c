@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/fail.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "text/build.h"
 #include "text/bytemap.h"
@@ -211,7 +212,7 @@ static zmlx_status set_template(reading *r)
     const int64_t own[] = {r->bos, r->eos};
     for (int side = 0; side < 2; side++) {
         if (side == 1) ZX_TRY(zx_ids_add(&tokenizer->template, ZX_SEQUENCE));
-        if (!wanted[side]) continue;
+        if (!wanted[side] || (texts[side] == NULL && own[side] < 0)) continue;
         int64_t id = own[side];
         if (texts[side] != NULL) id = zx_tokenizer_find(tokenizer, texts[side]);
         if (id < 0 || (size_t)id >= tokenizer->size)
@@ -219,6 +220,26 @@ static zmlx_status set_template(reading *r)
                            r->source, side == 0 ? "first" : "last",
                            texts[side] != NULL ? texts[side] : "");
         ZX_TRY(zx_ids_add(&tokenizer->template, (int32_t)id));
+    }
+    return ZMLX_OK;
+}
+
+/* The texts are the caller's: copies stay. */
+static zmlx_status add_extra(const reading *r)
+{
+    for (size_t i = 0; i < r->options->extra_count; i++) {
+        const zx_extra_token *extra = &r->options->extra[i];
+        void *memory;
+        ZX_TRY(zx_arena_alloc(&r->tokenizer->store.arena, extra->text.length + 1, &memory));
+        memcpy(memory, extra->text.bytes, extra->text.length);
+        const zx_added_token token = {.content = {memory, extra->text.length},
+                                      .id = extra->id,
+                                      .single_word = extra->single_word,
+                                      .left = extra->left,
+                                      .right = extra->right,
+                                      .normalized = extra->normalized,
+                                      .special = extra->special};
+        ZX_TRY(zx_added_add(&r->tokenizer->added, &r->tokenizer->model.vocabulary, token));
     }
     return ZMLX_OK;
 }
@@ -283,6 +304,7 @@ static zmlx_status read_sentencepiece(reading *r)
     ZX_TRY(make_normalizer(r));
     ZX_TRY(settle_pieces(r, &tokenizer->spm));
     ZX_TRY(make_model(r));
+    ZX_TRY(add_extra(r));
     ZX_TRY(zx_spm_decoder(tokenizer, &r->build, r->add_prefix || r->merge_spaces, r->merge_spaces));
     ZX_TRY(zx_tokenizer_finish(tokenizer, r->source));
     tokenizer->written[tokenizer->model.unknown] = r->unknown_surface;
@@ -352,13 +374,15 @@ static zmlx_status read_tiktoken(reading *r)
     model->row = &zx_model_bpe;
     model->ignore_merges = true;
     ZX_TRY(zx_bpe_add_scored_merges(model, r->source));
-    ZX_TRY(zx_tokenizer_byte_level(tokenizer, &r->build, zx_gguf_split_find("llama3")));
-    for (size_t i = 0; i < r->options->special_count; i++) {
-        const zx_added_token token = {.content = r->options->special_texts[i],
-                                      .id = r->options->special_ids[i],
-                                      .special = true};
-        ZX_TRY(zx_added_add(&tokenizer->added, &model->vocabulary, token));
-    }
+    const char *const split = r->options->split != NULL ? r->options->split : "llama3";
+    assert(zx_gguf_split_find(split) != NULL);
+    ZX_TRY(zx_tokenizer_byte_level(tokenizer, &r->build, zx_gguf_split_find(split)));
+    if (r->options->extra_count == 0)
+        zx_log(ZMLX_LOG_WARNING,
+               "%s: no special tokens: tiktoken's files hold none, and nothing else names them",
+               r->source);
+    ZX_TRY(add_extra(r));
+    r->bos = r->eos = -1; /* the file names none */
     ZX_TRY(zx_tokenizer_finish(tokenizer, r->source));
     return set_template(r);
 }

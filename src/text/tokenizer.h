@@ -35,7 +35,7 @@ typedef struct zx_gguf_vocabulary {
     const zx_string_view *merges;
     const int32_t *types;      /* tokenizer.ggml.token_type, or NULL */
     const float *scores;       /* tokenizer.ggml.scores, or NULL */
-    int32_t bos, eos, unknown; /* -1 where the file has none */
+    int32_t bos, eos, unknown; /* -1 where the file has none; for "bert" eos is [SEP] */
     bool add_bos, add_eos, add_space_prefix;
     /* For "t5": tokenizer.ggml.precompiled_charsmap (NULL for none), remove_extra_whitespaces. */
     const char *charsmap;
@@ -48,19 +48,28 @@ ZMLX_MUST_CHECK zmlx_status zx_tokenizer_open_json(const char *path, zx_tokenize
 /* The same from memory, which is copied; 'source' stands in messages for the path. */
 ZMLX_MUST_CHECK zmlx_status zx_tokenizer_open_json_bytes(const char *source, const void *bytes,
                                                          size_t count, zx_tokenizer **tokenizer);
+/* Fills what depends on 'model' and 'pre' where the metadata has no key for it: ids, what is added,
+ * spaces.  They are llama.cpp's. */
+void zx_gguf_vocabulary_defaults(zx_gguf_vocabulary *vocabulary);
 ZMLX_MUST_CHECK zmlx_status zx_tokenizer_open_gguf(const zx_gguf_vocabulary *vocabulary,
                                                    zx_tokenizer **tokenizer);
+/* A token that the file itself does not hold, or of which it does not say all. */
+typedef struct zx_extra_token {
+    zx_string_view text;
+    int32_t id;
+    bool special, left, right, single_word, normalized; /* as in tokenizer.json */
+} zx_extra_token;
+
 /* What stands beside a tokenizer.model, in tokenizer_config.json; {0} is fine. */
 typedef struct zx_tokenizer_options {
     bool add_bos, add_eos;
-    const char *bos, *eos;               /* NULL: those the file names itself */
-    const zx_string_view *special_texts; /* tokens that the file does not hold, and their ids */
-    const int32_t *special_ids;
-    size_t special_count;
+    const char *bos, *eos; /* NULL: those the file names itself, if any */
+    const zx_extra_token *extra;
+    size_t extra_count;
+    const char *split; /* how tiktoken's texts are cut, a name of gguf_splits.h; NULL: "llama3" */
 } zx_tokenizer_options;
 
-/* Reads a tokenizer.model: SentencePiece's, or tiktoken's lines of "BASE64 RANK" (cut with Llama
- * 3's pattern). */
+/* Reads a tokenizer.model: SentencePiece's, or tiktoken's lines of "BASE64 RANK". */
 ZMLX_MUST_CHECK zmlx_status zx_tokenizer_open_model(const char *path,
                                                     const zx_tokenizer_options *options,
                                                     zx_tokenizer **tokenizer);

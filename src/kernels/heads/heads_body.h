@@ -119,7 +119,8 @@ zmlx_status ZX_KERNEL(join)(const zx_launch *launch)
 
 zmlx_status ZX_KERNEL(head_matmul)(const zx_launch *launch)
 {
-    const size_t heads = launch->inputs[1].weight->rows / launch->attributes->head_size;
+    const zx_weight *weight = launch->inputs[1].weight;
+    const size_t heads = weight->count * weight->rows / launch->attributes->head_size;
     zx_pool_run(launch->pool, heads, multiply_heads, launch);
     return ZMLX_OK;
 }

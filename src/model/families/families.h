@@ -7,8 +7,11 @@
 #include "model/moe.h"
 
 extern const zx_family zx_family_cohere2;
+extern const zx_family zx_family_deepseek_v3;
 extern const zx_family zx_family_gemma2;
 extern const zx_family zx_family_gemma3;
+extern const zx_family zx_family_glm4_moe;
+extern const zx_family zx_family_glm4_moe_lite;
 extern const zx_family zx_family_gpt_neox;
 extern const zx_family zx_family_granite;
 extern const zx_family zx_family_llama;
