@@ -275,8 +275,7 @@ zmlx_status zx_shape_expert_combine(zx_node *node)
     if (input(node, 3)->columns != input(node, 1)->columns)
         return misfit(node, "the count of weights", input(node, 3)->columns,
                       input(node, 1)->columns);
-    if (node->op == ZX_OP_EXPERT_COMBINE_ADD &&
-        input(node, 4)->columns != node->types[0].columns)
+    if (node->op == ZX_OP_EXPERT_COMBINE_ADD && input(node, 4)->columns != node->types[0].columns)
         return misfit(node, "the residual's width", input(node, 4)->columns,
                       node->types[0].columns);
     return ZMLX_OK;

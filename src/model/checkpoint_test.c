@@ -218,6 +218,8 @@ TEST(gguf_names_go_both_ways)
         {"output.weight", "lm_head.weight"},
         {"blk.12.ffn_norm.weight", "model.layers.12.post_attention_layernorm.weight"},
         {"blk.0.attn_v.bias", "model.layers.0.self_attn.v_proj.bias"},
+        {"blk.3.ffn_gate_inp.weight", "model.layers.3.mlp.gate.weight"},
+        {"blk.3.ffn_up_exps.weight", "model.layers.3.mlp.experts.up_proj.weight"},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         zx_gguf_to_hub_name(pairs[i][0], name);

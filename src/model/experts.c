@@ -101,7 +101,10 @@ static zmlx_status find_tensor(const search *s, const char *suffix, const size_t
     size_t used = 0;
     ZX_TRY(full_name(s, SIZE_MAX, suffix, name));
     const zx_stored_tensor *tensor = zx_checkpoint_find(s->checkpoint, name);
-    if (tensor == NULL) return zx_checkpoint_missing(s->checkpoint, name);
+    if (tensor == NULL) {
+        (void)zx_checkpoint_missing(s->checkpoint, name);
+        return ZMLX_ERROR_FORMAT;
+    }
     bool fits = tensor->rank == rank;
     for (unsigned i = 0; i < rank; i++) {
         fits = fits && tensor->shape[i] == shape[i];

@@ -43,6 +43,8 @@ typedef struct zx_config {
     double router_scale;               /* multiplies the weights */
     size_t groups, top_groups;         /* of experts; 0: none */
 
+    double gate_limit, gate_alpha; /* of gpt-oss's clamped gating */
+
     double attention_scale;       /* of the scores; default head_size^-0.5 */
     double attention_limit;       /* soft cap of the scores */
     double logit_limit;           /* soft cap of the logits */

@@ -31,17 +31,13 @@ static bool logits_of(const zmlx_model *model, bool no_fuse, float all[TOKENS][V
 
 static float with[TOKENS][VOCABULARY], without[TOKENS][VOCABULARY];
 
-/* The addition before a norm gets an attribute that it does not read, but the two fused do: the
- * norm's weights are then larger, by so little that only some logits differ. */
-static bool plant(const zmlx_model *model, float offset)
+/* A router's softmax gets an attribute that it does not read, but the fused router does: the
+ * weights are then larger, by so little that only some logits differ. */
+static bool plant(const zmlx_model *model, float scale)
 {
     for (zx_node *node = model->graph.first; node != NULL; node = node->next) {
-        zx_node *sum = node->op == ZX_OP_RMSNORM ? node->inputs[0].node : NULL;
-        if (sum == NULL || sum->op != ZX_OP_ADD) continue;
-        /* an addition after a matmul becomes one with that */
-        if (sum->inputs[0].node->op == ZX_OP_MATMUL || sum->inputs[1].node->op == ZX_OP_MATMUL)
-            continue;
-        sum->attributes.offset = offset;
+        if (node->op != ZX_OP_SOFTMAX) continue;
+        node->attributes.scale = scale;
         return true;
     }
     return false;
@@ -56,7 +52,7 @@ TEST(validation_finds_a_planted_difference_where_it_is)
     CHECK(zmlx_validate(model, &options, ids, TOKENS, &same) == ZMLX_OK);
     CHECK(same.equal && same.checked_tokens == TOKENS + 32);
     CHECK(same.checked_logits == same.checked_tokens * 320);
-    CHECK(plant(model, 1e-6F));
+    CHECK(plant(model, 1.0000001F));
     CHECK(logits_of(model, false, with) && logits_of(model, true, without));
     size_t token = 0, index = 0;
     while (token < TOKENS && memcmp(with[token], without[token], sizeof with[token]) == 0) token++;

@@ -29,7 +29,8 @@ typedef struct shape {
     bool own_x; /* a row of x for each of a token's experts */
     bool with_bias;
     bool scattered;
-    bool one_expert; /* all tokens choose the same first expert */
+    bool one_expert;  /* all tokens choose the same first expert */
+    bool takes_turns; /* every second row belongs to another matrix */
     zx_op op;
 } shape;
 
@@ -61,9 +62,10 @@ static void open_experts(experts *e, const format_case *format, const shape *s)
                               .columns = s->columns}};
     zx_weight *weight = &e->weight;
     const size_t all = EXPERTS * s->rows, groups = zx_weight_groups(weight);
-    weight->codes_stride = zx_weight_row_bytes(weight);
+    const size_t turns = s->takes_turns ? 2 : 1;
+    weight->codes_stride = turns * zx_weight_row_bytes(weight);
     weight->codes = e->codes = testing_alloc(all * weight->codes_stride);
-    weight->scales_stride = groups * (format->format == ZX_FORMAT_AFFINE ? 2 : 1);
+    weight->scales_stride = turns * groups * (format->format == ZX_FORMAT_AFFINE ? 2 : 1);
     e->scales = testing_alloc(all * weight->scales_stride);
     e->biases = testing_alloc(all * weight->scales_stride);
     if (format->format == ZX_FORMAT_AFFINE || format->format == ZX_FORMAT_MXFP4)
@@ -224,6 +226,7 @@ TEST(expert_matmul_rows_return_the_bits_of_the_reference)
                                  .with_bias = turn % 4 < 2,
                                  .scattered = turn % 3 == 0,
                                  .one_expert = turn % 5 == 0,
+                                 .takes_turns = turn % 7 < 3,
                                  .op = ZX_OP_EXPERT_MATMUL};
                 CHECK_ON(about, check_shape(&formats[i], &s, about));
             }
@@ -251,6 +254,7 @@ TEST(fused_expert_rows_return_the_bits_of_their_references)
                                  .own_x = turn % 2 == 0,
                                  .with_bias = turn % 4 < 2,
                                  .scattered = turn % 3 == 0,
+                                 .takes_turns = turn % 7 < 3,
                                  .op = ops[o]};
                 CHECK_ON(about, check_shape(&formats[i], &s, about));
             }

@@ -1,0 +1,47 @@
+/* gpt_oss.c - gpt-oss: every second layer slides, every head has a sink, every matrix but the head
+ * a bias; a mixture of experts with the softmax of the chosen logits and a clamped gating of its
+ * own. swiglu_limit and swiglu_alpha come from the config (mlx-lm has 7 and 1.702 fixed). */
+#include "model/families/families.h"
+
+static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
+{
+    zx_config_pattern(checkpoint, 2, ZX_LAYER_SLIDING, config);
+    if (!(config->gate_limit > 0))
+        return ZX_FAIL(ZMLX_ERROR_FORMAT,
+                       "%s: config key 'swiglu_limit' is %g; expected more than 0",
+                       zx_checkpoint_path(checkpoint), config->gate_limit);
+    return zx_moe_check(checkpoint, config);
+}
+
+static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
+{
+    zx_attention attention = zx_attention_usual(trace, layer);
+    attention.sinks = "sinks";
+    zx_moe moe = zx_moe_usual(trace, &zx_router_chosen);
+    moe.gate = "router";
+    moe.transposed = true;
+    moe.limit = (float)trace->config->gate_limit;
+    moe.alpha = (float)trace->config->gate_alpha;
+    return zx_trace_moe_block(trace, &attention, &moe, x);
+}
+
+static const zx_config_row rows[] = {
+    {"head_dim", ZX_FIELD_SIZE, offsetof(zx_config, head_size), false, 64},
+    {"rms_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-5},
+    {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), false, 128},
+    {"num_local_experts|num_experts", ZX_FIELD_SIZE, offsetof(zx_config, experts), false, 128},
+    {"num_experts_per_tok|experts_per_token", ZX_FIELD_SIZE, offsetof(zx_config, experts_per_token),
+     false, 4},
+    {"swiglu_limit", ZX_FIELD_NUMBER, offsetof(zx_config, gate_limit), false, 7},
+    {"swiglu_alpha", ZX_FIELD_NUMBER, offsetof(zx_config, gate_alpha), false, 1.702},
+    {0},
+};
+
+const zx_family zx_family_gpt_oss = {
+    .name = "gpt_oss",
+    .architectures = {"GptOssForCausalLM", NULL},
+    .model_types = {"gpt_oss", NULL},
+    .config = rows,
+    .check = check,
+    .trace_block = trace_block,
+};
