@@ -70,8 +70,10 @@ static bool within(const zx_operand *wanted, const zx_operand *y, double toleran
 {
     for (size_t row = 0; row < y->rows; row++) {
         double largest = 0;
-        for (size_t i = 0; i < y->columns; i++)
-            largest = fmax(largest, fabs((double)value_at(wanted, row, i)));
+        for (size_t i = 0; i < y->columns; i++) {
+            const double size = fabs((double)value_at(wanted, row, i));
+            if (size > largest) largest = size;
+        }
         for (size_t i = 0; i < y->columns; i++) {
             const double off = (double)value_at(y, row, i) - (double)value_at(wanted, row, i);
             if (!(fabs(off) <= tolerance * largest + 0x1p-100)) return false;
