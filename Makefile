@@ -20,12 +20,14 @@ WARNINGS := $(filter-out -Wmissing-variable-declarations,$(WARNINGS)) -Wlogical-
 endif
 
 # The suffix of a file's name chooses the instruction sets it may use: matmul_avx2.c gets ISA_avx2.
-# A file for another processor is compiled too, but its #ifdef leaves nothing in it.
+# A file for another processor is left out.
 ifeq ($(MACHINE),x86_64)
 ISA_avx2       := -mavx2 -mfma -mf16c
 ISA_avx512     := $(ISA_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd
 ISA_avx512vnni := $(ISA_avx512) -mavx512vnni -mavx512vbmi
 ISA_avx512bf16 := $(ISA_avx512) -mavx512bf16
+else
+FOREIGN        := %_avx2.c %_avx512.c %_avx512vnni.c %_avx512bf16.c
 endif
 isa = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
 
@@ -50,7 +52,7 @@ DEFINES  := -std=c17 -D_GNU_SOURCE -Iinclude -Isrc $(call packages,--cflags,$(PA
 BARE     := $(DEFINES) $(WARNINGS) $(CFLAGS) -ffp-contract=off -fvisibility=hidden
 FLAGS    := $(BARE) $(SANITIZE)
 
-SOURCES  := $(sort $(wildcard src/*/*.c src/*/*/*.c tests/*_test.c tests/*/*_test.c))
+SOURCES  := $(filter-out $(FOREIGN),$(sort $(wildcard src/*/*.c src/*/*/*.c tests/*_test.c tests/*/*_test.c)))
 TESTS    := $(filter %_test.c src/base/test_main.c,$(SOURCES))
 CLI      := $(filter src/cli/%,$(filter-out $(TESTS),$(SOURCES)))
 LIBRARY  := $(filter-out $(TESTS) $(CLI),$(SOURCES))
@@ -78,7 +80,7 @@ $(shell mkdir -p $(BUILD); echo '$(CC) $(FLAGS) $(FAST)' | cmp -s - $(STAMP) || 
 
 # UNWATCHED sources are left out of the sanitizers: clang takes a quarter of an hour for unrolled kernels.
 compile   = @mkdir -p $(@D)$(newline)$(CC) $(if $(filter $(UNWATCHED),$<),$(BARE),$(FLAGS)) \
-            $(if $(filter src/kernels/%,$<),$(FAST)) \
+            $(if $(filter src/kernels/%,$(filter-out %_test.c,$<)),$(FAST)) \
             $(call isa,$<) $(1) -MMD -MP -c $< -o $@
 define newline
 

@@ -161,9 +161,7 @@ INLINE w16 codes_of_bits(unsigned bits, const uint8_t *bytes)
         shifts[i] = i * bits % 8;
     }
     memcpy(&last, bytes + 8, bits == 5 ? 2 : 4);
-    const __m128i packed =
-        _mm_insert_epi32(_mm_loadl_epi64((const __m128i *)(const void *)bytes), last, 2);
-    return w16_and(w16_gathered(packed, places, shifts), (1u << bits) - 1);
+    return w16_and(w16_gathered(b16_join(bytes, last), places, shifts), (1u << bits) - 1);
 }
 
 /* Dwords whose low 4 bits are the codes of the run-th sixteen columns of a group. */
@@ -173,8 +171,8 @@ INLINE w16 table_indices(floats_kind kind, const uint8_t *codes, size_t run)
     static const uint32_t by3[16] = {0, 3, 6, 9, 12, 15, 18, 21, 8, 11, 14, 17, 20, 23, 26, 29};
     static const uint32_t by4[16] = {0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28};
     if (kind == FLOATS_NIBBLE_BLOCKS) {
-        const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)codes);
-        return w16_from_u8(run == 0 ? bytes : _mm_srli_epi16(bytes, 4));
+        const b16 bytes = b16_load(codes);
+        return w16_from_u8(run == 0 ? bytes : b16_high_nibbles(bytes));
     }
     if (kind == FLOATS_AFFINE_2) return w16_shifted(codes + 4 * run, codes + 4 * run, by2);
     if (kind == FLOATS_AFFINE_3) return w16_shifted(codes + 6 * run, codes + 6 * run + 2, by3);
@@ -195,7 +193,7 @@ INLINE v16 load_values(floats_kind kind, const floats_source *s, const group_val
     if (kind == FLOATS_AFFINE_6)
         return value_of(true, s, v16_from_w16(codes_of_bits(6, codes + 12 * run)), g->scale,
                         g->bias);
-    const __m128i sixteen = _mm_loadu_si128((const __m128i *)(const void *)bytes);
+    const b16 sixteen = b16_load(bytes);
     if (kind == FLOATS_AFFINE_8)
         return value_of(true, s, v16_from_w16(w16_from_u8(sixteen)), g->scale, g->bias);
     if (kind == FLOATS_Q8_0)
@@ -207,8 +205,6 @@ INLINE v16 load_values(floats_kind kind, const floats_source *s, const group_val
 }
 
 /* -------- few tokens -------- */
-
-enum { MOST_ROWS = 4 };
 
 /* Rows of x as f32. */
 typedef struct float_rows {
@@ -223,17 +219,16 @@ INLINE void few_rows(floats_kind kind, size_t rows, size_t tokens, const floats_
     const size_t columns = s->weight->columns, stride = s->weight->codes_stride;
     const uint8_t *codes = s->weight->codes + (first + row) * stride;
     const uint8_t *next = codes + (rows * stride > AHEAD ? rows * stride : AHEAD);
-    v16 sum[MOST_ROWS][FEW_TOKENS];
+    v16 sum[FEW_ROWS][FEW_TOKENS];
 #pragma GCC unroll 4
     for (size_t r = 0; r < rows; r++)
 #pragma GCC unroll 4
         for (size_t t = 0; t < tokens; t++) sum[r][t] = v16_zero();
     for (size_t at = 0, group = 0; at < columns; group++, codes += s->block_bytes) {
-        group_values g[MOST_ROWS];
+        group_values g[FEW_ROWS];
 #pragma GCC unroll 4
         for (size_t r = 0; r < rows; r++) g[r] = load_group(kind, s, first + row + r, group);
-        for (size_t i = 0; i < rows * s->block_bytes; i += LINE)
-            _mm_prefetch((const char *)next + i, _MM_HINT_T1);
+        for (size_t i = 0; i < rows * s->block_bytes; i += LINE) __builtin_prefetch(next + i, 0, 2);
         next += rows * s->block_bytes;
         for (size_t run = 0; run < s->group / LANES && at < columns; run++, at += LANES) {
             const size_t left = columns - at;
@@ -271,7 +266,7 @@ typedef void (*few_fn)(const floats_source *s, size_t first, const float_rows *x
 INLINE void few_strip(floats_kind kind, size_t tokens, const floats_source *s, size_t first,
                       const float_rows *x, v16 *partial)
 {
-    const size_t rows = kind == FLOATS_DENSE ? 1 : MOST_ROWS;
+    const size_t rows = kind == FLOATS_DENSE ? 1 : FEW_ROWS;
     for (size_t row = 0; row < LANES; row += rows)
         few_rows(kind, rows, tokens, s, first, row, x, partial);
 }

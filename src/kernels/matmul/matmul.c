@@ -35,6 +35,20 @@ static bool takes_floats(const zx_matmul *matmul)
     return matmul->x->dtype != ZX_QUANTIZED && fits(matmul);
 }
 
+/* Whether x and a matrix are bf16: the products of such a matrix are the dot kernels', always. */
+static bool takes_dots(const zx_matmul *matmul)
+{
+    const zx_operand *x = matmul->x;
+    bool any = false;
+    if (x->dtype != ZX_BF16 || x->columns == 0) return false;
+    for (size_t i = 0; i < matmul->matrices; i++) {
+        const zx_weight *weight = matmul->weights[i];
+        if (weight->rows == 0 || weight->columns != x->columns) return false;
+        any = any || weight->format == ZX_FORMAT_BF16;
+    }
+    return any && (!matmul->gated || matmul->weights[0]->rows == matmul->weights[1]->rows);
+}
+
 bool zx_applies_matmul_integers(const zx_launch *launch)
 {
     const zx_matmul matmul = zx_matmul_plain(launch);
@@ -81,4 +95,28 @@ bool zx_applies_matmul_glu_floats(const zx_launch *launch)
 {
     const zx_matmul matmul = zx_matmul_gated(launch);
     return takes_floats(&matmul);
+}
+
+bool zx_applies_matmul_dots(const zx_launch *launch)
+{
+    const zx_matmul matmul = zx_matmul_plain(launch);
+    return takes_dots(&matmul);
+}
+
+bool zx_applies_matmul_add_dots(const zx_launch *launch)
+{
+    const zx_matmul matmul = zx_matmul_with_residual(launch);
+    return takes_dots(&matmul);
+}
+
+bool zx_applies_matmul_qkv_dots(const zx_launch *launch)
+{
+    const zx_matmul matmul = zx_matmul_three(launch);
+    return takes_dots(&matmul);
+}
+
+bool zx_applies_matmul_glu_dots(const zx_launch *launch)
+{
+    const zx_matmul matmul = zx_matmul_gated(launch);
+    return takes_dots(&matmul);
 }

@@ -86,4 +86,10 @@ bool zx_applies_matmul_add_floats(const zx_launch *launch);
 bool zx_applies_matmul_qkv_floats(const zx_launch *launch);
 bool zx_applies_matmul_glu_floats(const zx_launch *launch);
 
+/* x is bf16, and so is a matrix. */
+bool zx_applies_matmul_dots(const zx_launch *launch);
+bool zx_applies_matmul_add_dots(const zx_launch *launch);
+bool zx_applies_matmul_qkv_dots(const zx_launch *launch);
+bool zx_applies_matmul_glu_dots(const zx_launch *launch);
+
 #endif

@@ -16,7 +16,8 @@
  *   matmul_glu      RN_T(RN_T(activation(gate_n)) * up_n), gate and up as y above
  *
  * A row of y depends on its row of x alone: not on how many rows there are, nor on threads or
- * tiles.  Every CPU kernel of these ops returns these bits. */
+ * tiles.  Every CPU kernel of these ops returns these bits, but for bf16 x with bf16 matrices where
+ * the processor multiplies those itself (matmul_avx512bf16.c). */
 #include "base/fail.h"
 #include "kernels/matmul/matmul.h"
 #include "kernels/rows.h"

@@ -5,8 +5,9 @@
 
 #include "kernels/matmul/lanes_avx2.h"
 
-/* The tile of the blocked loop: as many accumulators as registers allow. */
-enum { TILE_ROWS = 2, TILE_TOKENS = 3 };
+/* The tile of the blocked loop: as many accumulators as registers allow; and how many rows a pass
+ * over few tokens takes. */
+enum { TILE_ROWS = 2, TILE_TOKENS = 3, FEW_ROWS = 4 };
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -17,6 +18,8 @@ typedef struct v16 {
 typedef struct w16 {
     __m256i low, high;
 } w16;
+
+typedef __m128i b16; /* sixteen bytes */
 
 INLINE v16 v16_zero(void)
 {
@@ -118,12 +121,29 @@ INLINE v16 v16_look_up(v16 table, w16 index)
     return (v16){look_up_eight(table, index.low), look_up_eight(table, index.high)};
 }
 
-INLINE w16 w16_from_u8(__m128i bytes)
+INLINE b16 b16_load(const uint8_t *from)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)from);
+}
+
+/* Eight bytes, then four. */
+INLINE b16 b16_join(const uint8_t *eight, int32_t four)
+{
+    return _mm_insert_epi32(_mm_loadl_epi64((const __m128i *)(const void *)eight), four, 2);
+}
+
+/* The high nibble of each byte in its low one; what stands above it has no meaning. */
+INLINE b16 b16_high_nibbles(b16 bytes)
+{
+    return _mm_srli_epi16(bytes, 4);
+}
+
+INLINE w16 w16_from_u8(b16 bytes)
 {
     return (w16){_mm256_cvtepu8_epi32(bytes), _mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8))};
 }
 
-INLINE w16 w16_from_i8(__m128i bytes)
+INLINE w16 w16_from_i8(b16 bytes)
 {
     return (w16){_mm256_cvtepi8_epi32(bytes), _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8))};
 }
@@ -145,7 +165,7 @@ INLINE w16 w16_shifted(const uint8_t *low, const uint8_t *high, const uint32_t s
 }
 
 /* Lane i: the four bytes from byte places[i] on, shifted right by shifts[i]. */
-INLINE w16 w16_gathered(__m128i bytes, const uint8_t places[64], const uint32_t shifts[16])
+INLINE w16 w16_gathered(b16 bytes, const uint8_t places[64], const uint32_t shifts[16])
 {
     const __m256i both = _mm256_broadcastsi128_si256(bytes);
     const __m256i *at = (const __m256i *)(const void *)places;

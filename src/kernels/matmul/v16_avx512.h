@@ -5,13 +5,15 @@
 
 #include "kernels/matmul/lanes_avx512.h"
 
-/* The tile of the blocked loop: as many accumulators as registers allow. */
-enum { TILE_ROWS = 4, TILE_TOKENS = 4 };
+/* The tile of the blocked loop: as many accumulators as registers allow; and how many rows a pass
+ * over few tokens takes. */
+enum { TILE_ROWS = 4, TILE_TOKENS = 4, FEW_ROWS = 4 };
 
 #define INLINE static inline __attribute__((always_inline))
 
 typedef __m512 v16;
 typedef __m512i w16;
+typedef __m128i b16; /* sixteen bytes */
 
 INLINE v16 v16_zero(void)
 {
@@ -99,12 +101,29 @@ INLINE v16 v16_look_up(v16 table, w16 index)
     return _mm512_permutexvar_ps(index, table);
 }
 
-INLINE w16 w16_from_u8(__m128i bytes)
+INLINE b16 b16_load(const uint8_t *from)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)from);
+}
+
+/* Eight bytes, then four. */
+INLINE b16 b16_join(const uint8_t *eight, int32_t four)
+{
+    return _mm_insert_epi32(_mm_loadl_epi64((const __m128i *)(const void *)eight), four, 2);
+}
+
+/* The high nibble of each byte in its low one; what stands above it has no meaning. */
+INLINE b16 b16_high_nibbles(b16 bytes)
+{
+    return _mm_srli_epi16(bytes, 4);
+}
+
+INLINE w16 w16_from_u8(b16 bytes)
 {
     return _mm512_cvtepu8_epi32(bytes);
 }
 
-INLINE w16 w16_from_i8(__m128i bytes)
+INLINE w16 w16_from_i8(b16 bytes)
 {
     return _mm512_cvtepi8_epi32(bytes);
 }
@@ -121,7 +140,7 @@ INLINE w16 w16_shifted(const uint8_t *low, const uint8_t *high, const uint32_t s
 }
 
 /* Lane i: the four bytes from byte places[i] on, shifted right by shifts[i]. */
-INLINE w16 w16_gathered(__m128i bytes, const uint8_t places[64], const uint32_t shifts[16])
+INLINE w16 w16_gathered(b16 bytes, const uint8_t places[64], const uint32_t shifts[16])
 {
     const __m512i dwords =
         _mm512_shuffle_epi8(_mm512_broadcast_i32x4(bytes), _mm512_loadu_si512(places));
