@@ -15,7 +15,8 @@
 static const char *const goldens[] = {
     "llama",          "llama-tied",       "mistral",        "llama-4bit-g64",
     "llama-3bit-g64", "llama-6bit-g32",   "llama-8bit-g64", "llama-mxfp4",
-    "mixtral",        "mixtral-4bit-g64", "qwen3_moe"};
+    "mixtral",        "mixtral-4bit-g64", "qwen3_moe",      "gemma4",
+    "gemma4-keys",    "gemma4-moe",       "ministral3",     "ministral3-window"};
 
 typedef struct bounds {
     double atol, rtol, kl_max;
