@@ -302,6 +302,14 @@ zmlx_status zx_shape_heads(zx_node *node)
     return ZMLX_OK;
 }
 
+zmlx_status zx_shape_position_scale(zx_node *node)
+{
+    node->types[0] = *input(node, 0);
+    if (node->types[0].rows != ZX_ROWS_TOKENS)
+        return misfit(node, "the kind of the rows", node->types[0].rows, ZX_ROWS_TOKENS);
+    return node->attributes.period > 0 ? ZMLX_OK : misfit(node, "the period", 0, 1);
+}
+
 zmlx_status zx_shape_cache(zx_node *node)
 {
     node->types[0] = (zx_type){ZX_ROWS_NONE, 0, input(node, 0)->dtype, {0}};

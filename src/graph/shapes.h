@@ -34,5 +34,6 @@ zmlx_status zx_shape_cache(zx_node *node);          /* keys, values -> the cache
 zmlx_status zx_shape_attention(zx_node *node);      /* queries, cache -> as the queries */
 zmlx_status zx_shape_rope_append(zx_node *node);    /* queries, keys, values -> queries, cache */
 zmlx_status zx_shape_chain(zx_node *node);          /* as its steps say */
+zmlx_status zx_shape_position_scale(zx_node *node); /* [T, C], kept */
 
 #endif

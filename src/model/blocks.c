@@ -10,7 +10,8 @@ void zx_block_name(const zx_trace *trace, const char *name, char text[ZX_MODULE_
 {
     const char *path = trace->graph->path;
     const bool top = path == NULL || *path == '\0';
-    (void)snprintf(text, ZX_MODULE_NAME, "%s%s%s", top ? "" : path, top ? "" : ".", name);
+    (void)snprintf(text, ZX_MODULE_NAME, "%s%s%s", top ? "" : path, top || *name == '\0' ? "" : ".",
+                   name);
 }
 
 static zmlx_status new_weight(zx_trace *trace, zx_weight **weight)
@@ -165,6 +166,26 @@ zmlx_status zx_block_head_norm(zx_trace *trace, zx_value x, const char *name, si
     return zx_graph_add(trace->graph, ZX_OP_HEAD_RMSNORM, (zx_value[]){x, weight}, &attributes, y);
 }
 
+zmlx_status zx_block_ones(zx_trace *trace, size_t columns, zx_value *value)
+{
+    zx_weight *weight = NULL;
+    void *memory = NULL;
+    ZX_TRY(new_weight(trace, &weight));
+    ZX_TRY(zx_arena_alloc(&trace->graph->arena, columns * sizeof(float), &memory));
+    float *const ones = memory;
+    for (size_t i = 0; i < columns; i++) ones[i] = 1;
+    *weight = (zx_weight){.format = ZX_FORMAT_F32,
+                          .dtype = ZX_F32,
+                          .bits = zx_formats[ZX_FORMAT_F32].bits,
+                          .group = zx_formats[ZX_FORMAT_F32].group,
+                          .count = 1,
+                          .rows = 1,
+                          .columns = columns,
+                          .codes = memory,
+                          .codes_stride = columns * sizeof(float)};
+    return zx_graph_weight(trace->graph, "ones", weight, value);
+}
+
 zmlx_status zx_block_add(zx_trace *trace, zx_value a, zx_value b, zx_value *y)
 {
     return zx_graph_add(trace->graph, ZX_OP_ADD, (zx_value[]){a, b}, NULL, y);
@@ -186,45 +207,72 @@ zmlx_status zx_block_residual(zx_trace *trace, zx_value part, zx_value *x)
 
 zx_attention zx_attention_usual(const zx_trace *trace, size_t layer)
 {
-    const size_t type = trace->config->layer_types[layer];
+    const zx_layer_type type = trace->config->layer_types[layer];
     return (zx_attention){.module = "self_attn",
                           .query = "q_proj",
                           .key = "k_proj",
                           .value = "v_proj",
                           .output = "o_proj",
                           .rope = &trace->ropes[type],
-                          .window = type == ZX_LAYER_SLIDING ? trace->config->window : 0};
+                          .window = type == ZX_LAYER_SLIDING ? trace->config->window : 0,
+                          .type = type,
+                          .heads = zx_config_heads(trace->config, type)};
 }
 
 static zmlx_status rotate(zx_trace *trace, const zx_attention *attention, zx_value x, zx_value *y)
 {
     *y = x;
     if (attention->rope == NULL) return ZMLX_OK;
-    const zx_attributes rope = {.head_size = (uint32_t)trace->config->head_size,
+    const zx_attributes rope = {.head_size = (uint32_t)attention->heads.head_size,
                                 .rope = attention->rope};
     return zx_graph_add(trace->graph, ZX_OP_ROPE, &x, &rope, y);
+}
+
+/* Llama 4's scale of queries behind their rope. */
+static zmlx_status scale_by_position(zx_trace *trace, zx_value x, zx_value *y)
+{
+    const zx_config *config = trace->config;
+    *y = x;
+    if (config->query_scale_beta == 0) return ZMLX_OK;
+    const zx_attributes attributes = {.beta = (float)config->query_scale_beta,
+                                      .period = (uint32_t)config->query_scale_period};
+    return zx_graph_add(trace->graph, ZX_OP_POSITION_SCALE, &x, &attributes, y);
+}
+
+/* Keys and values into a cache of the layer's own, or the cache that it shares. */
+static zmlx_status trace_cache(zx_trace *trace, const zx_value qkv[3],
+                               const zx_attention *attention, zx_value *pages)
+{
+    const zx_heads heads = attention->heads;
+    zx_value keys;
+    *pages = trace->caches[attention->type];
+    if (attention->shares_cache) return ZMLX_OK;
+    const size_t layer = trace->kv_layer_count++;
+    trace->kv_layers[layer] = (zx_kv_layer){
+        .kv_heads = heads.kv_heads, .key_size = heads.head_size, .value_size = heads.head_size};
+    const zx_attributes cache = {.head_size = (uint32_t)heads.head_size,
+                                 .layer = (uint32_t)layer + 1};
+    ZX_TRY(rotate(trace, attention, qkv[1], &keys));
+    ZX_TRY(zx_graph_add(trace->graph, ZX_OP_KV_APPEND, (zx_value[]){keys, qkv[2]}, &cache, pages));
+    trace->caches[attention->type] = *pages;
+    return ZMLX_OK;
 }
 
 zmlx_status zx_block_attend(zx_trace *trace, const zx_value qkv[3], const zx_attention *attention,
                             zx_value *y)
 {
     const zx_config *config = trace->config;
-    const size_t layer = trace->kv_layer_count++;
-    trace->kv_layers[layer] = (zx_kv_layer){.kv_heads = config->kv_heads,
-                                            .key_size = config->head_size,
-                                            .value_size = config->head_size};
-    const zx_attributes cache = {.head_size = (uint32_t)config->head_size,
-                                 .layer = (uint32_t)layer + 1};
-    zx_attributes attributes = cache;
+    zx_value queries, pages, sinks;
+    ZX_TRY(rotate(trace, attention, qkv[0], &queries));
+    ZX_TRY(scale_by_position(trace, queries, &queries));
+    ZX_TRY(trace_cache(trace, qkv, attention, &pages));
+    zx_attributes attributes = {.head_size = (uint32_t)attention->heads.head_size,
+                                .limit = (float)config->attention_limit,
+                                .window = (uint32_t)attention->window,
+                                .layer = pages.node->attributes.layer};
     attributes.scale =
         (float)(config->attention_scale != 0 ? config->attention_scale
-                                             : 1.0 / sqrt((double)config->head_size));
-    attributes.limit = (float)config->attention_limit;
-    attributes.window = (uint32_t)attention->window;
-    zx_value queries, keys, pages, sinks;
-    ZX_TRY(rotate(trace, attention, qkv[0], &queries));
-    ZX_TRY(rotate(trace, attention, qkv[1], &keys));
-    ZX_TRY(zx_graph_add(trace->graph, ZX_OP_KV_APPEND, (zx_value[]){keys, qkv[2]}, &cache, &pages));
+                                             : 1.0 / sqrt((double)attention->heads.head_size));
     if (attention->sinks == NULL)
         return zx_graph_add(trace->graph, ZX_OP_ATTENTION, (zx_value[]){queries, pages},
                             &attributes, y);
@@ -236,13 +284,16 @@ zmlx_status zx_block_attend(zx_trace *trace, const zx_value qkv[3], const zx_att
 static zmlx_status project(zx_trace *trace, zx_value x, const zx_attention *attention,
                            zx_value qkv[3])
 {
-    const zx_config *config = trace->config;
-    const size_t width = config->heads * config->head_size;
-    const size_t kv_width = config->kv_heads * config->head_size, all = width + 2 * kv_width;
+    const size_t width = trace->config->heads * attention->heads.head_size;
+    const size_t kv_width = attention->heads.kv_heads * attention->heads.head_size;
+    const size_t all = width + 2 * kv_width;
     const char *together = attention->together;
     if (together == NULL) {
         ZX_TRY(zx_block_linear(trace, x, attention->query, width, &qkv[0]));
+        if (attention->shares_cache) return ZMLX_OK;
         ZX_TRY(zx_block_linear(trace, x, attention->key, kv_width, &qkv[1]));
+        qkv[2] = qkv[1];
+        if (attention->keys_are_values) return ZMLX_OK;
         return zx_block_linear(trace, x, attention->value, kv_width, &qkv[2]);
     }
     ZX_TRY(zx_block_linear_part(trace, x, together, all, 0, width, &qkv[0]));
@@ -255,18 +306,33 @@ static zmlx_status norm_heads(zx_trace *trace, const zx_attention *attention, co
 {
     if (name == NULL) return ZMLX_OK;
     if (attention->whole_norm) return zx_block_norm(trace, *x, name, x);
-    return zx_block_head_norm(trace, *x, name, trace->config->head_size, x);
+    return zx_block_head_norm(trace, *x, name, attention->heads.head_size, x);
+}
+
+static zmlx_status norm_values(zx_trace *trace, const zx_attention *attention, zx_value *x)
+{
+    const size_t size = attention->heads.head_size;
+    zx_attributes attributes = norm_attributes(trace);
+    zx_value ones;
+    if (!attention->value_norm) return ZMLX_OK;
+    attributes.offset = 0;
+    attributes.head_size = (uint32_t)size;
+    ZX_TRY(zx_block_ones(trace, size, &ones));
+    return zx_graph_add(trace->graph, ZX_OP_HEAD_RMSNORM, (zx_value[]){*x, ones}, &attributes, x);
 }
 
 zmlx_status zx_block_attention(zx_trace *trace, zx_value x, const zx_attention *attention,
                                zx_value *y)
 {
     const char *outer = NULL;
-    zx_value qkv[3], attended;
+    zx_value qkv[3] = {{0}}, attended;
     ZX_TRY(zx_block_enter(trace, attention->module, &outer));
     ZX_TRY(project(trace, x, attention, qkv));
     ZX_TRY(norm_heads(trace, attention, attention->query_norm, &qkv[0]));
-    ZX_TRY(norm_heads(trace, attention, attention->key_norm, &qkv[1]));
+    if (!attention->shares_cache) {
+        ZX_TRY(norm_heads(trace, attention, attention->key_norm, &qkv[1]));
+        ZX_TRY(norm_values(trace, attention, &qkv[2]));
+    }
     ZX_TRY(zx_block_attend(trace, qkv, attention, &attended));
     ZX_TRY(zx_block_linear(trace, attended, attention->output, trace->config->hidden_size, y));
     zx_block_leave(trace, outer);
@@ -318,20 +384,34 @@ zmlx_status zx_block_glu_together(zx_trace *trace, zx_value x, const char *modul
     return ZMLX_OK;
 }
 
+/* Both tables are read by the same ids. */
+static zmlx_status find_ids(zx_trace *trace, zx_value *ids)
+{
+    zx_node *node = trace->graph->first;
+    while (node != NULL && node->op != ZX_OP_INPUT) node = node->next;
+    *ids = (zx_value){node, 0};
+    return node != NULL ? ZMLX_OK : zx_graph_input(trace->graph, ids);
+}
+
+zmlx_status zx_block_embed(zx_trace *trace, const zx_embedding *table, zx_value *y)
+{
+    zx_value ids, weight;
+    const zx_attributes attributes = {.dtype = trace->dtype};
+    ZX_TRY(find_ids(trace, &ids));
+    ZX_TRY(zx_block_matrix(trace, table->name, table->rows, table->columns, &weight));
+    ZX_TRY(zx_graph_add(trace->graph, ZX_OP_EMBED, (zx_value[]){ids, weight}, &attributes, y));
+    return zx_block_scale(trace, *y, table->scale, y);
+}
+
 static zmlx_status trace_embed(zx_trace *trace, zx_value *x)
 {
     const zx_outer_names names = zx_family_names(trace->family);
     const zx_config *config = trace->config;
-    zx_value ids, table;
     double scale = config->embedding_scale;
     if (config->embedding_scale_rounded) scale = (double)zx_round_to(trace->dtype, (float)scale);
     ZX_TRY(zx_graph_enter(trace->graph, "%s", ""));
-    ZX_TRY(zx_graph_input(trace->graph, &ids));
-    ZX_TRY(
-        zx_block_matrix(trace, names.embedding, config->vocabulary, config->hidden_size, &table));
-    const zx_attributes attributes = {.dtype = trace->dtype};
-    ZX_TRY(zx_graph_add(trace->graph, ZX_OP_EMBED, (zx_value[]){ids, table}, &attributes, x));
-    return zx_block_scale(trace, *x, scale, x);
+    const zx_embedding table = {names.embedding, config->vocabulary, config->hidden_size, scale};
+    return zx_block_embed(trace, &table, x);
 }
 
 /* The tied head reads the same table as the embedding: the same weight node. */
@@ -383,6 +463,7 @@ zmlx_status zx_trace_model(zx_trace *trace)
         zx_arena_alloc(&trace->graph->arena, trace->config->layers * sizeof(zx_kv_layer), &memory));
     trace->kv_layers = memory;
     ZX_TRY(trace_embed(trace, &x));
+    if (trace->family->trace_inputs != NULL) ZX_TRY(trace->family->trace_inputs(trace, x));
     for (size_t layer = 0; layer < trace->config->layers; layer++) {
         ZX_TRY(
             zx_graph_enter(trace->graph, "%s.%zu", zx_family_names(trace->family).layers, layer));

@@ -14,7 +14,9 @@ struct zx_trace {
     zx_graph *graph; /* its arena holds the weights' descriptions and the rope tables too */
     zx_dtype dtype;  /* of activations */
     bool mlx_cpu_decode;
-    const zx_rope *ropes; /* [ZX_LAYER_TYPES]; those of layers that attend */
+    const zx_rope *ropes;            /* [ZX_LAYER_TYPES]; those of layers that attend */
+    zx_value caches[ZX_LAYER_TYPES]; /* of the last layer of that type with one of its own */
+    zx_value layer_inputs;           /* [T, layers * layer_input_size]: of trace_inputs */
     size_t kv_layer_count;
     zx_kv_layer *kv_layers;          /* [config->layers] */
     size_t parameters, weight_bytes; /* of all weights traced so far */
@@ -60,6 +62,9 @@ ZMLX_MUST_CHECK zmlx_status zx_block_rmsnorm(zx_trace *trace, zx_value x, const 
 ZMLX_MUST_CHECK zmlx_status zx_block_head_norm(zx_trace *trace, zx_value x, const char *name,
                                                size_t head_size, zx_value *y);
 
+/* The weight of a norm that has none: a vector of ones, which is not counted. */
+ZMLX_MUST_CHECK zmlx_status zx_block_ones(zx_trace *trace, size_t columns, zx_value *weight);
+
 ZMLX_MUST_CHECK zmlx_status zx_block_add(zx_trace *trace, zx_value a, zx_value b, zx_value *y);
 /* x * scale; x itself where the scale is 0 (not set) or 1. */
 ZMLX_MUST_CHECK zmlx_status zx_block_scale(zx_trace *trace, zx_value x, double scale, zx_value *y);
@@ -74,8 +79,13 @@ typedef struct zx_attention {
     const char *query_norm, *key_norm; /* NULL: none */
     bool whole_norm;                   /* of all heads as one row (OLMo) */
     const char *sinks;                 /* a vector, or NULL */
+    bool keys_are_values;              /* no projection of values; they have the keys' */
+    bool value_norm;                   /* an rmsnorm of every head of the values, without weight */
+    bool shares_cache;                 /* of the last layer of this type: no keys and values */
     const zx_rope *rope;               /* NULL: none */
     size_t window;                     /* 0: all earlier keys */
+    zx_layer_type type;
+    zx_heads heads;
 } zx_attention;
 
 zx_attention zx_attention_usual(const zx_trace *trace, size_t layer);
@@ -83,7 +93,7 @@ ZMLX_MUST_CHECK zmlx_status zx_block_attention(zx_trace *trace, zx_value x,
                                                const zx_attention *attention, zx_value *y);
 
 /* Rope (may be NULL), cache and attention between the projections; qkv are queries, keys and values
- * of 'kv_heads' heads. */
+ * as attention->heads says, the last two unused where the cache is shared. */
 ZMLX_MUST_CHECK zmlx_status zx_block_attend(zx_trace *trace, const zx_value qkv[3],
                                             const zx_attention *attention, zx_value *y);
 
@@ -97,6 +107,14 @@ ZMLX_MUST_CHECK zmlx_status zx_block_glu_together(zx_trace *trace, zx_value x, c
 /* activation(gate) * up */
 ZMLX_MUST_CHECK zmlx_status zx_block_gate(zx_trace *trace, zx_value gate, zx_value up,
                                           zx_activation activation, zx_value *y);
+
+/* The rows of a table at the tokens' ids, times a scale: [T, columns]. */
+typedef struct zx_embedding {
+    const char *name;
+    size_t rows, columns;
+    double scale; /* 0: none */
+} zx_embedding;
+ZMLX_MUST_CHECK zmlx_status zx_block_embed(zx_trace *trace, const zx_embedding *table, zx_value *y);
 
 /* The whole model: embed, the family's blocks, head. */
 ZMLX_MUST_CHECK zmlx_status zx_trace_model(zx_trace *trace);

@@ -134,6 +134,19 @@ static void make_stacked(maker *m)
     }
 }
 
+/* Gemma 4's, as MLX converts them. */
+static void make_switch_glu(maker *m)
+{
+    static const char *const names[] = {"gate_proj", "up_proj", "down_proj"};
+    char name[NAME], shape[NAME];
+    for (zx_projection p = ZX_PROJECTION_GATE; p <= ZX_PROJECTION_DOWN; p++) {
+        (void)snprintf(name, sizeof name, "experts.switch_glu.%s.weight", names[p]);
+        (void)snprintf(shape, sizeof shape, "[%d,%zu,%zu]", EXPERTS, rows_of(p), columns_of(p));
+        begin(m, name, "F32", shape, EXPERTS * rows_of(p) * columns_of(p) * sizeof(float));
+        for (size_t expert = 0; expert < EXPERTS; expert++) put_matrix(m, p, expert);
+    }
+}
+
 static void make_together(maker *m, const char *first, const char *second)
 {
     const size_t bytes = EXPERTS * SIZE * HIDDEN * sizeof(float);
@@ -259,7 +272,7 @@ static const struct {
     {"hub", make_hub, false, false},         {"mixtral", make_mixtral, false, false},
     {"stacked", make_stacked, false, true},  {"fused", make_fused, false, false},
     {"granite", make_granite, false, false}, {"transposed", make_transposed, true, true},
-    {"blocks", make_blocks, true, true},
+    {"blocks", make_blocks, true, true},     {"switch_glu", make_switch_glu, false, false},
 };
 
 static void reads_every_form(const char *folder)

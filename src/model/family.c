@@ -179,6 +179,14 @@ static zmlx_status read_layer_types(const zx_checkpoint *checkpoint, zx_config *
     return ZMLX_OK;
 }
 
+zx_heads zx_config_heads(const zx_config *config, zx_layer_type type)
+{
+    zx_heads heads = config->heads_of[type];
+    if (heads.head_size == 0) heads.head_size = config->head_size;
+    if (heads.kv_heads == 0) heads.kv_heads = config->kv_heads;
+    return heads;
+}
+
 void zx_config_pattern(const zx_checkpoint *checkpoint, size_t period, zx_layer_type type,
                        zx_config *config)
 {

@@ -24,6 +24,10 @@ typedef enum zx_layer_type {
 
 extern const char *const zx_layer_type_names[ZX_LAYER_TYPES];
 
+typedef struct zx_heads {
+    size_t head_size, kv_heads;
+} zx_heads;
+
 /* The sizes and constants that the families share; filled from config.json by rows.  Where a
  * comment gives no default, 0 stands for absent. */
 typedef struct zx_config {
@@ -32,6 +36,12 @@ typedef struct zx_config {
     size_t window;         /* of sliding layers; 0: none */
     size_t window_pattern; /* every so-manieth layer is a full one */
     uint8_t layer_types[ZX_MAX_LAYERS];
+    zx_heads heads_of[ZX_LAYER_TYPES]; /* of layers of that type; 0: head_size and kv_heads */
+    size_t shared_layers;              /* the last ones, that read the cache of an earlier one */
+    size_t layer_input_size; /* Gemma 4: of the embedding that every layer adds; 0: none */
+    size_t layer_vocabulary; /* of its table */
+    bool keys_are_values;    /* Gemma 4: full layers have no projection of values */
+    bool wide_shared;        /* Gemma 4: layers that share have twice the mlp */
     double norm_epsilon;
     bool tied; /* the head is the embedding's table */
 
@@ -55,6 +65,7 @@ typedef struct zx_config {
     double residual_scale;        /* multiplies what is added to the residual */
     double query_size;            /* attention_scale is query_size^-0.5 */
     double query_scale_beta;      /* Llama 4's scale of queries by their position */
+    size_t query_scale_period;    /* grows after so many positions */
 
     /* MLA: heads read one latent row per token */
     size_t query_rank; /* 0: queries are projected at once */
@@ -103,6 +114,8 @@ typedef struct zx_family {
     /* Changes what rope_config.h read for layers of that type; NULL: nothing. */
     zmlx_status (*adjust_rope)(const zx_checkpoint *checkpoint, const zx_config *config,
                                zx_layer_type type, struct zx_rope_settings *settings);
+    /* Adds what all layers read besides x, the embeddings; NULL: nothing. */
+    zmlx_status (*trace_inputs)(zx_trace *trace, zx_value x);
     /* Adds layer 'layer' to the graph: x in, x out. */
     zmlx_status (*trace_block)(zx_trace *trace, size_t layer, zx_value *x);
 } zx_family;
@@ -120,6 +133,9 @@ zx_outer_names zx_family_names(const zx_family *family);
  * same field. */
 ZMLX_MUST_CHECK zmlx_status zx_config_read(const zx_family *family, const zx_checkpoint *checkpoint,
                                            zx_config *config);
+
+/* The heads of layers of a type. */
+zx_heads zx_config_heads(const zx_config *config, zx_layer_type type);
 
 /* Layers without a word of their own in "layer_types": every 'period'-th is full, the others are
  * of 'type'.  Nothing changes where the config has "layer_types". */

@@ -8,10 +8,12 @@
 #include "base/fail.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "model/text_part.h"
 
 typedef struct occasion {
     bool tied;
     size_t layers, extra_layers; /* extra ones predict further tokens */
+    size_t shared_layers;        /* the last ones, that read an earlier one's cache */
 } occasion;
 
 typedef bool (*fits_fn)(const zx_stored_tensor *tensor, const char *text, const occasion *when);
@@ -41,15 +43,37 @@ static bool is_second_head(const zx_stored_tensor *tensor, const char *text, con
     return when->tied && begins(tensor, text, when);
 }
 
-/* "TEXTn." for n behind the config's layers */
-static bool is_extra_layer(const zx_stored_tensor *tensor, const char *text, const occasion *when)
+/* The number behind 'text' and what follows its '.'; NULL where the name is another. */
+static const char *behind_layer(const char *name, const char *text, size_t *layer)
 {
     char *end = NULL;
     const size_t length = strlen(text);
-    if (!begins(tensor, text, when) || tensor->name[length] < '0' || tensor->name[length] > '9')
+    if (strncmp(name, text, length) != 0 || name[length] < '0' || name[length] > '9') return NULL;
+    *layer = strtoul(name + length, &end, 10);
+    return *end == '.' ? end + 1 : NULL;
+}
+
+/* "TEXTn." for n behind the config's layers */
+static bool is_extra_layer(const zx_stored_tensor *tensor, const char *text, const occasion *when)
+{
+    size_t layer = 0;
+    return behind_layer(tensor->name, text, &layer) != NULL && layer >= when->layers &&
+           layer - when->layers < when->extra_layers;
+}
+
+/* "TEXTn." and keys or values of a layer that has none of its own */
+static bool is_shared_cache(const zx_stored_tensor *tensor, const char *text, const occasion *when)
+{
+    static const char *const modules[] = {"self_attn.k_proj.", "self_attn.v_proj.",
+                                          "self_attn.k_norm.", "self_attn.v_norm."};
+    char buffer[256];
+    size_t layer = 0, i = 0;
+    const char *name = zx_text_part_name(tensor->name, buffer, sizeof buffer);
+    const char *rest = behind_layer(name, text, &layer);
+    if (rest == NULL || layer >= when->layers || layer + when->shared_layers < when->layers)
         return false;
-    const unsigned long layer = strtoul(tensor->name + length, &end, 10);
-    return *end == '.' && layer >= when->layers && layer - when->layers < when->extra_layers;
+    while (i < 4 && strncmp(rest, modules[i], strlen(modules[i])) != 0) i++;
+    return i < 4;
 }
 
 static const char computed[] = "rope's frequencies are computed";
@@ -57,6 +81,7 @@ static const char mask[] = "masks are computed";
 static const char tied[] = "the head is the embedding's table";
 static const char other_input[] = "part of the inputs other than text";
 static const char other_output[] = "part of the outputs other than text";
+static const char shared[] = "the layer reads the keys and values of an earlier one";
 static const char predicts[] = "predicts further tokens, which is not done";
 
 static const struct {
@@ -97,6 +122,7 @@ static const struct {
     {"mtp.", begins, predicts},
     {"model.mtp.", begins, predicts},
     {"model.mtp_layers.", begins, predicts},
+    {"model.layers.", is_shared_cache, shared},
     {"model.layers.", is_extra_layer, predicts},
     {"language_model.model.layers.", is_extra_layer, predicts},
 };
@@ -160,7 +186,7 @@ zmlx_status zx_check_leftover(const zx_checkpoint *checkpoint, const zx_config *
     leftover found = {0};
     int64_t extra = 0;
     ZX_TRY(zx_fields_integer(&fields, "num_nextn_predict_layers", 0, 1024, &extra));
-    const occasion when = {config->tied, config->layers, (size_t)extra};
+    const occasion when = {config->tied, config->layers, (size_t)extra, config->shared_layers};
     zmlx_status status = collect(checkpoint, &when, &found);
     if (status == ZMLX_OK) log_ignored(checkpoint, &found);
     if (status == ZMLX_OK && found.count > 0)

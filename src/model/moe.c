@@ -64,6 +64,17 @@ static zmlx_status add(zx_trace *trace, zx_op op, zx_value first, zx_value secon
     return zx_graph_add(trace->graph, op, (zx_value[]){first, second}, &attributes, y);
 }
 
+/* The weight of a chosen expert times a factor that the model has for it. */
+static zmlx_status scale_experts(zx_trace *trace, const zx_moe *moe, zx_value indices,
+                                 zx_value *weights)
+{
+    zx_value factors;
+    if (moe->expert_scale == NULL) return ZMLX_OK;
+    ZX_TRY(zx_block_vector(trace, moe->expert_scale, moe->experts, &factors));
+    ZX_TRY(add(trace, ZX_OP_GATHER_SCORES, factors, indices, (zx_attributes){0}, &factors));
+    return add(trace, ZX_OP_MUL, *weights, factors, (zx_attributes){0}, weights);
+}
+
 /* Which experts, and their weights. */
 static zmlx_status route(zx_trace *trace, zx_value x, const zx_moe *moe, zx_value *indices,
                          zx_value *weights)
@@ -89,7 +100,8 @@ static zmlx_status route(zx_trace *trace, zx_value x, const zx_moe *moe, zx_valu
         ZX_TRY(add(trace, ZX_OP_SOFTMAX, *weights, none, (zx_attributes){0}, weights));
     const zx_attributes normalize = {.epsilon = router->epsilon};
     if (moe->normalize) ZX_TRY(add(trace, ZX_OP_NORMALIZE, *weights, none, normalize, weights));
-    return zx_block_scale(trace, *weights, moe->scale, weights);
+    ZX_TRY(zx_block_scale(trace, *weights, moe->scale, weights));
+    return scale_experts(trace, moe, *indices, weights);
 }
 
 static zmlx_status multiply(zx_trace *trace, const zx_moe *moe, zx_projection projection,
@@ -163,8 +175,9 @@ zmlx_status zx_block_moe(zx_trace *trace, zx_value x, const zx_moe *moe, zx_valu
 {
     const char *outer = NULL;
     zx_value indices, weights, parts;
+    const zx_value scored = moe->scored.node != NULL ? moe->scored : x;
     ZX_TRY(zx_block_enter(trace, module_of(trace, moe), &outer));
-    ZX_TRY(route(trace, x, moe, &indices, &weights));
+    ZX_TRY(route(trace, scored, moe, &indices, &weights));
     ZX_TRY(run_experts(trace, x, moe, indices, &parts));
     ZX_TRY(add(trace, ZX_OP_COMBINE, parts, weights, (zx_attributes){0}, y));
     ZX_TRY(add_shared(trace, x, moe, y));

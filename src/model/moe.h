@@ -26,9 +26,12 @@ extern const zx_router zx_router_lfm2; /* bias expert_bias */
 
 /* A layer's mixture; zx_moe_usual is what the config says, under the usual names. */
 typedef struct zx_moe {
-    const char *modules[3]; /* the block's module: the first that has the router's weight; NULL */
+    const char *modules[3]; /* the block's module, "": the layer's own; the first that has the
+                             * router's weight; NULL at the end */
     const char *gate;       /* the router's module below it */
     const zx_router *router;
+    zx_value scored;          /* what the router reads; node NULL: what the experts read */
+    const char *expert_scale; /* a vector that multiplies the weights of its experts, or NULL */
     zx_activation activation;
     float limit, alpha; /* a limit: the clamped gating of gpt-oss instead of the activation */
     bool transposed;    /* see experts.h */

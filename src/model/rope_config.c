@@ -18,11 +18,17 @@ static const struct {
     const char *name;
     zx_rope_type type;
 } types[] = {
-    {"default", ZX_ROPE_DEFAULT},    {"mrope", ZX_ROPE_DEFAULT}, /* of text alone */
-    {"linear", ZX_ROPE_LINEAR},      {"dynamic", ZX_ROPE_DYNAMIC},
-    {"llama3", ZX_ROPE_LLAMA3},      {"yarn", ZX_ROPE_YARN},
-    {"deepseek_yarn", ZX_ROPE_YARN}, {"telechat3-yarn", ZX_ROPE_YARN},
-    {"longrope", ZX_ROPE_LONGROPE},  {"su", ZX_ROPE_LONGROPE},
+    {"default", ZX_ROPE_DEFAULT},
+    {"mrope", ZX_ROPE_DEFAULT}, /* of text alone */
+    {"linear", ZX_ROPE_LINEAR},
+    {"dynamic", ZX_ROPE_DYNAMIC},
+    {"llama3", ZX_ROPE_LLAMA3},
+    {"yarn", ZX_ROPE_YARN},
+    {"deepseek_yarn", ZX_ROPE_YARN},
+    {"telechat3-yarn", ZX_ROPE_YARN},
+    {"longrope", ZX_ROPE_LONGROPE},
+    {"su", ZX_ROPE_LONGROPE},
+    {"proportional", ZX_ROPE_PROPORTIONAL},
 };
 
 /* Every number that a config may hold, and its range. */
@@ -56,13 +62,14 @@ static zmlx_status read_type(const zx_fields *rope, zx_rope_type *type)
     return ZX_FAIL(
         ZMLX_ERROR_UNSUPPORTED,
         "%s: rope type '%.40s' is not known; known are default, linear, dynamic, llama3, "
-        "yarn and longrope",
+        "yarn, longrope and proportional",
         rope->file, name);
 }
 
-/* How many dimensions turn: a share of the head, or a number of them. */
+/* How many dimensions turn: a share of the head, or a number of them.  A proportional rope goes
+ * over the whole head, of whose frequencies it keeps a share. */
 static zmlx_status read_dims(const zx_fields *config, const zx_fields *rope, size_t head_size,
-                             size_t *dims)
+                             zx_rope_settings *settings)
 {
     double share = 1;
     int64_t count = 0;
@@ -70,7 +77,10 @@ static zmlx_status read_dims(const zx_fields *config, const zx_fields *rope, siz
     ZX_TRY(zx_fields_number(config, "partial_rotary_factor", 1e-6, 1, &share));
     ZX_TRY(zx_fields_number(rope, "partial_rotary_factor", 1e-6, 1, &share));
     ZX_TRY(zx_fields_integer(config, "rotary_dim", 1, (int64_t)head_size, &count));
+    size_t *const dims = &settings->dims;
+    settings->turns = (size_t)(share * (double)head_size / 2);
     *dims = count > 0 ? (size_t)count : (size_t)((double)head_size * share);
+    if (settings->type == ZX_ROPE_PROPORTIONAL) *dims = head_size;
     if (*dims > 0 && *dims % 2 == 0) return ZMLX_OK;
     return ZX_FAIL(ZMLX_ERROR_FORMAT,
                    "%s: rope turns %zu of a head's %zu dimensions; expected an even number",
@@ -121,7 +131,7 @@ zmlx_status zx_rope_settings_read(const zx_fields *config, const char *layer_typ
                                    .truncate = true};
     ZX_TRY(find_rope(config, layer_type, &rope));
     ZX_TRY(read_type(&rope, &settings->type));
-    ZX_TRY(read_dims(config, &rope, head_size, &settings->dims));
+    ZX_TRY(read_dims(config, &rope, head_size, settings));
     ZX_TRY(zx_fields_number(config, "rope_theta", 1e-3, 1e30, &settings->theta));
     ZX_TRY(zx_fields_number(&rope, "rope_theta", 1e-3, 1e30, &settings->theta));
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
@@ -225,6 +235,13 @@ static float build_yarn(const zx_rope_settings *settings, float *frequencies)
     return (float)yarn_magnitude(factor, 1);
 }
 
+static void build_proportional(const zx_rope_settings *settings, float *frequencies)
+{
+    const float factor = settings->factor > 0 ? (float)settings->factor : 1;
+    for (size_t i = 0; i < settings->dims / 2; i++)
+        frequencies[i] = i < settings->turns ? frequencies[i] / factor : 0;
+}
+
 static float build_longrope(const zx_rope_settings *settings, double length, float *frequencies)
 {
     const bool extended = length > settings->original_length;
@@ -262,6 +279,7 @@ static void fill(const zx_rope_settings *settings, size_t length, float *frequen
     if (settings->type == ZX_ROPE_LINEAR)
         for (size_t i = 0; i < half; i++) frequencies[i] /= (float)settings->factor;
     if (settings->type == ZX_ROPE_LLAMA3) build_llama3(settings, frequencies);
+    if (settings->type == ZX_ROPE_PROPORTIONAL) build_proportional(settings, frequencies);
     if (settings->type == ZX_ROPE_YARN) *magnitude = build_yarn(settings, frequencies);
     if (settings->type == ZX_ROPE_LONGROPE)
         *magnitude = build_longrope(settings, (double)length, frequencies);

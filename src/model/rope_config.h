@@ -15,12 +15,14 @@ typedef enum zx_rope_type {
     ZX_ROPE_LLAMA3,
     ZX_ROPE_YARN,
     ZX_ROPE_LONGROPE,
+    ZX_ROPE_PROPORTIONAL, /* the first of a whole head's frequencies; the others are 0 */
 } zx_rope_type;
 
 typedef struct zx_rope_settings {
     zx_rope_type type;
     double theta;
-    size_t dims; /* of a head that turn */
+    size_t dims;  /* of a head that turn */
+    size_t turns; /* proportional: so many of the dims / 2 frequencies are not 0 */
     bool interleaved;
     double factor; /* 0: not written */
     double low_freq_factor, high_freq_factor;

@@ -214,6 +214,35 @@ static const struct {
      17,
      0x3fa00000,
      {0x3f68ba2e, 0x3d924925, 0x3bac7692, 0x39c9a634}},
+    {"{\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"proportional\",\"partial_rotary_"
+     "factor\":0.25,\"rope_theta\":1000000.0}}}",
+     "full_attention",
+     16,
+     0,
+     0x3f800000,
+     {0x3f800000, 0x3e361887}},
+    {"{\"rope_parameters\":{\"rope_type\":\"proportional\",\"partial_rotary_factor\":0.7,"
+     "\"rope_theta\":5000.0,\"factor\":8.0}}",
+     NULL,
+     32,
+     0,
+     0x3f800000,
+     {0x3e000000, 0x3d965540, 0x3d309007, 0x3ccf5e5f, 0x3c738cb4, 0x3c0f058c, 0x3ba7f9c1,
+      0x3b45488e, 0x3ae7b46b, 0x3a8810df, 0x3a1fce64}},
+    {"{\"rope_parameters\":{\"rope_type\":\"proportional\",\"rope_theta\":1000000.0}}",
+     NULL,
+     16,
+     0,
+     0x3f800000,
+     {0x3f800000, 0x3e361887, 0x3d0186e3, 0x3bb8449c, 0x3a83126f, 0x393a7753, 0x3804a2b2,
+      0x36bcb0c1}},
+    {"{\"rope_parameters\":{\"rope_type\":\"proportional\",\"partial_rotary_factor\":0.4,"
+     "\"rope_theta\":20000.0}}",
+     NULL,
+     12,
+     0,
+     0x3f800000,
+     {0x3f800000, 0x3e448b79}},
 };
 
 static zmlx_status read(const char *text, const char *layer_type, size_t head, size_t length,
@@ -258,6 +287,18 @@ TEST(rope_frequencies)
                          : zx_bits_from_float(rope.inverse_frequency[k]) == rows[i].frequencies[k]);
         zx_arena_reset(&arena);
     }
+}
+
+TEST(a_proportional_rope_pairs_the_halves_of_a_whole_head)
+{
+    zx_arena arena = {0};
+    zx_rope rope = {0};
+    CHECK(
+        read(
+            "{\"rope_parameters\":{\"rope_type\":\"proportional\",\"partial_rotary_factor\":0.25}}",
+            NULL, 16, 0, &arena, &rope) == ZMLX_OK);
+    CHECK(rope.dims == 16);
+    zx_arena_reset(&arena);
 }
 
 TEST(rope_refuses_with_reasons)

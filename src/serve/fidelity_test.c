@@ -24,7 +24,8 @@ enum { STRIDE = 1 };
 #endif
 
 static const char *const models[] = {"tests/golden/llama", "tests/golden/llama-4bit-g64",
-                                     "tests/golden/mixtral-4bit-g64"};
+                                     "tests/golden/mixtral-4bit-g64", "tests/golden/gemma4",
+                                     "tests/golden/ministral3"};
 static const zx_precision precisions[] = {ZX_PRECISION_F32, ZX_PRECISION_Q16, ZX_PRECISION_Q8};
 static const size_t chunks[] = {1, 7, 64, TOKENS};
 

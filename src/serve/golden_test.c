@@ -13,11 +13,13 @@
 #include "serve/session.h"
 
 static const char *const goldens[] = {
-    "llama",          "llama-tied",      "mistral",     "llama-4bit-g64",   "llama-3bit-g64",
-    "llama-6bit-g32", "llama-8bit-g64",  "llama-mxfp4", "mixtral",          "mixtral-4bit-g64",
-    "qwen3_moe",      "olmoe",           "gpt_oss",     "gpt_oss-4bit-g32", "gpt_oss-mxfp4-hf",
-    "granitemoe",     "granitemoe-tied", "qwen2_moe",   "qwen2_moe-norm",   "qwen3_moe-plain",
-    "mixtral-window", "olmoe-norm"};
+    "llama",           "llama-tied",       "mistral",          "llama-4bit-g64",
+    "llama-3bit-g64",  "llama-6bit-g32",   "llama-8bit-g64",   "llama-mxfp4",
+    "mixtral",         "mixtral-4bit-g64", "qwen3_moe",        "olmoe",
+    "gpt_oss",         "gpt_oss-4bit-g32", "gpt_oss-mxfp4-hf", "granitemoe",
+    "granitemoe-tied", "qwen2_moe",        "qwen2_moe-norm",   "qwen3_moe-plain",
+    "mixtral-window",  "olmoe-norm",       "gemma4",           "gemma4-keys",
+    "gemma4-moe",      "ministral3",       "ministral3-window"};
 
 typedef struct bounds {
     double atol, rtol, kl_max;

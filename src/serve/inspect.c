@@ -185,6 +185,8 @@ static void add_model(summary *report, const zmlx_model *model)
     set(report, "bytes_per_token", json_integer((json_int_t)model->bytes_per_token));
     report->parameters = model->parameters;
     if (config->window > 0) say_unusual(report, "attention sees a sliding window");
+    if (config->shared_layers > 0)
+        say_unusual(report, "the last layers read the keys and values of earlier ones");
     if (config->tied) say_unusual(report, "the head is the embedding's table");
     if (config->head_size * config->heads != config->hidden_size)
         say_unusual(report, "heads times head size is not the hidden size");

@@ -10,10 +10,13 @@ enum { BLOCK = 512, LEAST_BLOCKS = 8 /* for a thread: below, waking it costs mor
 typedef void (*block_fn)(const zx_launch *launch, const float *a, const float *b, size_t count,
                          float *y);
 
+/* Where b comes from: nowhere, a second input, one value of it per row, the row's position. */
+typedef enum second_kind { NONE, ELEMENTS, ROWS, POSITIONS } second_kind;
+
 typedef struct block_job {
     const zx_launch *launch;
     block_fn apply;
-    bool binary, by_rows; /* by_rows: the second input is one value per row */
+    second_kind second;
 } block_job;
 
 static void add_block(const zx_launch *launch, const float *a, const float *b, size_t count,
@@ -74,6 +77,21 @@ static const float *load_block(const zx_operand *operand, size_t row, size_t fir
     return zx_row_load(operand->dtype, at + first * zx_dtypes[operand->dtype].bytes, count, buffer);
 }
 
+static const float *load_second(const block_job *job, size_t row, size_t first, size_t count,
+                                float *buffer)
+{
+    const zx_launch *launch = job->launch;
+    switch (job->second) {
+    case NONE: return NULL;
+    case ELEMENTS: return load_block(&launch->inputs[1], row, first, count, buffer);
+    case ROWS: return load_block(&launch->inputs[1], row, 0, 1, buffer);
+    case POSITIONS:
+        *buffer = zx_position_factor(launch->outputs[0].dtype, launch->attributes,
+                                     launch->batch->positions[row]);
+    }
+    return buffer;
+}
+
 static void run_blocks(const void *context, size_t part, size_t parts, size_t thread)
 {
     (void)thread;
@@ -88,11 +106,7 @@ static void run_blocks(const void *context, size_t part, size_t parts, size_t th
         const size_t row = block / row_blocks, first = block % row_blocks * BLOCK;
         const size_t count = x->columns - first < BLOCK ? x->columns - first : BLOCK;
         const float *a = load_block(x, row, first, count, a_buffer);
-        const float *b = NULL;
-        if (job->by_rows)
-            b = load_block(&job->launch->inputs[1], row, 0, 1, b_buffer);
-        else if (job->binary)
-            b = load_block(&job->launch->inputs[1], row, first, count, b_buffer);
+        const float *b = load_second(job, row, first, count, b_buffer);
         char *const to = (char *)zx_operand_row(y, row) + first * zx_dtypes[y->dtype].bytes;
         float *const values = y->dtype == ZX_F32 ? (float *)(void *)to : y_buffer;
         job->apply(job->launch, a, b, count, values);
@@ -111,19 +125,20 @@ static zmlx_status run_job(block_job job)
     return ZMLX_OK;
 }
 
-#define ROW(name, binary, by_rows)                                          \
-    zmlx_status ZX_KERNEL(name)(const zx_launch *launch)                    \
-    {                                                                       \
-        return run_job((block_job){launch, name##_block, binary, by_rows}); \
+#define ROW(name, block, second)                                    \
+    zmlx_status ZX_KERNEL(name)(const zx_launch *launch)            \
+    {                                                               \
+        return run_job((block_job){launch, block##_block, second}); \
     }
-ROW(add, true, false)
-ROW(mul, true, false)
-ROW(mul_rows, true, true)
-ROW(scale, false, false)
-ROW(softcap, false, false)
-ROW(activation, false, false)
-ROW(glu, true, false)
-ROW(clamped_glu, true, false)
+ROW(add, add, ELEMENTS)
+ROW(mul, mul, ELEMENTS)
+ROW(mul_rows, mul_rows, ROWS)
+ROW(position_scale, mul_rows, POSITIONS)
+ROW(scale, scale, NONE)
+ROW(softcap, softcap, NONE)
+ROW(activation, activation, NONE)
+ROW(glu, glu, ELEMENTS)
+ROW(clamped_glu, clamped_glu, ELEMENTS)
 #undef ROW
 
 static void glu_quantize_rows(const void *context, size_t part, size_t parts, size_t thread)

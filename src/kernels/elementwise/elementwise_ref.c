@@ -3,6 +3,8 @@
  *   add          y = RN_T(a + b)
  *   mul          y = RN_T(a * b); mul_rows: b is one value for the whole row
  *   scale        y = RN_T(x * scale)
+ *   position_scale  y = RN_T(x * RN_T(1 + beta * log(1 + floor(position / period)))), position and
+ *                period as f32, log of vmath.h, each step rounded to f32
  *   activation   y = RN_T(f(x)), f a function of graph/activations.def as vmath.h has it, in f32
  *   glu          y = RN_T(RN_T(f(gate)) * up)
  *   glu_quantize the row of glu, then the formula of quant/activation.h

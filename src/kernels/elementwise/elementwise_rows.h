@@ -29,6 +29,14 @@ static inline void zx_scale_values(zx_dtype dtype, const float *a, float factor,
     zx_round_values(dtype, count, y);
 }
 
+/* The factor of position_scale; positions are not negative, so that cutting is rounding down. */
+static inline float zx_position_factor(zx_dtype dtype, const zx_attributes *attributes,
+                                       int32_t position)
+{
+    const float turns = (float)(int64_t)((float)position / (float)attributes->period);
+    return zx_round_to(dtype, 1.0F + attributes->beta * zx_log(1.0F + turns));
+}
+
 static inline void zx_softcap_values(zx_dtype dtype, const float *a, float limit, size_t count,
                                      float *y)
 {

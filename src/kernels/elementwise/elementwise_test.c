@@ -120,6 +120,37 @@ TEST(elementwise_rows_return_the_formula)
     }
 }
 
+/* A row a position: the scale stands still within a period and grows from one to the next. */
+TEST(position_scale_follows_the_logarithm_of_the_period)
+{
+    static const int32_t positions[] = {0, 6, 7, 13, 14, 700, 70000, 16777217, INT32_MAX};
+    enum { ROWS = sizeof positions / sizeof positions[0] };
+    static const zx_attributes attributes = {.beta = 0.3F, .period = 7};
+    const zx_batch batch = {.tokens = ROWS, .positions = positions};
+    for (size_t i = 0; i < DTYPES * WIDTHS; i++) {
+        zx_launch launch = open_launch(dtypes[i / WIDTHS], ROWS, widths[i % WIDTHS]);
+        launch.attributes = &attributes;
+        launch.batch = &batch;
+        const char *differs = testing_rows_differ(ZX_OP_POSITION_SCALE, &launch);
+        const zx_operand *x = &launch.inputs[0], *y = &launch.outputs[0];
+        bool right = true;
+        for (size_t row = 0; row < ROWS; row++) {
+            const float turns = floorf((float)positions[row] / 7.0F);
+            const float factor = zx_round_to(y->dtype, 1.0F + 0.3F * zx_log(1.0F + turns));
+            right = right && (factor > 1) == (row > 1);
+            for (size_t k = 0; k < x->columns; k++) {
+                const float a = zx_load(x->dtype, (char *)x->data + row * x->stride, k);
+                const float got = zx_load(y->dtype, (char *)y->data + row * y->stride, k);
+                right = right && zx_bits_from_float(got) ==
+                                     zx_bits_from_float(zx_round_to(y->dtype, a * factor));
+            }
+        }
+        close_launch(&launch);
+        CHECK_ON(differs, differs == NULL);
+        CHECK_ON(zx_dtypes[dtypes[i / WIDTHS]].name, right);
+    }
+}
+
 static const zx_attributes silu = {.activation = ZX_ACTIVATION_SILU};
 
 TEST(elementwise_may_write_its_input)

@@ -1,16 +1,21 @@
 /* router_ref.c - which experts a token goes to, with which weights, and how their outputs become
  * one.  Normative; scores are f32, every step is rounded to f32:
  *   softmax         y_i = e_i / sum_j e_j,  e_i = exp(x_i - max_j x_j), NaN left out of the
- * maximum; the sum has sixteen partial sums by index mod 16, each ascending, then added at distance
- * 8, 4, 2, 1 sigmoid_scores  y = sigmoid(x) as vmath.h has it add_row         y_i = x_i + weight_i
+ *                   maximum; the sum has sixteen partial sums by index mod 16, each ascending, then
+ *                   added at distance 8, 4, 2, 1
+ *   sigmoid_scores  y = sigmoid(x) as vmath.h has it
+ *   add_row         y_i = x_i + weight_i
  *   group_limit     the row is 'groups' groups of equal size.  A group's score is the sum of its
- * two largest values (of one: the value).  The 'top_groups' groups of largest score stay, of equal
- * ones those that come first; values of others become -infinity topk            the places of the
- * top_k largest values in descending order, of equal values the first; NaN counts as less than
- * everything gather_scores   y_j = x[indices_j] normalize       y_j = x_j / (sum + epsilon), the
- * sum ascending from 0 combine         x is one row of C columns for each of the k experts of a
- * token, in the order of topk:  y_c = RN_T(a_k),  a_0 = 0,  a_j = fma(weight_j, x_(j C + c),
- * a_(j-1)) Every CPU kernel of these ops returns these bits. */
+ *                   two largest values (of one: the value).  The 'top_groups' groups of largest
+ *                   score stay, of equal ones those that come first; values of others become
+ *                   -infinity
+ *   topk            the places of the top_k largest values in descending order, of equal values the
+ *                   first; NaN counts as less than everything
+ *   gather_scores   y_j = x[indices_j], x a row, or a vector of the model
+ *   normalize       y_j = x_j / (sum + epsilon), the sum ascending from 0
+ *   combine         x is one row of C columns for each of the k experts of a token, in the order of
+ *                   topk:  y_c = RN_T(a_k),  a_0 = 0,  a_j = fma(weight_j, x_(j C + c), a_(j-1))
+ * Every CPU kernel of these ops returns these bits. */
 #include "kernels/kernels.h"
 
 #define ZX_KERNEL(name) zx_##name##_ref
@@ -66,10 +71,13 @@ zmlx_status zx_gather_scores_ref(const zx_launch *launch)
 {
     const zx_operand *x = &launch->inputs[0], *indices = &launch->inputs[1];
     const zx_operand *y = &launch->outputs[0];
-    for (size_t row = 0; row < x->rows; row++) {
+    const zx_weight *vector = x->weight;
+    for (size_t row = 0; row < indices->rows; row++) {
         const int32_t *from = zx_operand_row(indices, row);
         float *const to = zx_operand_row(y, row);
-        for (size_t j = 0; j < y->columns; j++) to[j] = value(x, row, (size_t)from[j]);
+        for (size_t j = 0; j < y->columns; j++)
+            to[j] = vector != NULL ? zx_load(vector->dtype, vector->codes, (size_t)from[j])
+                                   : value(x, row, (size_t)from[j]);
     }
     return ZMLX_OK;
 }

@@ -142,6 +142,30 @@ TEST(gather_scores_takes_what_topk_chose)
     CHECK(right);
 }
 
+TEST(gather_scores_takes_from_a_vector_of_the_model)
+{
+    for (size_t k = 0; k < DTYPES; k++) {
+        zx_operand vector = testing_operand(dtypes[k], not_quantized, 1, 60, 0);
+        testing_fill(&vector, 1);
+        const zx_weight weight = testing_weight(&vector);
+        zx_launch top = {.inputs = {testing_random(ZX_F32, TOKENS, 60, 2)},
+                         .outputs = {testing_operand(ZX_I32, not_quantized, TOKENS, 4, 0)}};
+        CHECK(testing_rows_differ(ZX_OP_TOPK, &top) == NULL);
+        zx_launch launch = {.inputs = {{.weight = &weight}, top.outputs[0]},
+                            .outputs = {testing_operand(ZX_F32, not_quantized, TOKENS, 4, 8)}};
+        const char *differs = testing_rows_differ(ZX_OP_GATHER_SCORES, &launch);
+        bool right = true;
+        for (size_t i = 0; i < TOKENS * 4; i++)
+            right = right && at(&launch.outputs[0], i / 4, i % 4) ==
+                                 at(&vector, 0, (size_t)chosen(&top.outputs[0], i / 4, i % 4));
+        testing_free(top.inputs[0].data);
+        close_launch(&launch);
+        testing_free(vector.data);
+        CHECK_ON(differs, differs == NULL);
+        CHECK(right);
+    }
+}
+
 TEST(add_row_adds_the_vector_to_every_row)
 {
     zx_operand vector = testing_operand(ZX_F32, not_quantized, 1, 60, 0);
