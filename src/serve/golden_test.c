@@ -10,16 +10,8 @@
 #include "base/test.h"
 #include "model/config.h"
 #include "model/safetensors.h"
+#include "serve/goldens.h"
 #include "serve/session.h"
-
-static const char *const goldens[] = {
-    "llama",           "llama-tied",       "mistral",          "llama-4bit-g64",
-    "llama-3bit-g64",  "llama-6bit-g32",   "llama-8bit-g64",   "llama-mxfp4",
-    "mixtral",         "mixtral-4bit-g64", "qwen3_moe",        "olmoe",
-    "gpt_oss",         "gpt_oss-4bit-g32", "gpt_oss-mxfp4-hf", "granitemoe",
-    "granitemoe-tied", "qwen2_moe",        "qwen2_moe-norm",   "qwen3_moe-plain",
-    "mixtral-window",  "olmoe-norm",       "gemma4",           "gemma4-keys",
-    "gemma4-moe",      "ministral3",       "ministral3-window"};
 
 typedef struct bounds {
     double atol, rtol, kl_max;
@@ -134,8 +126,9 @@ static bool holds(const char *name, char subject[400])
 TEST(tiny_checkpoints_give_the_official_logits)
 {
     char subject[400];
-    for (size_t i = 0; i < sizeof goldens / sizeof goldens[0]; i++)
-        CHECK_ON(subject, holds(goldens[i], subject));
+    zx_goldens goldens;
+    CHECK(zx_goldens_list(&goldens));
+    for (size_t i = 0; i < goldens.count; i++) CHECK_ON(subject, holds(goldens.names[i], subject));
 }
 
 /* --- SmolLM2 against its reference: per token the 64 most likely next ones --- */
