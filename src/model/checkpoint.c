@@ -314,6 +314,13 @@ const zx_stored_tensor *zx_checkpoint_find(const zx_checkpoint *checkpoint, cons
     return checkpoint->tensors[index];
 }
 
+const zx_stored_tensor *zx_checkpoint_peek(const zx_checkpoint *checkpoint, const char *name)
+{
+    uint32_t index = 0;
+    const bool there = zx_table_find(&checkpoint->names, name, strlen(name), &index);
+    return there ? checkpoint->tensors[index] : NULL;
+}
+
 size_t zx_checkpoint_count(const zx_checkpoint *checkpoint)
 {
     return checkpoint->count;

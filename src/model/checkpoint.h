@@ -38,6 +38,8 @@ void zx_checkpoint_end_ids(const zx_checkpoint *checkpoint, const int32_t **ids,
 
 /* The tensor of that full name, which counts as used from now on; NULL where there is none. */
 const zx_stored_tensor *zx_checkpoint_find(const zx_checkpoint *checkpoint, const char *name);
+/* The same, but it does not count as used. */
+const zx_stored_tensor *zx_checkpoint_peek(const zx_checkpoint *checkpoint, const char *name);
 /* All tensors, in no particular order, and whether they were asked for. */
 size_t zx_checkpoint_count(const zx_checkpoint *checkpoint);
 const zx_stored_tensor *zx_checkpoint_tensor(const zx_checkpoint *checkpoint, size_t index,

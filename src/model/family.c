@@ -216,14 +216,23 @@ zmlx_status zx_config_refuse_true(const zx_checkpoint *checkpoint, const char *k
                    zx_checkpoint_path(checkpoint), key);
 }
 
-/* A config that does not say: a file without a head can only mean the embedding's table. */
+/* A config that does not say: a file without a head can only mean the embedding's table.  One that
+ * says tied, beside a head that differs from the table: the official code goes by the file. */
 static bool is_tied(const zx_family *family, const zx_checkpoint *checkpoint, bool said)
 {
-    char head[128];
-    (void)snprintf(head, sizeof head, "%s.weight", zx_family_names(family).head);
+    char name[128];
+    const zx_outer_names names = zx_family_names(family);
     const json_t *value = json_object_get(zx_checkpoint_config(checkpoint), "tie_word_embeddings");
-    if (value != NULL && !json_is_null(value)) return said;
-    return zx_checkpoint_count(checkpoint) > 0 && zx_checkpoint_find(checkpoint, head) == NULL;
+    (void)snprintf(name, sizeof name, "%s.weight", names.head);
+    const zx_stored_tensor *head = zx_checkpoint_peek(checkpoint, name);
+    const bool silent = value == NULL || json_is_null(value);
+    if (silent && !said) return zx_checkpoint_count(checkpoint) > 0 && head == NULL;
+    if (!said || head == NULL) return said;
+    (void)snprintf(name, sizeof name, "%s.weight", names.embedding);
+    const zx_stored_tensor *table = zx_checkpoint_peek(checkpoint, name);
+    return table == NULL || table->rank != head->rank ||
+           memcmp(table->shape, head->shape, head->rank * sizeof head->shape[0]) != 0 ||
+           (table->bytes == head->bytes && memcmp(table->data, head->data, head->bytes) == 0);
 }
 
 static bool has_own_row(const zx_family *family, size_t offset)
