@@ -1,5 +1,6 @@
-/* gemma3.c - Gemma 3, its text part: Gemma 2's block without soft caps, an rmsnorm of every head of
- * queries and keys, every sixth layer full, and a rope of their own for sliding layers. */
+/* gemma3.c - Gemma 3, its text part: Gemma 2's block, an rmsnorm of every head of
+ * queries and keys, every sixth layer full, and a rope of their own for sliding layers.  The
+ * official code reads attn_logit_softcapping and does not use it. */
 #include "model/families/families.h"
 #include "model/rope_config.h"
 
@@ -47,7 +48,6 @@ static const zx_config_row rows[] = {
     {"sliding_window_pattern|_sliding_window_pattern", ZX_FIELD_SIZE,
      offsetof(zx_config, window_pattern), false, 6},
     {"query_pre_attn_scalar", ZX_FIELD_NUMBER, offsetof(zx_config, query_size), false, 256},
-    {"attn_logit_softcapping", ZX_FIELD_NUMBER, offsetof(zx_config, attention_limit), false, 0},
     {"final_logit_softcapping", ZX_FIELD_NUMBER, offsetof(zx_config, logit_limit), false, 0},
     {"tie_word_embeddings", ZX_FIELD_BOOL, offsetof(zx_config, tied), false, 1},
     {0},

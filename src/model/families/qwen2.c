@@ -7,7 +7,7 @@ zmlx_status zx_qwen_windows(const zx_checkpoint *checkpoint, zx_config *config)
     const json_t *file = zx_checkpoint_config(checkpoint);
     const json_t *first = json_object_get(file, "max_window_layers");
     const bool slides = json_is_true(json_object_get(file, "use_sliding_window"));
-    if (!slides) config->window = 0;
+    if (!slides || json_is_null(json_object_get(file, "sliding_window"))) config->window = 0;
     if (json_is_array(json_object_get(file, "layer_types"))) return ZMLX_OK;
     const json_int_t full = json_is_integer(first) ? json_integer_value(first) : 28;
     for (size_t i = 0; slides && i < config->layers; i++)

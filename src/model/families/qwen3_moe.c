@@ -13,9 +13,12 @@ bool zx_qwen_has_experts(const zx_trace *trace, size_t layer)
     return every > 0 && ((json_int_t)layer + 1) % every == 0;
 }
 
+/* With use_sliding_window every layer slides, whatever layer_types and max_window_layers say. */
 static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
 {
     ZX_TRY(zx_qwen_windows(checkpoint, config));
+    for (size_t i = 0; i < config->layers; i++)
+        config->layer_types[i] = config->window > 0 ? ZX_LAYER_SLIDING : ZX_LAYER_FULL;
     ZX_TRY(zx_moe_check(checkpoint, config));
     return zx_config_expect(checkpoint, "hidden_act", "silu");
 }
