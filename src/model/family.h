@@ -108,6 +108,7 @@ typedef struct zx_family {
     const char *architectures[4]; /* config.json's "architectures", NULL at the end */
     const char *model_types[4];   /* its "model_type", where no architecture is written */
     zx_outer_names names;
+    double rope_theta;           /* where a config has none; 0: 10000 */
     const zx_config_row *config; /* key NULL at the end */
     /* Checks what no row can, and fills what follows from other fields. */
     zmlx_status (*check)(const zx_checkpoint *checkpoint, zx_config *config);

@@ -52,6 +52,9 @@ static zmlx_status build_ropes(zmlx_model *model, zx_rope ropes[ZX_LAYER_TYPES])
             model->checkpoint, zx_layer_type_names[type],
             zx_config_heads(&model->config, (zx_layer_type)type).head_size, &model->graph.arena,
             &settings));
+        if (family->rope_theta > 0 &&
+            !zx_checkpoint_has_theta(model->checkpoint, zx_layer_type_names[type]))
+            settings.theta = family->rope_theta;
         if (family->adjust_rope != NULL)
             ZX_TRY(family->adjust_rope(model->checkpoint, &model->config, (zx_layer_type)type,
                                        &settings));

@@ -386,6 +386,14 @@ zmlx_status zx_checkpoint_rope_settings(const zx_checkpoint *checkpoint, const c
                                              : ZMLX_OK;
 }
 
+bool zx_checkpoint_has_theta(const zx_checkpoint *checkpoint, const char *layer_type)
+{
+    const zx_fields config = zx_checkpoint_fields(checkpoint);
+    zx_fields rope;
+    if (zx_fields_have(&config, "rope_theta")) return true;
+    return find_rope(&config, layer_type, &rope) == ZMLX_OK && zx_fields_have(&rope, "rope_theta");
+}
+
 zmlx_status zx_checkpoint_rope(const zx_checkpoint *checkpoint, size_t head_size, zx_arena *arena,
                                zx_rope *rope)
 {

@@ -20,24 +20,29 @@ static const struct {
     {"gelu_pytorch_tanh", ZX_ACTIVATION_GELU_TANH},
 };
 
-static zx_activation activation_of(const zx_checkpoint *checkpoint)
+zx_activation zx_gelu_of(const zx_checkpoint *checkpoint, const char *fallback)
 {
     const json_t *value = json_object_get(zx_checkpoint_config(checkpoint), "hidden_act");
-    const char *word = json_is_string(value) ? json_string_value(value) : "gelu";
+    const char *word = json_is_string(value) ? json_string_value(value) : fallback;
     for (size_t i = 0; i < sizeof activations / sizeof activations[0]; i++)
         if (strcmp(activations[i].word, word) == 0) return activations[i].activation;
     return ZX_ACTIVATION_NONE;
 }
 
-static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
+zmlx_status zx_check_gelu(const zx_checkpoint *checkpoint)
 {
-    (void)config;
-    if (activation_of(checkpoint) != ZX_ACTIVATION_NONE) return ZMLX_OK;
+    if (zx_gelu_of(checkpoint, "gelu") != ZX_ACTIVATION_NONE) return ZMLX_OK;
     return ZX_FAIL(
         ZMLX_ERROR_UNSUPPORTED,
         "%s: config key 'hidden_act' is a function that this family does not know; known "
         "are gelu, gelu_new, gelu_fast and gelu_pytorch_tanh",
         zx_checkpoint_path(checkpoint));
+}
+
+static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
+{
+    (void)config;
+    return zx_check_gelu(checkpoint);
 }
 
 /* "rotary_pct" and "rotary_emb_base" are the words of configs before transformers 5. */
@@ -79,7 +84,7 @@ static zmlx_status trace_attention(zx_trace *trace, zx_value x, const zx_attenti
 
 static zmlx_status trace_mlp(zx_trace *trace, zx_value x, zx_value *y)
 {
-    const zx_attributes gelu = {.activation = activation_of(trace->checkpoint)};
+    const zx_attributes gelu = {.activation = zx_gelu_of(trace->checkpoint, "gelu")};
     const char *outer = NULL;
     zx_value inner;
     ZX_TRY(zx_block_enter(trace, "mlp", &outer));

@@ -40,6 +40,7 @@ const zx_family zx_family_mixtral = {
     .name = "mixtral",
     .architectures = {"MixtralForCausalLM", NULL},
     .model_types = {"mixtral", NULL},
+    .rope_theta = 1e6,
     .config = rows,
     .check = check,
     .trace_block = trace_block,

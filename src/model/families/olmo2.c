@@ -1,6 +1,6 @@
 /* olmo2.c - OLMo 2 and 3: no norm before attention and mlp but one behind each, and an rmsnorm of
- * all queries and of all keys before they are cut into heads.  OLMo 3 adds sliding layers, whose
- * rope is not scaled.
+ * all queries and of all keys before they are cut into heads.  OLMo 3 adds sliding layers, with a
+ * rope of their own.
  *
  *   h = x + norm(attention(x)),  y = h + norm(mlp(h)) */
 #include "model/families/families.h"
@@ -18,11 +18,17 @@ static zmlx_status check_olmo3(const zx_checkpoint *checkpoint, zx_config *confi
     return check(checkpoint, config);
 }
 
+/* Configs of before transformers 5 have rope_theta and rope_scaling for the full layers only; the
+ * official code then takes its default for the sliding ones. */
 static zmlx_status adjust_rope(const zx_checkpoint *checkpoint, const zx_config *config,
                                zx_layer_type type, zx_rope_settings *settings)
 {
-    (void)checkpoint, (void)config;
-    if (type == ZX_LAYER_SLIDING) settings->type = ZX_ROPE_DEFAULT;
+    const json_t *ropes = json_object_get(zx_checkpoint_config(checkpoint), "rope_parameters");
+    (void)config;
+    if (type != ZX_LAYER_SLIDING || zx_checkpoint_is_gguf(checkpoint)) return ZMLX_OK;
+    if (json_is_object(json_object_get(ropes, zx_layer_type_names[type]))) return ZMLX_OK;
+    settings->type = ZX_ROPE_DEFAULT;
+    settings->theta = zx_family_olmo3.rope_theta;
     return ZMLX_OK;
 }
 
@@ -68,6 +74,7 @@ const zx_family zx_family_olmo3 = {
     .norm = {.wide = true},
     .architectures = {"Olmo3ForCausalLM", NULL},
     .model_types = {"olmo3", NULL},
+    .rope_theta = 5e5,
     .config = olmo3_rows,
     .check = check_olmo3,
     .adjust_rope = adjust_rope,

@@ -48,6 +48,7 @@ const zx_family zx_family_smollm3 = {
     .name = "smollm3",
     .architectures = {"SmolLM3ForCausalLM", NULL},
     .model_types = {"smollm3", NULL},
+    .rope_theta = 2e6,
     .config = rows,
     .check = check,
     .trace_block = trace_block,

@@ -7,12 +7,12 @@
 static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
 {
     zx_config_pattern(checkpoint, 0, ZX_LAYER_SLIDING, config);
-    return zx_config_expect(checkpoint, "hidden_act", "gelu_pytorch_tanh");
+    return zx_check_gelu(checkpoint);
 }
 
 static zmlx_status trace_mlp(zx_trace *trace, zx_value x, zx_value *y)
 {
-    static const zx_attributes gelu = {.activation = ZX_ACTIVATION_GELU_TANH};
+    const zx_attributes gelu = {.activation = zx_gelu_of(trace->checkpoint, "gelu_pytorch_tanh")};
     const char *outer = NULL;
     zx_value inner;
     ZX_TRY(zx_block_enter(trace, "mlp", &outer));
