@@ -1,10 +1,13 @@
 /* heads_ref.c - ops that take a row as heads side by side.  Normative:
+ *
  *   columns      head_size values a head; of each, those from 'first' on, 'size' of them, stay
  *   join         every head of a (head_size values) is followed by the same head of b
- *   head_matmul  the weight's rows (of all its matrices, one after the other) are 'head_size' a head, of which those from 'first' on, 'size'
- * of them, are used; x and y are rows of heads as well: plain        y_h[n] = RN_T(sum_k x_h[k]
- * W_h[n][k]), the sum in the row-sum order transposed   y_h[k] = RN_T(sum_n x_h[n] W_h[n][k]), n
- * ascending with FMA, from 0 Every CPU kernel of these ops returns these bits. */
+ *   head_matmul  the weight's rows (of all its matrices, one after the other) are 'head_size' a
+ *                head, of which those from 'first' on, 'size' of them, are used
+ *     plain        y_h[n] = RN_T(sum_k x_h[k] W_h[n][k]), the sum in the row-sum order
+ *     transposed   y_h[k] = RN_T(sum_n x_h[n] W_h[n][k]), n ascending with FMA, from 0
+ *
+ * Every CPU kernel of these ops returns these bits. */
 #include "kernels/kernels.h"
 
 #define ZX_KERNEL(name) zx_##name##_ref
