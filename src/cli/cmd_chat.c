@@ -50,7 +50,8 @@ typedef struct chat {
     json_t *messages;
     zx_cli_buffer answer;
     size_t context;
-    bool memory; /* ran out */
+    bool memory;   /* ran out */
+    bool terminal; /* interrupts are caught since the line was read */
 } chat;
 
 static bool on_token(int32_t id, const char *text, size_t length, void *user)
@@ -98,10 +99,10 @@ static int answer_ids(chat *this, const zmlx_ids *ids)
     how.on_token = on_token;
     how.on_prompt = on_prompt;
     how.user = this;
-    zx_cli_catch_interrupt();
+    if (!this->terminal) zx_cli_catch_interrupt();
     const zmlx_status status = zmlx_session_generate(this->run.session, this->run.tokenizer,
                                                      ids->items, ids->count, &how, &result);
-    zx_cli_release_interrupt();
+    if (!this->terminal) zx_cli_release_interrupt();
     if (status != ZMLX_OK) return zx_cli_fail_library(common, status);
     if (!common->json) zx_cli_write("\n", 1);
     zx_cli_flush();
@@ -190,6 +191,7 @@ static int run_chat(const void *raw)
         code = zx_cli_fail(this.run.common, ZMLX_ERROR_MEMORY, "out of memory");
         goto done;
     }
+    this.terminal = zx_cli_lines_at_terminal(lines);
     if (isatty(STDIN_FILENO) == 1 && !options->common.quiet)
         (void)fputs("/reset begins anew, Ctrl-C ends an answer, /quit or Ctrl-D the chat.\n",
                     stderr);
