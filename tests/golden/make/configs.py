@@ -215,7 +215,7 @@ ROWS = {
                      num_global_key_value_heads=1, attention_k_eq_v=True, hidden_size_per_layer_input=0,
                      final_logit_softcapping=None, intermediate_size=24),
         "dead": LAST_SCALAR, "notes": "as the 31B: full layers have fewer heads, and values that are the keys"},
-    "gemma4-moe": {
+    "gemma4-a4b": {
         "config": of("Gemma4ForCausalLM", "gemma4_text", head_dim=8, global_head_dim=16, num_hidden_layers=2,
                      layer_types=["sliding_attention", "full_attention"], sliding_window=8, attention_k_eq_v=True,
                      num_global_key_value_heads=1, hidden_size_per_layer_input=0, final_logit_softcapping=5.0,
@@ -283,7 +283,7 @@ ROWS = {
                      residual_multiplier=1.0, logits_scaling=0.8, attention_bias=True, mlp_bias=True, rope_scaling={
                          "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}),
         "notes": "biases everywhere, yarn, untied"},
-    "granitemoe-tied": {
+    "granitemoe-multipliers": {
         "config": of("GraniteMoeForCausalLM", "granitemoe", num_local_experts=6, num_experts_per_tok=2,
                      embedding_multiplier=3.0, attention_multiplier=0.2, residual_multiplier=0.6, logits_scaling=2.0,
                      intermediate_size=12, tie_word_embeddings=True) | MOE,
