@@ -190,7 +190,8 @@ static zmlx_status open_batch(trial *t)
     const size_t sequences = first < t->tokens ? 2 : 1;
     t->token_start[1] = (int32_t)first;
     t->token_start[2] = (int32_t)t->tokens;
-    for (size_t i = 0; i < 2 * PAGES_OF_SEQUENCE; i++) t->pages[i] = (int32_t)(PAGES - 1 - i);
+    for (size_t i = 0; i < (size_t)2 * PAGES_OF_SEQUENCE; i++)
+        t->pages[i] = (int32_t)(PAGES - 1 - i);
     for (size_t s = 0; s < 3; s++) t->page_start[s] = (int32_t)(s * PAGES_OF_SEQUENCE);
     t->batch = (zx_batch){.tokens = t->tokens,
                           .sequences = sequences,
@@ -216,7 +217,7 @@ static zmlx_status open_batch(trial *t)
     own->values_offset = zx_round_up(own->kv_heads * own->key_size * bytes, 64);
     t->kv.page_bytes =
         own->values_offset + zx_round_up(own->kv_heads * own->value_size * bytes, 64);
-    ZX_TRY(zx_arena_alloc(&t->arena, 2 * PAGES * t->kv.page_bytes, &memory));
+    ZX_TRY(zx_arena_alloc(&t->arena, (size_t)2 * PAGES * t->kv.page_bytes, &memory));
     t->fresh_pages = memory;
     t->kv.memory = t->fresh_pages + PAGES * t->kv.page_bytes;
     for (size_t i = 0; i < PAGES * t->kv.page_bytes / zx_dtypes[v->kv_dtype].bytes; i++)
@@ -431,7 +432,7 @@ zmlx_status zx_verify_match(const zx_verifier *verifier, const zx_fusion_rule *r
 {
     enum { COUNTS = sizeof token_counts / sizeof token_counts[0] };
     *reason = '\0';
-    for (size_t i = 0; i < COUNTS * INPUT_KINDS && *reason == '\0'; i++) {
+    for (size_t i = 0; i < (size_t)COUNTS * INPUT_KINDS && *reason == '\0'; i++) {
         trial t = {.verifier = verifier,
                    .match = match,
                    .kind = (input_kind)(i % INPUT_KINDS),

@@ -111,20 +111,21 @@ zmlx_status zx_block_linear(zx_trace *trace, zx_value x, const char *name, size_
     return zx_graph_add(trace->graph, ZX_OP_MATMUL, (zx_value[]){x, weight}, NULL, y);
 }
 
-zmlx_status zx_block_linear_part(zx_trace *trace, zx_value x, const char *name, size_t all,
-                                 size_t first, size_t rows, zx_value *y)
+zmlx_status zx_block_linear_part(zx_trace *trace, zx_value x, const char *name, zx_row_range rows,
+                                 zx_value *y)
 {
     char full[ZX_MODULE_NAME];
     zx_weight *weight = NULL;
     zx_value value;
     zx_block_name(trace, name, full);
-    ZX_TRY(load_matrix(trace, full, all, zx_value_type(x)->columns, &weight));
-    weight->rows = rows;
-    weight->codes += first * weight->codes_stride;
-    if (weight->scales != NULL) weight->scales += first * weight->scales_stride;
-    if (weight->biases != NULL) weight->biases += first * weight->scales_stride;
+    ZX_TRY(load_matrix(trace, full, rows.all, zx_value_type(x)->columns, &weight));
+    weight->rows = rows.count;
+    weight->codes += rows.first * weight->codes_stride;
+    if (weight->scales != NULL) weight->scales += rows.first * weight->scales_stride;
+    if (weight->biases != NULL) weight->biases += rows.first * weight->scales_stride;
     if (weight->bias != NULL)
-        weight->bias = (const char *)weight->bias + first * zx_dtypes[weight->bias_dtype].bytes;
+        weight->bias =
+            (const char *)weight->bias + rows.first * zx_dtypes[weight->bias_dtype].bytes;
     ZX_TRY(zx_block_weight(trace, full, weight, &value));
     return zx_graph_add(trace->graph, ZX_OP_MATMUL, (zx_value[]){x, value}, NULL, y);
 }
@@ -296,9 +297,10 @@ static zmlx_status project(zx_trace *trace, zx_value x, const zx_attention *atte
         if (attention->keys_are_values) return ZMLX_OK;
         return zx_block_linear(trace, x, attention->value, kv_width, &qkv[2]);
     }
-    ZX_TRY(zx_block_linear_part(trace, x, together, all, 0, width, &qkv[0]));
-    ZX_TRY(zx_block_linear_part(trace, x, together, all, width, kv_width, &qkv[1]));
-    return zx_block_linear_part(trace, x, together, all, width + kv_width, kv_width, &qkv[2]);
+    ZX_TRY(zx_block_linear_part(trace, x, together, (zx_row_range){all, 0, width}, &qkv[0]));
+    ZX_TRY(zx_block_linear_part(trace, x, together, (zx_row_range){all, width, kv_width}, &qkv[1]));
+    return zx_block_linear_part(trace, x, together, (zx_row_range){all, width + kv_width, kv_width},
+                                &qkv[2]);
 }
 
 static zmlx_status norm_heads(zx_trace *trace, const zx_attention *attention, const char *name,
@@ -354,8 +356,8 @@ static zmlx_status trace_glu(zx_trace *trace, zx_value x, zx_activation activati
     static const char both[] = "gate_up_proj";
     zx_value gate, up;
     if (together) {
-        ZX_TRY(zx_block_linear_part(trace, x, both, 2 * size, 0, size, &gate));
-        ZX_TRY(zx_block_linear_part(trace, x, both, 2 * size, size, size, &up));
+        ZX_TRY(zx_block_linear_part(trace, x, both, (zx_row_range){2 * size, 0, size}, &gate));
+        ZX_TRY(zx_block_linear_part(trace, x, both, (zx_row_range){2 * size, size, size}, &up));
     } else {
         ZX_TRY(zx_block_linear(trace, x, "gate_proj", size, &gate));
         ZX_TRY(zx_block_linear(trace, x, "up_proj", size, &up));

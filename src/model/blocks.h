@@ -47,10 +47,12 @@ ZMLX_MUST_CHECK zmlx_status zx_block_matrices(zx_trace *trace, const char *name,
 /* y = x W^T (+ bias), W [rows, columns of x]. */
 ZMLX_MUST_CHECK zmlx_status zx_block_linear(zx_trace *trace, zx_value x, const char *name,
                                             size_t rows, zx_value *y);
-/* The same with some rows, [first, first + rows), of a matrix of 'all' rows. */
+/* The same with some rows of a matrix that has 'all'. */
+typedef struct zx_row_range {
+    size_t all, first, count;
+} zx_row_range;
 ZMLX_MUST_CHECK zmlx_status zx_block_linear_part(zx_trace *trace, zx_value x, const char *name,
-                                                 size_t all, size_t first, size_t rows,
-                                                 zx_value *y);
+                                                 zx_row_range rows, zx_value *y);
 
 /* The family's norm of x. */
 ZMLX_MUST_CHECK zmlx_status zx_block_norm(zx_trace *trace, zx_value x, const char *name,

@@ -83,8 +83,8 @@ static zmlx_status trace_latent(zx_trace *trace, zx_value x, const zx_mla *mla, 
 {
     static const char both[] = "kv_a_proj_with_mqa";
     const size_t size = trace->config->latent_size, rope = trace->config->rope_size;
-    ZX_TRY(zx_block_linear_part(trace, x, both, size + rope, 0, size, latent));
-    ZX_TRY(zx_block_linear_part(trace, x, both, size + rope, size, rope, rotated));
+    ZX_TRY(zx_block_linear_part(trace, x, both, (zx_row_range){size + rope, 0, size}, latent));
+    ZX_TRY(zx_block_linear_part(trace, x, both, (zx_row_range){size + rope, size, rope}, rotated));
     ZX_TRY(zx_block_rmsnorm(trace, *latent, "kv_a_layernorm", mla->latent_epsilon, latent));
     return rotate(trace, *rotated, rotated);
 }

@@ -19,15 +19,16 @@ static size_t stride_of(const zx_type *type)
 /* Rows that run together, and where things lie in a thread's memory: inner values, then scratch of
  * the kernels. */
 typedef struct layout {
+    char *memory; /* NULL: only sizes and dtypes of a launch are wanted */
     size_t rows, scratch_at;
     size_t offsets[ZX_CHAIN_STEPS]; /* of the steps' inner values */
 } layout;
 
-/* Step 'index' on 'rows' rows from 'first' on; 'memory' NULL: only sizes and dtypes are filled in.
- */
+/* Step 'index' on 'rows' rows from 'first' on. */
 static zx_launch launch_of(const zx_launch *whole, size_t index, const layout *l, size_t first,
-                           size_t rows, char *memory)
+                           size_t rows)
 {
+    char *const memory = l->memory;
     const zx_chain *chain = whole->attributes->chain;
     const zx_chain_step *step = &chain->steps[index];
     zx_launch launch = {.attributes = &step->attributes,
@@ -93,7 +94,7 @@ static size_t thread_bytes(const zx_launch *whole, const layout *l)
     const zx_chain *chain = whole->attributes->chain;
     size_t most = l->scratch_at;
     for (size_t i = 0; i < chain->count; i++) {
-        const zx_launch step = launch_of(whole, i, l, 0, l->rows, NULL);
+        const zx_launch step = launch_of(whole, i, l, 0, l->rows);
         const zx_kernel *kernel = zx_kernel_choose(chain->steps[i].op, &step);
         const size_t bytes = l->scratch_at + zx_round_up(kernel->scratch(&step), 64);
         if (bytes > most) most = bytes;
@@ -118,13 +119,14 @@ static void run_rows(const void *context, size_t part, size_t parts, size_t thre
 {
     const chain_job *job = context;
     const zx_chain *chain = job->launch->attributes->chain;
-    char *const memory = (char *)job->launch->scratch + thread * job->thread_bytes;
+    layout own = job->at;
+    own.memory = (char *)job->launch->scratch + thread * job->thread_bytes;
     size_t row, end;
     zx_split(job->rows, 1, part, parts, &row, &end);
     for (; row < end; row += job->at.rows) {
         const size_t rows = end - row < job->at.rows ? end - row : job->at.rows;
         for (size_t i = 0; i < chain->count; i++) {
-            const zx_launch step = launch_of(job->launch, i, &job->at, row, rows, memory);
+            const zx_launch step = launch_of(job->launch, i, &own, row, rows);
             const zmlx_status status = zx_kernel_choose(chain->steps[i].op, &step)->run(&step);
             assert(status ==
                    ZMLX_OK); /* row-wise kernels take what their shape rules let through */
