@@ -179,10 +179,11 @@ static void join_planes(const void *context, size_t part, size_t parts, size_t t
             zx_activation_parts(x->layout, x->columns, zx_operand_row(x, row));
         int16_t *to = (int16_t *)matmul->launch->scratch + row * x->columns;
         const int8_t *const high = from.plane[0], *const low = from.plane[1];
-        if (x->layout.planes == 1)
-            for (size_t i = 0; i < x->columns; i++) to[i] = high[i];
+        const int factor = x->layout.planes == 1 ? 1 : 256;
+        if (factor == 1)
+            for (size_t i = 0; i < x->columns; i++) to[i] = (int16_t)(factor * high[i]);
         else
-            for (size_t i = 0; i < x->columns; i++) to[i] = (int16_t)(256 * high[i] + low[i]);
+            for (size_t i = 0; i < x->columns; i++) to[i] = (int16_t)(factor * high[i] + low[i]);
     }
 }
 

@@ -44,7 +44,7 @@ INLINE f4 f4_round(zx_dtype dtype, f4 values)
                     zx_round_to(ZX_F16, values[2]), zx_round_to(ZX_F16, values[3])};
 #endif
     }
-    const u4 nan = (u4)(values != values);
+    const u4 nan = (u4)((bits & 0x7fffffffu) > 0x7f800000u);
     const u4 rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
     return (f4)(((rounded & ~nan) | ((bits | 0x400000u) & nan)) & 0xffff0000u);
 }
