@@ -102,7 +102,7 @@ TEST(a_copy_is_rewritten_without_the_original)
 TEST(attributes_unite_only_where_they_agree)
 {
     zx_attributes a = {.epsilon = 1e-5F};
-    const zx_attributes layout = {.layout = {1, 0, 32}}, other = {.epsilon = 1e-6F};
+    const zx_attributes layout = {.layout = {.planes = 1, .group = 32}}, other = {.epsilon = 1e-6F};
     CHECK(zx_attributes_unite(&a, &layout) && a.layout.group == 32);
     CHECK(!zx_attributes_unite(&a, &other) && a.epsilon == 1e-5F);
 }

@@ -21,7 +21,7 @@ TEST(columns_takes_the_same_part_of_every_head)
         const zx_dtype dtype = dtypes[i % DTYPES];
         const zx_launch launch = {
             .inputs = {testing_random(dtype, ROWS, HEADS * 12, 1)},
-            .outputs = {testing_operand(dtype, not_quantized, ROWS, HEADS * part->size, 6)},
+            .outputs = {testing_operand(dtype, not_quantized, ROWS, HEADS * part->size, 8)},
             .attributes = part};
         const char *differs = testing_rows_differ(ZX_OP_COLUMNS, &launch);
         bool same = true;
@@ -45,7 +45,7 @@ TEST(join_puts_heads_behind_each_other)
         const zx_launch launch = {
             .inputs = {testing_random(dtypes[i], ROWS, HEADS * 7, 1),
                        testing_random(dtypes[i], ROWS, HEADS * 4, 1)},
-            .outputs = {testing_operand(dtypes[i], not_quantized, ROWS, HEADS * 11, 6)},
+            .outputs = {testing_operand(dtypes[i], not_quantized, ROWS, HEADS * 11, 8)},
             .attributes = &attributes};
         const char *differs = testing_rows_differ(ZX_OP_JOIN, &launch);
         bool same = true;
@@ -104,7 +104,7 @@ TEST(head_matmul_multiplies_every_head_by_its_own_rows)
         const size_t from = a->transposed ? a->size : WIDTH, to = a->transposed ? WIDTH : a->size;
         const zx_launch launch = {
             .inputs = {testing_random(dtype, ROWS, HEADS * from, 1), {.weight = &weight}},
-            .outputs = {testing_operand(dtype, not_quantized, ROWS, HEADS * to, 6)},
+            .outputs = {testing_operand(dtype, not_quantized, ROWS, HEADS * to, 8)},
             .attributes = a};
         const char *differs = testing_rows_differ(ZX_OP_HEAD_MATMUL, &launch);
         const double error = largest_error(&launch, &matrix);

@@ -44,7 +44,7 @@ static void init_bench(bench *b, const setup *s)
         b->launch.inputs[1 + i] = (zx_operand){.weight = &b->weights[i]};
         if (i == 0 || s->op == ZX_OP_MATMUL_QKV)
             b->launch.outputs[i] =
-                testing_operand(s->dtype, not_quantized, s->tokens, s->rows[i], 6);
+                testing_operand(s->dtype, not_quantized, s->tokens, s->rows[i], 8);
     }
     if (s->op == ZX_OP_MATMUL_ADD)
         b->launch.inputs[2] = testing_random(s->dtype, s->tokens, s->rows[0], 1);
@@ -95,7 +95,7 @@ static const char *row_that_is_off(const setup *s)
             continue;
         zx_launch launch = b.launch;
         for (size_t i = 0; i < testing_outputs(s->op, &b.launch); i++)
-            launch.outputs[i] = testing_operand(s->dtype, not_quantized, s->tokens, s->rows[i], 6);
+            launch.outputs[i] = testing_operand(s->dtype, not_quantized, s->tokens, s->rows[i], 8);
         if (!testing_run(kernel, &launch)) off = kernel->name;
         for (size_t i = 0; i < testing_outputs(s->op, &b.launch); i++) {
             if (!within(&b.launch.outputs[i], &launch.outputs[i], zx_ops[s->op].tolerance))
@@ -177,7 +177,7 @@ static bool run_unfused(const setup *s, const zx_launch *fused, zx_operand outpu
 {
     bool ok = true;
     for (size_t i = 0; i < matrices_of(s->op); i++) {
-        outputs[i] = testing_operand(s->dtype, not_quantized, s->tokens, s->rows[i], 6);
+        outputs[i] = testing_operand(s->dtype, not_quantized, s->tokens, s->rows[i], 8);
         const zx_launch plain = {.inputs = {fused->inputs[0], fused->inputs[1 + i]},
                                  .outputs = {outputs[i]},
                                  .attributes = &silu};
@@ -188,7 +188,7 @@ static bool run_unfused(const setup *s, const zx_launch *fused, zx_operand outpu
     last.inputs[1] = s->op == ZX_OP_MATMUL_GLU ? outputs[1] : fused->inputs[2];
     if (s->op == ZX_OP_MATMUL_QKV) return ok;
     const zx_op op = s->op == ZX_OP_MATMUL_GLU ? ZX_OP_GLU : ZX_OP_ADD;
-    last.outputs[0] = testing_operand(s->dtype, not_quantized, s->tokens, s->rows[0], 6);
+    last.outputs[0] = testing_operand(s->dtype, not_quantized, s->tokens, s->rows[0], 8);
     ok = ok && run_chosen(op, &last, NULL);
     testing_free(outputs[0].data);
     outputs[0] = last.outputs[0];
