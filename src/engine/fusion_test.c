@@ -122,6 +122,17 @@ static zx_value expert_weights(builder *b, zx_format format, size_t count, size_
     return value;
 }
 
+/* A norm of heads: the first of a row's values. */
+static zx_value head_weight(builder *b)
+{
+    zx_value value = {0};
+    zx_weight *weight = random_weight(b, ZX_FORMAT_F32, 1);
+    if (weight != NULL) weight->columns = HEAD;
+    if (weight == NULL || zx_graph_weight(&b->graph, "weight", weight, &value) != ZMLX_OK)
+        b->failed = true;
+    return value;
+}
+
 /* Random values of T, one row a token. */
 static zx_value random_values(builder *b)
 {
@@ -150,10 +161,11 @@ static zx_attributes attributes_of(builder *b, zx_op op)
         attributes.activation =
             (zx_activation)(ZX_ACTIVATION_SILU +
                             (unsigned)b->at.dtype % (ZX_ACTIVATION_COUNT - ZX_ACTIVATION_SILU));
-    if (op == ZX_OP_RMSNORM) attributes.epsilon = 1e-5F;
+    if (op == ZX_OP_RMSNORM || op == ZX_OP_HEAD_RMSNORM) attributes.epsilon = 1e-5F;
     if (op == ZX_OP_QUANTIZE) attributes = quantize_attributes(b);
     if (op == ZX_OP_ROPE) attributes.rope = &b->rope;
-    if (op == ZX_OP_ROPE || op == ZX_OP_KV_APPEND) attributes.head_size = HEAD;
+    if (op == ZX_OP_ROPE || op == ZX_OP_KV_APPEND || op == ZX_OP_HEAD_RMSNORM)
+        attributes.head_size = HEAD;
     if (op == ZX_OP_KV_APPEND) attributes.layer = 1;
     if (op == ZX_OP_TOPK) attributes.top_k = CHOSEN;
     if (op == ZX_OP_NORMALIZE) attributes.epsilon = 1e-6F;
@@ -206,6 +218,7 @@ static zx_value new_leaf(builder *b, zx_op reader, int place)
 {
     if (reader == ZX_OP_MATMUL && place == 1) return weight_value(b, b->at.format, WIDTH);
     if (reader == ZX_OP_RMSNORM && place == 1) return weight_value(b, ZX_FORMAT_F32, 1);
+    if (reader == ZX_OP_HEAD_RMSNORM && place == 1) return head_weight(b);
     if (reader == ZX_OP_ADD_ROW && place == 1) return weight_value(b, ZX_FORMAT_F32, 1);
     if (reader == ZX_OP_EXPERT_MATMUL) return expert_leaf(b, place);
     if (reader == ZX_OP_COMBINE && place == 1) return random_shares(b);

@@ -6,6 +6,7 @@
  *   the output; which elements are a pair: graph/rope.h; elements from dims on are copied
  *   kv_append    keys and values rounded into the cache's dtype, at the slot of the position
  *   rope_append  rope of the queries; rope of the keys, T their own dtype, then kv_append
+ *   norm_rope_append  head_rmsnorm of the queries and of the keys, then rope_append
  * Every CPU kernel of these ops returns these bits. */
 #include "kernels/kernels.h"
 
@@ -18,7 +19,7 @@ size_t zx_scratch_rope(const zx_launch *launch)
         head = layer->key_size > head ? layer->key_size : head;
         head = layer->value_size > head ? layer->value_size : head;
     }
-    const size_t floats = head + (rope != NULL ? rope->dims : 0);
+    const size_t floats = 3 * head + (rope != NULL ? rope->dims : 0);
     return zx_pool_threads(launch->pool) * zx_round_up(floats * sizeof(float), 64);
 }
 

@@ -135,48 +135,107 @@ TEST(kv_append_fills_the_slots)
     }
 }
 
-TEST(rope_append_is_rope_twice_then_append)
+typedef struct append_case {
+    testing_cache cache;
+    zx_attributes attributes;
+    zx_dtype dtype;
+    bool norms;
+    size_t tokens;
+} append_case;
+
+/* A value of the unfused ops: of one input row of 'heads' heads, and a weight or none. */
+static zx_operand apply(const append_case *c, zx_op op, const zx_operand *x, const zx_weight *norm,
+                        bool *ran)
+{
+    zx_launch launch = {
+        .inputs = {*x, {.weight = norm}},
+        .outputs = {testing_operand(c->dtype, not_quantized, c->tokens, x->columns, 0)},
+        .attributes = &c->attributes,
+        .batch = &c->cache.batch,
+        .kv = &c->cache.kv};
+    *ran = *ran && testing_run(zx_kernel_reference(op), &launch);
+    return launch.outputs[0];
+}
+
+/* Heads as the fused op makes them. */
+static zx_operand turn(const append_case *c, const zx_operand *x, const zx_weight *norm, bool *ran)
+{
+    if (!c->norms) return apply(c, ZX_OP_ROPE, x, NULL, ran);
+    zx_operand normed = apply(c, ZX_OP_HEAD_RMSNORM, x, norm, ran);
+    const zx_operand turned = apply(c, ZX_OP_ROPE, &normed, NULL, ran);
+    testing_free(normed.data);
+    return turned;
+}
+
+/* Every row of the fused op against its reference, and that against the ops it stands for. */
+static bool appended_as_unfused(append_case *c, const char **differs)
+{
+    const zx_op op = c->norms ? ZX_OP_NORM_ROPE_APPEND : ZX_OP_ROPE_APPEND;
+    const size_t bytes = c->cache.kv.page_bytes * c->cache.kv.page_count;
+    zx_operand norms[2], x[3];
+    zx_weight weights[2];
+    for (size_t i = 0; i < 2; i++) {
+        norms[i] = testing_operand(i == 0 ? ZX_F32 : ZX_BF16, not_quantized, 1, 32, 0);
+        testing_fill(&norms[i], 1);
+        weights[i] = testing_weight(&norms[i]);
+    }
+    x[0] = testing_random(c->dtype, c->tokens, 6 * 32, 2);
+    x[1] = testing_random(c->dtype, c->tokens, 2 * 32, 2);
+    x[2] = testing_random(c->dtype, c->tokens, 2 * 16, 2);
+    zx_launch fused = {.inputs = {x[0], x[1], x[2]},
+                       .outputs = {testing_operand(c->dtype, not_quantized, c->tokens, 6 * 32, 0)},
+                       .attributes = &c->attributes,
+                       .batch = &c->cache.batch,
+                       .kv = &c->cache.kv};
+    if (c->norms) {
+        fused.inputs[1] = (zx_operand){.weight = &weights[0]};
+        fused.inputs[2] = x[1];
+        fused.inputs[3] = (zx_operand){.weight = &weights[1]};
+        fused.inputs[4] = x[2];
+    }
+    *differs = testing_rows_differ(op, &fused);
+    uint8_t *const pages = testing_alloc(bytes);
+    memcpy(pages, c->cache.kv.memory, bytes);
+    memset(c->cache.kv.memory, TESTING_FILL, bytes);
+    bool ran = true;
+    zx_operand queries = turn(c, &x[0], &weights[0], &ran);
+    zx_operand keys = turn(c, &x[1], &weights[1], &ran);
+    const zx_launch append = {.inputs = {keys, x[2]},
+                              .attributes = &c->attributes,
+                              .batch = &c->cache.batch,
+                              .kv = &c->cache.kv};
+    ran = testing_run(zx_kernel_reference(ZX_OP_KV_APPEND), &append) && ran;
+    const bool same =
+        testing_same(&queries, &fused.outputs[0]) && memcmp(pages, c->cache.kv.memory, bytes) == 0;
+    for (size_t i = 0; i < 3; i++) testing_free(x[i].data);
+    for (size_t i = 0; i < 2; i++) testing_free(norms[i].data);
+    testing_free(fused.outputs[0].data);
+    testing_free(queries.data);
+    testing_free(keys.data);
+    testing_free(pages);
+    return ran && same;
+}
+
+TEST(rope_append_is_the_ops_it_stands_for)
 {
     static const size_t lengths[] = {70, 1, 200}, from[] = {60, 0, 0}, to[] = {70, 1, 129};
     const zx_rope rope = {24, false, 1, frequencies, NULL};
-    const zx_attributes attributes = {.head_size = 32, .layer = TESTING_LAYER, .rope = &rope};
-    for (size_t i = 0; i < 9; i++) {
-        testing_cache cache;
-        const zx_dtype dtype = dtypes[i % 3];
-        testing_cache_open(dtypes[i / 3],
+    for (size_t i = 0; i < 18; i++) {
+        append_case c = {.attributes = {.head_size = 32,
+                                        .layer = TESTING_LAYER,
+                                        .rope = &rope,
+                                        .epsilon = 1e-5F,
+                                        .offset = i % 2 == 0 ? 1 : 0},
+                         .dtype = dtypes[i % 3],
+                         .norms = i >= 9};
+        testing_cache_open(dtypes[i / 3 % 3],
                            (zx_kv_layer){.kv_heads = 2, .key_size = 32, .value_size = 16}, 3,
-                           lengths, &cache);
-        const size_t tokens = testing_cache_step(&cache, from, to);
-        const size_t bytes = cache.kv.page_bytes * cache.kv.page_count;
-        zx_launch fused = {.inputs = {testing_random(dtype, tokens, 6 * 32, 2),
-                                      testing_random(dtype, tokens, 2 * 32, 2),
-                                      testing_random(dtype, tokens, 2 * 16, 2)},
-                           .outputs = {testing_operand(dtype, not_quantized, tokens, 6 * 32, 0)},
-                           .attributes = &attributes,
-                           .batch = &cache.batch,
-                           .kv = &cache.kv};
-        const char *differs = testing_rows_differ(ZX_OP_ROPE_APPEND, &fused);
-        uint8_t *const pages = testing_alloc(bytes);
-        memcpy(pages, cache.kv.memory, bytes);
-        memset(cache.kv.memory, TESTING_FILL, bytes);
-        zx_launch queries = fused, keys = fused, append = fused;
-        queries.outputs[0] = testing_operand(dtype, not_quantized, tokens, 6 * 32, 0);
-        keys.inputs[0] = fused.inputs[1];
-        keys.outputs[0] = testing_operand(dtype, not_quantized, tokens, 2 * 32, 0);
-        append.inputs[0] = keys.outputs[0];
-        append.inputs[1] = fused.inputs[2];
-        bool ran = testing_run(zx_kernel_reference(ZX_OP_ROPE), &queries);
-        ran = testing_run(zx_kernel_reference(ZX_OP_ROPE), &keys) && ran;
-        ran = testing_run(zx_kernel_reference(ZX_OP_KV_APPEND), &append) && ran;
-        const bool same = testing_same(&queries.outputs[0], &fused.outputs[0]) &&
-                          memcmp(pages, cache.kv.memory, bytes) == 0;
-        for (size_t k = 0; k < 3; k++) testing_free(fused.inputs[k].data);
-        testing_free(fused.outputs[0].data);
-        testing_free(queries.outputs[0].data);
-        testing_free(keys.outputs[0].data);
-        testing_free(pages);
-        testing_cache_close(&cache);
+                           lengths, &c.cache);
+        c.tokens = testing_cache_step(&c.cache, from, to);
+        const char *differs = NULL;
+        const bool same = appended_as_unfused(&c, &differs);
+        testing_cache_close(&c.cache);
         CHECK_ON(differs, differs == NULL);
-        CHECK(ran && same);
+        CHECK(same);
     }
 }
