@@ -161,7 +161,8 @@ static zx_attributes attributes_of(builder *b, zx_op op)
         attributes.activation =
             (zx_activation)(ZX_ACTIVATION_SILU +
                             (unsigned)b->at.dtype % (ZX_ACTIVATION_COUNT - ZX_ACTIVATION_SILU));
-    if (op == ZX_OP_RMSNORM || op == ZX_OP_HEAD_RMSNORM) attributes.epsilon = 1e-5F;
+    if (op == ZX_OP_RMSNORM || op == ZX_OP_LAYERNORM || op == ZX_OP_HEAD_RMSNORM)
+        attributes.epsilon = 1e-5F;
     if (op == ZX_OP_QUANTIZE) attributes = quantize_attributes(b);
     if (op == ZX_OP_ROPE) attributes.rope = &b->rope;
     if (op == ZX_OP_ROPE || op == ZX_OP_KV_APPEND || op == ZX_OP_HEAD_RMSNORM)
@@ -217,7 +218,8 @@ static zx_value expert_leaf(builder *b, int place)
 static zx_value new_leaf(builder *b, zx_op reader, int place)
 {
     if (reader == ZX_OP_MATMUL && place == 1) return weight_value(b, b->at.format, WIDTH);
-    if (reader == ZX_OP_RMSNORM && place == 1) return weight_value(b, ZX_FORMAT_F32, 1);
+    if ((reader == ZX_OP_RMSNORM || reader == ZX_OP_LAYERNORM) && place == 1)
+        return weight_value(b, ZX_FORMAT_F32, 1);
     if (reader == ZX_OP_HEAD_RMSNORM && place == 1) return head_weight(b);
     if (reader == ZX_OP_ADD_ROW && place == 1) return weight_value(b, ZX_FORMAT_F32, 1);
     if (reader == ZX_OP_EXPERT_MATMUL) return expert_leaf(b, place);

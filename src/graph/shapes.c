@@ -147,6 +147,17 @@ zmlx_status zx_shape_add_norm(zx_node *node)
     return check_norm_weight(node, 2);
 }
 
+zmlx_status zx_shape_norm_add_norm(zx_node *node)
+{
+    node->types[0] = node->types[1] = *input(node, 0);
+    if (node->attributes.layout.planes != 0) set_quantized(node, 0);
+    if (input(node, 2)->columns != input(node, 0)->columns)
+        return misfit(node, "the residual's width", input(node, 2)->columns,
+                      input(node, 0)->columns);
+    ZX_TRY(check_norm_weight(node, 1));
+    return check_norm_weight(node, 3);
+}
+
 zmlx_status zx_shape_quantize(zx_node *node)
 {
     const zx_activation_layout layout = node->attributes.layout;

@@ -18,6 +18,7 @@ zmlx_status zx_shape_join(zx_node *node);       /* [., H * a], [., H * b] -> [.,
 zmlx_status zx_shape_head_matmul(zx_node *node); /* [., H * a], weight [H, b, a] -> [., H * b] */
 zmlx_status
 zx_shape_add_norm(zx_node *node); /* x, residual, weight -> normed (or quantized), sum */
+zmlx_status zx_shape_norm_add_norm(zx_node *node); /* x, weight, residual, weight -> normed, sum */
 zmlx_status zx_shape_quantize(zx_node *node);    /* [., C] (and more inputs) -> quantized [., C] */
 zmlx_status zx_shape_scores(zx_node *node);      /* [., E] -> f32 [., E] */
 zmlx_status zx_shape_add_row(zx_node *node);     /* [., E], weight [E] -> [., E] */

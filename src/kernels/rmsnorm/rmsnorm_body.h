@@ -1,72 +1,113 @@
 /* rmsnorm_body.h - the kernels; included once per instruction set, which names them.
  *
- * One thread's scratch is two rows: the weight as f32, and the row at work.  Where T is f32 the
- * row at work is the output itself. */
+ * One thread's scratch is rows of f32: the weights and the bias of the norms, and the row at work.
+ * Where T is f32 the row at work is the output itself. */
 #include "kernels/elementwise/elementwise_rows.h"
 #include "kernels/quantize/quantize_rows.h"
 #include "kernels/rmsnorm/rmsnorm_rows.h"
 
 enum { BLOCK = 256 };
 
-/* sum = RN_T(x + residual), T the sum's dtype, as f32 into 'values' and into the sum's row. */
-static void add_row(const zx_operand *x, const zx_operand *residual, const zx_operand *sum,
-                    size_t row, float *values)
-{
-    float a_buffer[BLOCK], b_buffer[BLOCK];
-    const char *a = zx_operand_row(x, row), *b = zx_operand_row(residual, row);
-    for (size_t i = 0; i < x->columns; i += BLOCK) {
-        const size_t count = x->columns - i < BLOCK ? x->columns - i : BLOCK;
-        const float *left =
-            zx_row_load(x->dtype, a + i * zx_dtypes[x->dtype].bytes, count, a_buffer);
-        const float *right =
-            zx_row_load(residual->dtype, b + i * zx_dtypes[residual->dtype].bytes, count, b_buffer);
-        zx_add_values(sum->dtype, left, right, count, values + i);
-    }
-    zx_row_store(sum->dtype, zx_operand_row(sum, row), x->columns, values);
-}
-
+/* x, perhaps normed, perhaps added to a residual, perhaps normed, perhaps quantized. */
 typedef struct norm_job {
     const zx_launch *launch;
-    bool adds, quantizes;
+    const zx_weight *first;     /* of the RMSNorm before the sum, or NULL */
+    const zx_operand *residual; /* or NULL */
+    const zx_operand *sum;      /* where the sum goes, or NULL */
+    const zx_weight *last;      /* of the norm after it, or NULL */
+    const zx_operand *y;        /* where the last norm goes, or NULL */
+    bool centers;               /* the last norm is a layernorm */
 } norm_job;
 
-/* Rows of any of the four ops: one that adds has three inputs, and the sum is its second output. */
+/* The norms of a job as f32, and the row at work. */
+typedef struct norm_thread {
+    const float *first, *last, *bias; /* or NULL */
+    float *buffer;
+} norm_thread;
+
+static norm_thread load_norms(const norm_job *job, float *scratch)
+{
+    const size_t columns = job->launch->inputs[0].columns;
+    const float offset = job->launch->attributes->offset;
+    norm_thread mine = {.buffer = scratch};
+    if (job->first != NULL) {
+        scratch += columns;
+        mine.first = zx_norm_weights(job->first, offset, columns, scratch);
+    }
+    if (job->last == NULL) return mine;
+    scratch += columns;
+    mine.last = zx_norm_weights(job->last, offset, columns, scratch);
+    if (job->last->bias != NULL)
+        mine.bias = zx_row_load(job->last->bias_dtype, job->last->bias, columns, scratch + columns);
+    return mine;
+}
+
+/* x or its norm, as f32. */
+static const float *first_values(const norm_job *job, const norm_thread *mine, size_t row)
+{
+    const zx_operand *x = &job->launch->inputs[0];
+    const float *in = zx_row_load(x->dtype, zx_operand_row(x, row), x->columns, mine->buffer);
+    if (mine->first == NULL) return in;
+    zx_rmsnorm_row(x->dtype, in, mine->first, job->launch->attributes, x->columns, mine->buffer);
+    return mine->buffer;
+}
+
+/* RN_T(values + residual), T the sum's dtype, as f32 and into the sum's row. */
+static const float *add_row(const norm_job *job, const norm_thread *mine, const float *values,
+                            size_t row)
+{
+    const zx_operand *residual = job->residual, *sum = job->sum;
+    const size_t columns = sum->columns, bytes = zx_dtypes[residual->dtype].bytes;
+    const char *const from = zx_operand_row(residual, row);
+    float *const to = sum->dtype == ZX_F32 ? zx_operand_row(sum, row) : mine->buffer;
+    float block[BLOCK];
+    for (size_t i = 0; i < columns; i += BLOCK) {
+        const size_t count = columns - i < BLOCK ? columns - i : BLOCK;
+        const float *right = zx_row_load(residual->dtype, from + i * bytes, count, block);
+        zx_add_values(sum->dtype, values + i, right, count, to + i);
+    }
+    zx_row_store(sum->dtype, zx_operand_row(sum, row), columns, to);
+    return to;
+}
+
+static void norm_row(const norm_job *job, const norm_thread *mine, zx_dtype dtype,
+                     const float *values, size_t row)
+{
+    const zx_attributes *attributes = job->launch->attributes;
+    const zx_operand *y = job->y;
+    void *const to = zx_operand_row(y, row);
+    float *const out = y->dtype == ZX_F32 ? to : mine->buffer;
+    if (job->centers)
+        zx_layernorm_row(dtype, values, mine->last, mine->bias, attributes->epsilon, y->columns,
+                         out);
+    else
+        zx_rmsnorm_row(dtype, values, mine->last, attributes, y->columns, out);
+    if (y->dtype == ZX_QUANTIZED)
+        zx_quantize_row(y->layout, out, y->columns, to);
+    else
+        zx_row_store(dtype, to, y->columns, out);
+}
+
 static void norm_rows(const void *context, size_t part, size_t parts, size_t thread)
 {
     const norm_job *job = context;
     const zx_launch *launch = job->launch;
     const zx_operand *x = &launch->inputs[0];
-    const zx_operand *y = &launch->outputs[0], *sum = &launch->outputs[1];
-    const zx_weight *weight = launch->inputs[job->adds ? 2 : 1].weight;
-    const size_t columns = x->columns;
-    const zx_dtype dtype = !job->quantizes ? y->dtype : job->adds ? sum->dtype : x->dtype;
-    float *const scratch = (float *)launch->scratch + thread * 2 * columns;
-    float *const buffer = scratch + columns;
-    const float *weights = zx_norm_weights(weight, launch->attributes->offset, columns, scratch);
+    const size_t each = zx_scratch_norms(launch) / sizeof(float) / zx_pool_threads(launch->pool);
+    const norm_thread mine = load_norms(job, (float *)launch->scratch + thread * each);
+    const zx_dtype dtype = job->sum != NULL ? job->sum->dtype : x->dtype;
     size_t row, end;
     zx_split(x->rows, 1, part, parts, &row, &end);
     for (; row < end; row++) {
-        float *const out = !job->quantizes && dtype == ZX_F32 ? zx_operand_row(y, row) : buffer;
-        const float *in;
-        if (job->adds) {
-            float *const values = sum->dtype == ZX_F32 ? zx_operand_row(sum, row) : buffer;
-            add_row(x, &launch->inputs[1], sum, row, values);
-            in = values;
-        } else {
-            in = zx_row_load(x->dtype, zx_operand_row(x, row), columns, buffer);
-        }
-        zx_rmsnorm_row(dtype, in, weights, launch->attributes, columns, out);
-        if (job->quantizes)
-            zx_quantize_row(y->layout, out, columns, zx_operand_row(y, row));
-        else
-            zx_row_store(dtype, zx_operand_row(y, row), columns, out);
+        const float *values = first_values(job, &mine, row);
+        if (job->sum != NULL) values = add_row(job, &mine, values, row);
+        if (job->y != NULL) norm_row(job, &mine, dtype, values, row);
     }
 }
 
-static zmlx_status run_job(const zx_launch *launch, bool adds, bool quantizes)
+static zmlx_status run_job(const norm_job *job)
 {
-    const norm_job job = {launch, adds, quantizes};
-    zx_pool_run(launch->pool, zx_row_parts(launch), norm_rows, &job);
+    zx_pool_run(job->launch->pool, zx_row_parts(job->launch), norm_rows, job);
     return ZMLX_OK;
 }
 
@@ -94,56 +135,97 @@ static void head_norm_rows(const void *context, size_t part, size_t parts, size_
     }
 }
 
-static void layernorm_rows(const void *context, size_t part, size_t parts, size_t thread)
-{
-    const zx_launch *launch = context;
-    const zx_operand *x = &launch->inputs[0], *y = &launch->outputs[0];
-    const zx_weight *weight = launch->inputs[1].weight;
-    const size_t columns = x->columns;
-    float *const scratch = (float *)launch->scratch + thread * 3 * columns;
-    float *const buffer = scratch + 2 * columns;
-    const float *weights = zx_norm_weights(weight, launch->attributes->offset, columns, scratch);
-    const float *bias = NULL;
-    size_t row, end;
-    if (weight->bias != NULL)
-        bias = zx_row_load(weight->bias_dtype, weight->bias, columns, scratch + columns);
-    zx_split(x->rows, 1, part, parts, &row, &end);
-    for (; row < end; row++) {
-        float *const out = y->dtype == ZX_F32 ? zx_operand_row(y, row) : buffer;
-        const float *in = zx_row_load(x->dtype, zx_operand_row(x, row), columns, buffer);
-        zx_layernorm_row(y->dtype, in, weights, bias, launch->attributes->epsilon, columns, out);
-        zx_row_store(y->dtype, zx_operand_row(y, row), columns, out);
-    }
-}
-
 zmlx_status ZX_KERNEL(head_rmsnorm)(const zx_launch *launch)
 {
     zx_pool_run(launch->pool, zx_row_parts(launch), head_norm_rows, launch);
     return ZMLX_OK;
 }
 
-zmlx_status ZX_KERNEL(layernorm)(const zx_launch *launch)
+/* x, weight -> normed */
+static zmlx_status run_norm(const zx_launch *launch, bool centers)
 {
-    zx_pool_run(launch->pool, zx_row_parts(launch), layernorm_rows, launch);
-    return ZMLX_OK;
+    return run_job(&(norm_job){.launch = launch,
+                               .last = launch->inputs[1].weight,
+                               .y = &launch->outputs[0],
+                               .centers = centers});
+}
+
+/* x, residual, weight -> normed, sum */
+static zmlx_status run_add_norm(const zx_launch *launch, bool centers)
+{
+    return run_job(&(norm_job){.launch = launch,
+                               .residual = &launch->inputs[1],
+                               .sum = &launch->outputs[1],
+                               .last = launch->inputs[2].weight,
+                               .y = &launch->outputs[0],
+                               .centers = centers});
+}
+
+/* x, weight, residual, weight -> normed, sum */
+static zmlx_status run_norm_add_norm(const zx_launch *launch)
+{
+    return run_job(&(norm_job){.launch = launch,
+                               .first = launch->inputs[1].weight,
+                               .residual = &launch->inputs[2],
+                               .sum = &launch->outputs[1],
+                               .last = launch->inputs[3].weight,
+                               .y = &launch->outputs[0]});
 }
 
 zmlx_status ZX_KERNEL(rmsnorm)(const zx_launch *launch)
 {
-    return run_job(launch, false, false);
-}
-
-zmlx_status ZX_KERNEL(add_rmsnorm)(const zx_launch *launch)
-{
-    return run_job(launch, true, false);
+    return run_norm(launch, false);
 }
 
 zmlx_status ZX_KERNEL(rmsnorm_quantize)(const zx_launch *launch)
 {
-    return run_job(launch, false, true);
+    return run_norm(launch, false);
+}
+
+zmlx_status ZX_KERNEL(layernorm)(const zx_launch *launch)
+{
+    return run_norm(launch, true);
+}
+
+zmlx_status ZX_KERNEL(layernorm_quantize)(const zx_launch *launch)
+{
+    return run_norm(launch, true);
+}
+
+zmlx_status ZX_KERNEL(add_rmsnorm)(const zx_launch *launch)
+{
+    return run_add_norm(launch, false);
 }
 
 zmlx_status ZX_KERNEL(add_rmsnorm_quantize)(const zx_launch *launch)
 {
-    return run_job(launch, true, true);
+    return run_add_norm(launch, false);
+}
+
+zmlx_status ZX_KERNEL(add_layernorm)(const zx_launch *launch)
+{
+    return run_add_norm(launch, true);
+}
+
+zmlx_status ZX_KERNEL(add_layernorm_quantize)(const zx_launch *launch)
+{
+    return run_add_norm(launch, true);
+}
+
+zmlx_status ZX_KERNEL(rmsnorm_add)(const zx_launch *launch)
+{
+    return run_job(&(norm_job){.launch = launch,
+                               .first = launch->inputs[1].weight,
+                               .residual = &launch->inputs[2],
+                               .sum = &launch->outputs[0]});
+}
+
+zmlx_status ZX_KERNEL(rmsnorm_add_rmsnorm)(const zx_launch *launch)
+{
+    return run_norm_add_norm(launch);
+}
+
+zmlx_status ZX_KERNEL(rmsnorm_add_rmsnorm_quantize)(const zx_launch *launch)
+{
+    return run_norm_add_norm(launch);
 }

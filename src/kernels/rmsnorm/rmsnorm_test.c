@@ -76,33 +76,6 @@ TEST(rmsnorm_rows_return_the_formula)
     }
 }
 
-TEST(add_rmsnorm_is_add_then_rmsnorm)
-{
-    for (size_t i = 0; i < DTYPES * WIDTHS; i++) {
-        fixture f;
-        open_fixture(dtypes[i / WIDTHS], ZX_F32, widths[i % WIDTHS], &f);
-        const zx_launch add = {.inputs = {f.x, f.residual}, .outputs = {f.sum}};
-        const zx_launch norm = {.inputs = {f.sum, {.weight = &f.weight}},
-                                .outputs = {f.normed},
-                                .attributes = &f.attributes};
-        const bool added = testing_run(zx_kernel_reference(ZX_OP_ADD), &add);
-        const bool normed = testing_run(zx_kernel_reference(ZX_OP_RMSNORM), &norm);
-        zx_launch fused = {
-            .inputs = {f.x, f.residual, {.weight = &f.weight}},
-            .outputs = {testing_operand(f.x.dtype, not_quantized, ROWS, f.x.columns, 8),
-                        testing_operand(f.x.dtype, not_quantized, ROWS, f.x.columns, 8)},
-            .attributes = &f.attributes};
-        const char *differs = testing_rows_differ(ZX_OP_ADD_RMSNORM, &fused);
-        const bool same =
-            testing_same(&fused.outputs[0], &f.normed) && testing_same(&fused.outputs[1], &f.sum);
-        testing_free(fused.outputs[0].data);
-        testing_free(fused.outputs[1].data);
-        close_fixture(&f);
-        CHECK_ON(differs, differs == NULL);
-        CHECK(added && normed && same);
-    }
-}
-
 /* One run of values in double: rmsnorm or layernorm. */
 static void norm_in_double(const fixture *f, bool centered, const char *x, size_t first,
                            size_t size, double *wanted)
@@ -181,42 +154,123 @@ TEST(norm_variants_return_the_formula)
     }
 }
 
-/* What ends in quantize gives the integers of the normed row. */
-TEST(rmsnorm_quantize_is_rmsnorm_then_quantize)
+/* A fused op and what it stands for: perhaps RMSNorm, perhaps add, perhaps a norm, perhaps
+ * quantize. */
+typedef struct kin {
+    zx_op op;
+    bool first, adds;
+    zx_op last; /* ZX_OP_COUNT: none */
+    bool quantizes;
+} kin;
+
+static const kin kins[] = {
+    {ZX_OP_ADD_RMSNORM, false, true, ZX_OP_RMSNORM, false},
+    {ZX_OP_RMSNORM_QUANTIZE, false, false, ZX_OP_RMSNORM, true},
+    {ZX_OP_ADD_RMSNORM_QUANTIZE, false, true, ZX_OP_RMSNORM, true},
+    {ZX_OP_LAYERNORM_QUANTIZE, false, false, ZX_OP_LAYERNORM, true},
+    {ZX_OP_ADD_LAYERNORM, false, true, ZX_OP_LAYERNORM, false},
+    {ZX_OP_ADD_LAYERNORM_QUANTIZE, false, true, ZX_OP_LAYERNORM, true},
+    {ZX_OP_RMSNORM_ADD, true, true, ZX_OP_COUNT, false},
+    {ZX_OP_RMSNORM_ADD_RMSNORM, true, true, ZX_OP_RMSNORM, false},
+    {ZX_OP_RMSNORM_ADD_RMSNORM_QUANTIZE, true, true, ZX_OP_RMSNORM, true},
+};
+
+static zx_operand new_rows(const fixture *f, bool quantized)
+{
+    return quantized ? testing_operand(ZX_QUANTIZED, f->attributes.layout, ROWS, f->x.columns, 64)
+                     : testing_operand(f->x.dtype, not_quantized, ROWS, f->x.columns, 8);
+}
+
+/* One unfused op on its reference: y of x and another operand, new rows. */
+static zx_operand apply(const fixture *f, zx_op op, const zx_operand *x, zx_operand other,
+                        bool *ran)
+{
+    const zx_launch launch = {.inputs = {*x, other},
+                              .outputs = {new_rows(f, op == ZX_OP_QUANTIZE)},
+                              .attributes = &f->attributes};
+    *ran = *ran && testing_run(zx_kernel_reference(op), &launch);
+    return launch.outputs[0];
+}
+
+/* The rows that the unfused ops give: of the last op, and of the sum. */
+static bool run_unfused(const fixture *f, const kin *k, const zx_weight *second, zx_operand *y,
+                        zx_operand *sum)
+{
+    zx_operand at[5] = {f->x};
+    size_t count = 0;
+    bool ran = true;
+    *sum = (zx_operand){0};
+    if (k->first) {
+        at[count + 1] =
+            apply(f, ZX_OP_RMSNORM, &at[count], (zx_operand){.weight = &f->weight}, &ran);
+        count++;
+    }
+    if (k->adds) {
+        *sum = at[count + 1] = apply(f, ZX_OP_ADD, &at[count], f->residual, &ran);
+        count++;
+    }
+    if (k->last != ZX_OP_COUNT) {
+        const zx_weight *weight = k->first ? second : &f->weight;
+        at[count + 1] = apply(f, k->last, &at[count], (zx_operand){.weight = weight}, &ran);
+        count++;
+    }
+    if (k->quantizes) {
+        at[count + 1] = apply(f, ZX_OP_QUANTIZE, &at[count], (zx_operand){0}, &ran);
+        count++;
+    }
+    *y = at[count];
+    for (size_t i = 1; i < count; i++)
+        if (at[i].data != sum->data) testing_free(at[i].data);
+    return ran;
+}
+
+/* Every row of the fused op against its reference, and that against the unfused ops. */
+static bool fused_as_unfused(const fixture *f, const kin *k, const zx_weight *second,
+                             const char **differs)
+{
+    const size_t outputs = (size_t)zx_ops[k->op].outputs;
+    zx_operand y, sum;
+    zx_launch fused = {.inputs = {f->x}, .attributes = &f->attributes};
+    size_t count = 1;
+    bool same = run_unfused(f, k, second, &y, &sum);
+    if (k->first) fused.inputs[count++].weight = &f->weight;
+    if (k->adds) fused.inputs[count++] = f->residual;
+    if (k->last != ZX_OP_COUNT) fused.inputs[count++].weight = k->first ? second : &f->weight;
+    fused.outputs[0] = new_rows(f, k->quantizes);
+    if (outputs > 1) fused.outputs[1] = new_rows(f, false);
+    *differs = testing_rows_differ(k->op, &fused);
+    same = same && testing_same(&fused.outputs[0], &y);
+    if (outputs > 1) same = same && testing_same(&fused.outputs[1], &sum);
+    testing_free(fused.outputs[0].data);
+    testing_free(fused.outputs[1].data);
+    if (sum.data != y.data) testing_free(sum.data);
+    testing_free(y.data);
+    return same;
+}
+
+TEST(fused_norms_are_the_ops_they_stand_for)
 {
     static const zx_activation_layout layouts[] = {
         {1, ZX_ORDER_NATURAL, 32, 0}, {2, ZX_ORDER_EVEN_ODD, 64, 0}, {2, ZX_ORDER_NATURAL, 128, 0}};
-    for (size_t i = 0; i < 2 * 3 * DTYPES; i++) {
-        const bool adds = i % 2 != 0;
-        const zx_activation_layout layout = layouts[i / 2 % 3];
+    for (size_t i = 0; i < sizeof kins / sizeof kins[0] * DTYPES * WIDTHS; i++) {
+        const kin *k = &kins[i / DTYPES / WIDTHS];
+        const zx_activation_layout layout = layouts[i % 3];
+        const size_t width = k->quantizes ? layout.group * (size_t)5 : widths[i % WIDTHS];
         fixture f;
-        open_fixture(dtypes[i / 6], ZX_BF16, layout.group * (size_t)5, &f);
-        f.attributes.layout = layout;
-        zx_launch plain = {.inputs = {f.x, {.weight = &f.weight}},
-                           .outputs = {f.normed, f.sum},
-                           .attributes = &f.attributes};
-        if (adds) {
-            plain.inputs[2] = plain.inputs[1];
-            plain.inputs[1] = f.residual;
+        open_fixture(dtypes[i / WIDTHS % DTYPES], dtypes[i % DTYPES], width, &f);
+        f.attributes.offset = i % 2 == 0 ? 1 : 0;
+        if (k->quantizes) f.attributes.layout = layout;
+        const zx_operand values = testing_random(ZX_F32, 1, width, 2);
+        zx_weight second = testing_weight(&values);
+        if (k->last == ZX_OP_LAYERNORM && i % 4 < 2) {
+            f.weight.bias = values.data;
+            f.weight.bias_dtype = ZX_F32;
         }
-        const bool ran =
-            testing_run(zx_kernel_reference(adds ? ZX_OP_ADD_RMSNORM : ZX_OP_RMSNORM), &plain);
-        const zx_operand wanted = testing_operand(ZX_QUANTIZED, layout, ROWS, f.x.columns, 64);
-        const zx_launch quantize = {
-            .inputs = {f.normed}, .outputs = {wanted}, .attributes = &f.attributes};
-        const bool quantized = testing_run(zx_kernel_reference(ZX_OP_QUANTIZE), &quantize);
-        zx_launch fused = plain;
-        fused.outputs[0] = testing_operand(ZX_QUANTIZED, layout, ROWS, f.x.columns, 64);
-        fused.outputs[1] = testing_operand(f.x.dtype, not_quantized, ROWS, f.x.columns, 8);
-        const char *differs =
-            testing_rows_differ(adds ? ZX_OP_ADD_RMSNORM_QUANTIZE : ZX_OP_RMSNORM_QUANTIZE, &fused);
-        const bool same = testing_same(&fused.outputs[0], &wanted) &&
-                          (!adds || testing_same(&fused.outputs[1], &f.sum));
-        testing_free(fused.outputs[0].data);
-        testing_free(fused.outputs[1].data);
-        testing_free(wanted.data);
+        const char *differs = NULL;
+        const bool same = fused_as_unfused(&f, k, &second, &differs);
+        testing_free(values.data);
         close_fixture(&f);
         CHECK_ON(differs, differs == NULL);
-        CHECK(ran && quantized && same);
+        CHECK_ON(zx_ops[k->op].text, same);
     }
 }
