@@ -5,13 +5,14 @@ HEADERS  := $(wildcard include/*/*.h)
 INTERNAL := $(filter-out %_body.h,$(wildcard src/*/*.h src/*/*/*.h))
 BODIES   := $(wildcard src/*/*/*_body.h)
 FUZZERS  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+TESTING  := $(wildcard tests/oracle/*.c)
 SECONDS  ?= 60
 # Sub-makes share the jobs of a parent 'make -jN', else take all cores.
 PARALLEL  = --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 AGAIN     = $(PARALLEL) WARNINGS=
 
 style: $(BUILD)/libzmlx.a $(BUILD)/$(LINK)  ## check format, sizes, layers, symbol names, heap use and rows
-	sh tools/format.sh $(SOURCES) $(HEADERS) $(INTERNAL) $(BODIES) $(EXAMPLES) $(FUZZERS)
+	sh tools/format.sh $(SOURCES) $(HEADERS) $(INTERNAL) $(BODIES) $(EXAMPLES) $(FUZZERS) $(TESTING)
 	python3 tools/cstyle.py --exclude 'build*/*' --gate file=600,nest=4,cycles=0,macros=60 \
 	    --layers tools/layers.txt .
 	python3 tools/cstyle.py --no-heading --gate func=120 src
@@ -21,7 +22,7 @@ style: $(BUILD)/libzmlx.a $(BUILD)/$(LINK)  ## check format, sizes, layers, symb
 	sh tools/rows.sh
 
 format:  ## format every source file in place
-	sh tools/format.sh -i $(SOURCES) $(HEADERS) $(INTERNAL) $(BODIES) $(EXAMPLES) $(FUZZERS)
+	sh tools/format.sh -i $(SOURCES) $(HEADERS) $(INTERNAL) $(BODIES) $(EXAMPLES) $(FUZZERS) $(TESTING)
 
 # Each header twice, so that a missing guard shows too.
 headers:  ## check that every header compiles alone, and the public ones as C++ too
@@ -85,8 +86,18 @@ $(patsubst tests/fuzz/%.c,run-%,$(FUZZERS)): run-fuzz_%: $(BUILD)/fuzz_%
 	    echo "fuzz_$*: ok, $$(awk '/number_of_executed_units/ {print $$2}' $(BUILD)/$*.log) runs" || \
 	    { tail -n 30 $(BUILD)/$*.log; echo "fuzz_$*: failed"; exit 1; }
 
+# Ops, formats and whole models against MLX itself, through python/zmlx and a library for tests alone.
+ORACLE   := $(BUILD)/liboracle.so
+VENV     ?= $(if $(ZX_CACHE),$(ZX_CACHE),$(BUILD))/venv-oracle
+oracle: $(BUILD)/$(LINK) $(ORACLE)  ## compare with MLX on the CPU (T=word runs those whose name holds it)
+	ZMLX_LIBRARY=$(BUILD)/$(LINK) ZX_ORACLE=$(ORACLE) CC="$(CC)" \
+	    sh tests/oracle/oracle.sh $(VENV) $(if $(T),-k "$(T)")
+$(ORACLE): $(BUILD)/pic/tests/oracle/oracle_api.o $(call shared,$(LIBRARY))
+	$(CC) $(FLAGS) $(if $(filter Darwin,$(SYSTEM)),-dynamiclib,-shared -Wl,-z,defs) $^ -o $@ $(LIBS)
+-include $(BUILD)/pic/tests/oracle/oracle_api.d
+
 size: $(PROGRAM)  ## check that the stripped program stays within 8 MiB
 	@strip -o $(BUILD)/zmlx.stripped $(PROGRAM) && bytes=$$(wc -c < $(BUILD)/zmlx.stripped) && \
 	    echo "stripped program: $$bytes bytes (limit 8388608)" && [ $$bytes -le 8388608 ]
 
-.PHONY: style format headers tidy sanitize faults faults-run tsan tsan-run fuzz size
+.PHONY: style format headers tidy sanitize faults faults-run tsan tsan-run fuzz oracle size

@@ -107,22 +107,6 @@ fuzz() {
     [ $bad = 0 ]
 }
 
-oracle() {
-    local venv=${ZX_CACHE:-$BUILD}/venv-oracle needs=tests/oracle/requirements.txt
-    if ! cmp -s "$needs" "$venv/installed.txt"; then
-        rm -rf "$venv"
-        python3 -m venv "$venv" || return 1
-        "$venv/bin/python" -m pip --disable-pip-version-check install -q -r "$needs" || return 1
-        cp "$needs" "$venv/installed.txt"
-    fi
-    local status=0 words
-    "$venv/bin/python" -m pytest -q tests/oracle | tee "$logs/pytest.txt" || status=$?
-    words=$(tail -n 1 "$logs/pytest.txt") # '3 passed, 1 skipped in 2.00s', in any order
-    number() { grep -oE "[0-9]+ $1" <<<"$words" | awk '{ sum += $1 } END { print sum + 0 }'; }
-    echo "$(number passed) passed, $(number '(failed|error)') failed, $(number skipped) skipped"
-    return $status
-}
-
 static_build() {
     make -s -j"$jobs" STATIC=1 all || return 1
     "$BUILD/static/zmlx" --version || return 1
@@ -183,7 +167,7 @@ if [ "$(uname -s)" = Linux ]; then suite static static_build; fi
 for script in tests/*_test.sh tests/*/*_test.sh; do
     [ ! -f "$script" ] || suite "$(basename "$script" _test.sh)" bash "$script"
 done
-if [ -d tests/oracle ]; then suite oracle oracle; fi
+suite oracle make -s -j"$jobs" oracle
 if ! find src -name '*.cu' | grep -q .; then
     : # no CUDA source yet: nothing to compile, nothing to skip
 elif command -v nvcc >/dev/null; then

@@ -407,7 +407,7 @@ zmlx_status zx_block_embed(zx_trace *trace, const zx_embedding *table, zx_value 
 
 static zmlx_status trace_embed(zx_trace *trace, zx_value *x)
 {
-    const zx_outer_names names = zx_family_names(trace->family);
+    const zx_outer_names names = zx_family_names(trace->family, trace->checkpoint);
     const zx_config *config = trace->config;
     double scale = config->embedding_scale;
     if (config->embedding_scale_rounded) scale = (double)zx_round_to(trace->dtype, (float)scale);
@@ -443,7 +443,7 @@ static zmlx_status finish_logits(zx_trace *trace, zx_value logits)
 /* Final norm, the sampled rows, the head (or the tied table). */
 static zmlx_status trace_head(zx_trace *trace, zx_value x)
 {
-    const zx_outer_names names = zx_family_names(trace->family);
+    const zx_outer_names names = zx_family_names(trace->family, trace->checkpoint);
     zx_value logits;
     ZX_TRY(zx_graph_enter(trace->graph, "%s", ""));
     ZX_TRY(zx_graph_add(trace->graph, ZX_OP_SELECT, &x, NULL, &x));
@@ -467,8 +467,8 @@ zmlx_status zx_trace_model(zx_trace *trace)
     ZX_TRY(trace_embed(trace, &x));
     if (trace->family->trace_inputs != NULL) ZX_TRY(trace->family->trace_inputs(trace, x));
     for (size_t layer = 0; layer < trace->config->layers; layer++) {
-        ZX_TRY(
-            zx_graph_enter(trace->graph, "%s.%zu", zx_family_names(trace->family).layers, layer));
+        ZX_TRY(zx_graph_enter(trace->graph, "%s.%zu",
+                              zx_family_names(trace->family, trace->checkpoint).layers, layer));
         ZX_TRY(trace->family->trace_block(trace, layer, &x));
     }
     return trace_head(trace, x);

@@ -221,7 +221,7 @@ zmlx_status zx_config_refuse_true(const zx_checkpoint *checkpoint, const char *k
 static bool is_tied(const zx_family *family, const zx_checkpoint *checkpoint, bool said)
 {
     char name[128];
-    const zx_outer_names names = zx_family_names(family);
+    const zx_outer_names names = zx_family_names(family, checkpoint);
     const json_t *value = json_object_get(zx_checkpoint_config(checkpoint), "tie_word_embeddings");
     (void)snprintf(name, sizeof name, "%s.weight", names.head);
     const zx_stored_tensor *head = zx_checkpoint_peek(checkpoint, name);
@@ -242,9 +242,14 @@ static bool has_own_row(const zx_family *family, size_t offset)
     return false;
 }
 
-zx_outer_names zx_family_names(const zx_family *family)
+zx_outer_names zx_family_names(const zx_family *family, const zx_checkpoint *checkpoint)
 {
+    char embedding[128] = "";
     zx_outer_names names = family->names;
+    if (family->converted.embedding != NULL)
+        (void)snprintf(embedding, sizeof embedding, "%s.weight", family->converted.embedding);
+    if (embedding[0] != '\0' && zx_checkpoint_peek(checkpoint, embedding) != NULL)
+        names = family->converted;
     if (names.embedding == NULL) names.embedding = "model.embed_tokens";
     if (names.layers == NULL) names.layers = "model.layers";
     if (names.norm == NULL) names.norm = "model.norm";

@@ -108,7 +108,8 @@ typedef struct zx_family {
     const char *architectures[4]; /* config.json's "architectures", NULL at the end */
     const char *model_types[4];   /* its "model_type", where no architecture is written */
     zx_outer_names names;
-    double rope_theta;           /* where a config has none; 0: 10000 */
+    zx_outer_names converted; /* as mlx-lm saves them; where its embedding is in the checkpoint */
+    double rope_theta;        /* where a config has none; 0: 10000 */
     const zx_config_row *config; /* key NULL at the end */
     /* Checks what no row can, and fills what follows from other fields. */
     zmlx_status (*check)(const zx_checkpoint *checkpoint, zx_config *config);
@@ -127,8 +128,8 @@ extern const zx_family *const zx_families[]; /* NULL at the end */
 ZMLX_MUST_CHECK zmlx_status zx_family_find(const zx_checkpoint *checkpoint,
                                            const zx_family **family);
 
-/* The family's names, with the usual ones filled in. */
-zx_outer_names zx_family_names(const zx_family *family);
+/* The family's names in this checkpoint, with the usual ones filled in. */
+zx_outer_names zx_family_names(const zx_family *family, const zx_checkpoint *checkpoint);
 
 /* Fills 'config' from the common rows and the family's own, which go before common ones for the
  * same field. */

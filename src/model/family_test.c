@@ -4,6 +4,7 @@
 
 #include "base/test.h"
 #include "model/family.h"
+#include "model/make_files.h"
 
 static bool says(const char *words)
 {
@@ -60,6 +61,39 @@ static zmlx_status read_llama(const char *leave_out, const char *more, zx_config
                              keys[i].value);
     (void)snprintf(text + used, sizeof text - (size_t)used, "%s}", more);
     return read_config(text, config);
+}
+
+/* mlx-lm has names of its own for GPT-NeoX; what lies in the folder decides. */
+static void finds_converted_names(const char *folder)
+{
+    static const char *const tensors[] = {"gpt_neox.embed_in", "model.embed_in"};
+    static const char *const layers[] = {"gpt_neox.layers", "model.h"};
+    CHECK(zx_put_file(folder, "config.json", "{\"model_type\":\"gpt_neox\"}"));
+    for (size_t i = 0; i < 2; i++) {
+        zx_text file = {0};
+        char header[160];
+        zx_checkpoint *checkpoint = NULL;
+        const zx_family *family = NULL;
+        (void)snprintf(header, sizeof header,
+                       "{\"%s.weight\":{\"dtype\":\"F32\",\"shape\":[2,1],\"data_offsets\":[0,8]}}",
+                       tensors[i]);
+        const bool made =
+            zx_make_safetensors(&file, header, 8) &&
+            zx_write_text(zx_in_folder(folder, "model.safetensors"), file.bytes, file.length);
+        zx_text_fini(&file);
+        CHECK(made && zx_checkpoint_open(folder, &checkpoint) == ZMLX_OK);
+        const bool found = zx_family_find(checkpoint, &family) == ZMLX_OK;
+        const zx_outer_names names =
+            found ? zx_family_names(family, checkpoint) : (zx_outer_names){0};
+        zx_checkpoint_close(checkpoint);
+        CHECK(found && strcmp(names.embedding, tensors[i]) == 0);
+        CHECK(strcmp(names.layers, layers[i]) == 0);
+    }
+}
+
+TEST(names_are_those_of_the_checkpoint)
+{
+    zx_with_folder(finds_converted_names);
 }
 
 TEST(missing_keys_of_a_config_are_named)

@@ -19,7 +19,8 @@ static zmlx_status choose_dtype(zmlx_model *model, const zmlx_model_options *opt
     ZX_TRY(zx_choose_dtype(options->dtype, "activations", ZX_F32, &model->dtype));
     if (options->dtype != ZMLX_DTYPE_DEFAULT || zx_checkpoint_is_gguf(model->checkpoint))
         return ZMLX_OK;
-    ZX_TRY(zx_checkpoint_vector(model->checkpoint, zx_family_names(model->family).norm,
+    ZX_TRY(zx_checkpoint_vector(model->checkpoint,
+                                zx_family_names(model->family, model->checkpoint).norm,
                                 model->config.hidden_size, &norm));
     model->dtype = norm.dtype;
     return ZMLX_OK;

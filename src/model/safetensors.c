@@ -138,12 +138,16 @@ static zmlx_status read_tensor(zx_json *json, zx_stored *stored, const uint8_t *
     }
 }
 
-/* The file's own remarks: strings, of which nothing depends. */
+/* The file's own remarks: strings, of which nothing depends; or null, as MLX writes none. */
 static zmlx_status read_metadata(zx_json *json, zx_stored *stored)
 {
     zx_table keys = {.seed = stored->names.seed};
     bool added = true;
-    zmlx_status status = zx_json_expect(json, ZX_JSON_OBJECT);
+    ZX_TRY(zx_json_next(json));
+    if (json->kind == ZX_JSON_NULL) return ZMLX_OK;
+    if (json->kind != ZX_JSON_OBJECT)
+        return zx_json_fail(json, "'__metadata__' is neither an object nor null");
+    zmlx_status status = ZMLX_OK;
     while (status == ZMLX_OK && (status = zx_json_next(json)) == ZMLX_OK &&
            json->kind != ZX_JSON_OBJECT_END) {
         const char *key = NULL;

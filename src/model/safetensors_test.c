@@ -36,6 +36,20 @@ TEST(safetensors_finds_tensors)
     zx_text_fini(&file);
 }
 
+TEST(safetensors_without_metadata_may_say_null)
+{
+    zx_text file = {0};
+    zx_safetensors read;
+    CHECK(zx_make_safetensors(&file,
+                              "{\"__metadata__\":null,\"t\":{\"dtype\":\"F32\",\"shape\":[2],"
+                              "\"data_offsets\":[0,8]}}",
+                              8));
+    CHECK(zx_safetensors_open_bytes("f", file.bytes, file.length, &read) == ZMLX_OK);
+    CHECK(read.stored.count == 1 && zx_stored_find(&read.stored, "t") != NULL);
+    zx_safetensors_close(&read);
+    zx_text_fini(&file);
+}
+
 /* A tensor "t" whose entry is given; 8 bytes of data. */
 static const struct {
     const char *header, *message;
@@ -90,6 +104,7 @@ static const struct {
      "f: the name of tensor 0 is not UTF-8 text"},
     {"{\"t\xff\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", "malformed UTF-8"},
     {"{\"__metadata__\":{\"a\":1}}", "expected a string"},
+    {"{\"__metadata__\":[]}", "'__metadata__' is neither an object nor null"},
     {"{\"__metadata__\":{\"a\":\"\",\"a\":\"\"}}", "a key of '__metadata__' is there twice"},
     {"{\"__metadata__\":{},\"__metadata__\":{}}", "'__metadata__' is there twice"},
     {"{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}} x", "f: byte "},

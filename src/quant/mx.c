@@ -2,7 +2,7 @@
  *   mxfp4   codes E2M1 (low nibble first), scales E8M0, groups of 32
  *   mxfp8   codes E4M3, scales E8M0, groups of 32
  *   nvfp4   codes E2M1, scales E4M3 (with a sign), groups of 16
- * E4M3 is read as MLX reads it: there is no NaN, 0x7f is 480.  E8M0 255 is infinity.
+ * E4M3 is read as MLX reads it from 0.32.4 on: 0x7f is NaN.  E8M0 255 is infinity.
  *
  * Encoding: E8M0 scales are the power of two at or above largest / 6 (/ 448 for E4M3 codes);
  * E4M3 scales are RN(largest / 6), at most 448.  Codes are RN(value / scale), saturating. */
@@ -21,12 +21,6 @@ zmlx_status zx_mx_check(const zx_weight *weight)
     return zx_check_rows(weight, zx_weight_row_bytes(weight), zx_weight_groups(weight));
 }
 
-static float e4m3_to_f32(uint8_t code)
-{
-    const float magnitude = zx_f16_to_f32((uint16_t)((code & 0x7fu) << 7)) * 256.0F;
-    return code & 0x80u ? -magnitude : magnitude;
-}
-
 static float e8m0_to_f32(uint8_t code)
 {
     return zx_float_from_bits(code == 0 ? 0x00400000u : (uint32_t)code << 23);
@@ -35,7 +29,7 @@ static float e8m0_to_f32(uint8_t code)
 static float load_scale(const zx_weight *weight, size_t row, size_t group)
 {
     const uint8_t code = weight->scales[row * weight->scales_stride + group];
-    return weight->format == ZX_FORMAT_NVFP4 ? e4m3_to_f32(code) : e8m0_to_f32(code);
+    return weight->format == ZX_FORMAT_NVFP4 ? zx_e4m3_to_f32(code) : e8m0_to_f32(code);
 }
 
 static unsigned nibble(const uint8_t *bytes, size_t index)
@@ -59,7 +53,7 @@ void zx_mx_decode(const zx_weight *weight, size_t row, size_t first, size_t coun
     for (size_t i = 0; i < count; i++) {
         const float scale = load_scale(weight, row, (first + i) / weight->group);
         const float value = weight->format == ZX_FORMAT_MXFP8
-                                ? e4m3_to_f32(packed[first + i])
+                                ? zx_e4m3_to_f32(packed[first + i])
                                 : e2m1_values[nibble(packed, first + i)];
         values[i] = zx_round_to(weight->dtype, value * scale);
     }

@@ -96,6 +96,14 @@ static inline uint16_t zx_f32_to_f16(float value)
     return (uint16_t)(half | ((bits >> 16) & 0x8000u));
 }
 
+/* E4M3: as f16 bits it is 2^-8 of its value, but for its two NaN, 0x7f and 0xff. */
+static inline float zx_e4m3_to_f32(uint8_t code)
+{
+    const unsigned magnitude = code & 0x7fu, is_nan = (magnitude + 1) & 0x80u;
+    const float value = zx_f16_to_f32((uint16_t)((magnitude | is_nan) << 7)) * 256.0F;
+    return code & 0x80u ? -value : value;
+}
+
 /* RN_T: the nearest value that the dtype (f32, f16 or bf16) can hold. */
 static inline float zx_round_to(zx_dtype dtype, float value)
 {

@@ -279,11 +279,13 @@ INLINE __m256 scale_of(scales_kind kind, __m256i dwords)
 {
     if (kind == SCALES_F32) return _mm256_castsi256_ps(dwords);
     if (kind == SCALES_BF16) return _mm256_castsi256_ps(_mm256_slli_epi32(dwords, 16));
-    if (kind == SCALES_E4M3) { /* as f16 it is 2^-8 of its value, of which half is wanted */
+    if (kind == SCALES_E4M3) { /* half of zx_e4m3_to_f32 */
         const __m256i magnitude = _mm256_and_si256(dwords, _mm256_set1_epi32(0x7f));
         const __m256i sign = _mm256_slli_epi32(_mm256_xor_si256(dwords, magnitude), 24);
-        const __m256 value =
-            _mm256_mul_ps(from_f16(_mm256_slli_epi32(magnitude, 7)), _mm256_set1_ps(128.0F));
+        const __m256i is_nan = _mm256_and_si256(_mm256_add_epi32(magnitude, _mm256_set1_epi32(1)),
+                                                _mm256_set1_epi32(0x80));
+        const __m256i half = _mm256_slli_epi32(_mm256_or_si256(magnitude, is_nan), 7);
+        const __m256 value = _mm256_mul_ps(from_f16(half), _mm256_set1_ps(128.0F));
         return _mm256_or_ps(value, _mm256_castsi256_ps(sign));
     }
     if (kind == SCALES_E8M0) {

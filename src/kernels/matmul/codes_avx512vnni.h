@@ -257,11 +257,13 @@ INLINE __m512 scale_of(scales_kind kind, __m512i dwords)
 {
     if (kind == SCALES_F32) return _mm512_castsi512_ps(dwords);
     if (kind == SCALES_BF16) return _mm512_castsi512_ps(_mm512_slli_epi32(dwords, 16));
-    if (kind == SCALES_E4M3) { /* as f16 it is 2^-8 of its value, of which half is wanted */
+    if (kind == SCALES_E4M3) { /* half of zx_e4m3_to_f32 */
         const __m512i magnitude = _mm512_and_si512(dwords, _mm512_set1_epi32(0x7f));
         const __m512i sign = _mm512_slli_epi32(_mm512_xor_si512(dwords, magnitude), 24);
-        const __m512 value =
-            _mm512_mul_ps(f16_low_halves(_mm512_slli_epi32(magnitude, 7)), _mm512_set1_ps(128.0F));
+        const __m512i is_nan = _mm512_and_si512(_mm512_add_epi32(magnitude, _mm512_set1_epi32(1)),
+                                                _mm512_set1_epi32(0x80));
+        const __m512i half = _mm512_slli_epi32(_mm512_or_si512(magnitude, is_nan), 7);
+        const __m512 value = _mm512_mul_ps(f16_low_halves(half), _mm512_set1_ps(128.0F));
         return _mm512_castsi512_ps(_mm512_or_si512(_mm512_castps_si512(value), sign));
     }
     if (kind == SCALES_E8M0) {

@@ -92,8 +92,7 @@ static inline float small_scale(const zx_weight *weight, uint8_t code)
 {
     if (weight->format != ZX_FORMAT_NVFP4)
         return zx_float_from_bits(code == 0 ? 0x00400000u : (uint32_t)code << 23);
-    const float magnitude = zx_f16_to_f32((uint16_t)((code & 0x7fu) << 7)) * 256.0F;
-    return code & 0x80u ? -magnitude : magnitude;
+    return zx_e4m3_to_f32(code);
 }
 
 /* The values of all codes of at most 4 bits; those of fewer bits repeat. */
@@ -198,9 +197,10 @@ INLINE v16 load_values(floats_kind kind, const floats_source *s, const group_val
         return value_of(true, s, v16_from_w16(w16_from_u8(sixteen)), g->scale, g->bias);
     if (kind == FLOATS_Q8_0)
         return value_of(false, s, v16_from_w16(w16_from_i8(sixteen)), g->scale, g->bias);
-    const w16 e4m3 = w16_from_u8(sixteen); /* as f16 bits 2^-8 of the value */
+    const w16 e4m3 = w16_from_u8(sixteen); /* as zx_e4m3_to_f32 */
+    const w16 code = w16_and(e4m3, 0x7f), is_nan = w16_and(w16_add(code, 1), 0x80);
     const v16 magnitude =
-        v16_mul(v16_from_f16(w16_shift_left(w16_and(e4m3, 0x7f), 7)), v16_set1(256.0F));
+        v16_mul(v16_from_f16(w16_shift_left(w16_or(code, is_nan), 7)), v16_set1(256.0F));
     return value_of(false, s, v16_flip(magnitude, w16_shift_right(e4m3, 4)), g->scale, g->bias);
 }
 

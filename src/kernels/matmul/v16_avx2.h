@@ -181,6 +181,17 @@ INLINE w16 w16_and(w16 dwords, uint32_t mask)
     return (w16){_mm256_and_si256(dwords.low, both), _mm256_and_si256(dwords.high, both)};
 }
 
+INLINE w16 w16_or(w16 a, w16 b)
+{
+    return (w16){_mm256_or_si256(a.low, b.low), _mm256_or_si256(a.high, b.high)};
+}
+
+INLINE w16 w16_add(w16 dwords, int32_t number)
+{
+    const __m256i both = _mm256_set1_epi32(number);
+    return (w16){_mm256_add_epi32(dwords.low, both), _mm256_add_epi32(dwords.high, both)};
+}
+
 INLINE w16 w16_shift_left(w16 dwords, unsigned count)
 {
     return (w16){_mm256_slli_epi32(dwords.low, (int)count),

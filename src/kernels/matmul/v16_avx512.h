@@ -152,6 +152,16 @@ INLINE w16 w16_and(w16 dwords, uint32_t mask)
     return _mm512_and_si512(dwords, _mm512_set1_epi32((int)mask));
 }
 
+INLINE w16 w16_or(w16 a, w16 b)
+{
+    return _mm512_or_si512(a, b);
+}
+
+INLINE w16 w16_add(w16 dwords, int32_t number)
+{
+    return _mm512_add_epi32(dwords, _mm512_set1_epi32(number));
+}
+
 /* f16 bits in each dword. */
 INLINE v16 v16_from_f16(w16 halves)
 {

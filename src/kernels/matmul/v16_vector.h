@@ -247,6 +247,17 @@ INLINE w16 w16_and(w16 x, uint32_t mask)
     return (w16){x.a & mask, x.b & mask, x.c & mask, x.d & mask};
 }
 
+INLINE w16 w16_or(w16 x, w16 y)
+{
+    return (w16){x.a | y.a, x.b | y.b, x.c | y.c, x.d | y.d};
+}
+
+INLINE w16 w16_add(w16 x, int32_t number)
+{
+    const u4 each = u4_set1((uint32_t)number);
+    return (w16){x.a + each, x.b + each, x.c + each, x.d + each};
+}
+
 INLINE w16 w16_shift_left(w16 x, unsigned count)
 {
     return (w16){x.a << count, x.b << count, x.c << count, x.d << count};

@@ -8,7 +8,8 @@
  *   items           e1 rows 0..  e1 rows 128..  e2 rows 0..   starts  0         2     3     4
  *
  * A lone token is read and written in its place; several are copied one behind the other, which a
- * thread keeps for the next item of the same expert. */
+ * thread keeps for the next item of the same expert.  There is memory for a pair of every token; an
+ * item of more, where tokens name an expert twice, is done in parts. */
 #include "kernels/elementwise/elementwise_rows.h"
 #include "kernels/moe/experts.h"
 
@@ -40,6 +41,11 @@ typedef struct expert_job {
 typedef struct expert_thread {
     size_t expert;
 } expert_thread;
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
 
 /* -------- scratch -------- */
 
@@ -117,7 +123,8 @@ static void cut_rows(expert_job *job)
     }
     const size_t wanted = threads > 1 ? ITEMS_PER_THREAD * threads : 1;
     const size_t for_threads = (wanted + job->active_count - 1) / job->active_count;
-    const size_t for_memory = (rows * largest + ITEM_VALUES - 1) / ITEM_VALUES;
+    const size_t at_once = least(largest, job->experts.x->rows);
+    const size_t for_memory = (rows * at_once + ITEM_VALUES - 1) / ITEM_VALUES;
     const size_t most = rows / LEAST_ROWS > 0 ? rows / LEAST_ROWS : 1;
     job->runs = for_threads > for_memory ? for_threads : for_memory;
     job->runs = job->runs > most ? most : job->runs;
@@ -212,9 +219,15 @@ static void run_item(const void *context, size_t part, size_t parts, size_t thre
 {
     (void)parts;
     const expert_job *job = context;
-    const expert_item item = item_of(job, part, thread);
+    expert_item item = item_of(job, part, thread);
     expert_thread *own = (expert_thread *)(void *)(job->threads + thread * job->thread_bytes);
-    job->run(&item, item_x(&item, own));
+    const size_t pairs = item.tokens, room = job->experts.x->rows;
+    for (size_t left = pairs; left > 0; left -= item.tokens) {
+        item.tokens = least(left, room);
+        if (pairs > room) own->expert = SIZE_MAX; /* it holds other rows each time */
+        job->run(&item, item_x(&item, own));
+        item.pairs += item.tokens;
+    }
 }
 
 static void run_experts(expert_job *job)

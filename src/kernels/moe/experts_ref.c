@@ -1,10 +1,13 @@
 /* experts_ref.c - matmuls with the matrices of the experts that topk chose.  Normative:
  *   expert_matmul  slot j of a token, columns [j N, (j + 1) N) of y, is matmul's row (matmul_ref.c,
  *                  with the bias) of x and matrix indices_j of the weight, [N, C].  x has C columns
- *                  for all slots, or k slots of C columns, the j-th of which is meant.
- *   expert_glu, expert_clamped_glu   glu or clamped_glu (elementwise_ref.c) of expert_matmul of
- * gate and of up expert_combine combine (router_ref.c) of expert_matmul expert_combine_add
- * RN_T(that + residual) Every CPU kernel of these ops returns these bits. */
+ *                  for all slots, or k slots of C columns, the j-th of which is meant.  A token may
+ *                  name a matrix more than once.
+ *   expert_glu, expert_clamped_glu
+ *                  glu or clamped_glu (elementwise_ref.c) of expert_matmul of gate and of up
+ *   expert_combine      combine (router_ref.c) of expert_matmul
+ *   expert_combine_add  RN_T(that + residual)
+ * Every CPU kernel of these ops returns these bits. */
 #include "base/fail.h"
 #include "kernels/elementwise/elementwise_rows.h"
 #include "kernels/moe/experts.h"

@@ -30,6 +30,7 @@ typedef struct shape {
     bool with_bias;
     bool scattered;
     bool one_expert;  /* all tokens choose the same first expert */
+    bool repeated;    /* and that one again and again */
     bool takes_turns; /* every second row belongs to another matrix */
     zx_op op;
 } shape;
@@ -100,14 +101,14 @@ static void close_experts(experts *e)
     testing_free(e->biases);
 }
 
-/* Different experts for every token. */
+/* Different experts for every token, unless they are repeated. */
 static zx_operand random_indices(const shape *s)
 {
     zx_operand indices = testing_operand(ZX_I32, (zx_activation_layout){0}, s->tokens, s->slots, 4);
     for (size_t token = 0; token < s->tokens; token++) {
         int32_t *row = (int32_t *)(void *)((char *)indices.data + token * indices.stride);
         const size_t first = s->one_expert ? 3 : zx_test_below(EXPERTS);
-        const size_t step = 1 + zx_test_below(EXPERTS - 1);
+        const size_t step = s->repeated ? 0 : 1 + zx_test_below(EXPERTS - 1);
         for (size_t slot = 0; slot < s->slots; slot++)
             row[slot] = (int32_t)((first + slot * step) % EXPERTS);
     }
@@ -229,6 +230,29 @@ TEST(expert_matmul_rows_return_the_bits_of_the_reference)
                                  .takes_turns = turn % 7 < 3,
                                  .op = ZX_OP_EXPERT_MATMUL};
                 CHECK_ON(about, check_shape(&formats[i], &s, about));
+            }
+}
+
+/* No router chooses so, but nothing forbids it. */
+TEST(a_token_may_name_an_expert_more_than_once)
+{
+    static const zx_op ops[] = {ZX_OP_EXPERT_MATMUL, ZX_OP_EXPERT_GLU, ZX_OP_EXPERT_COMBINE};
+    static const size_t tokens[] = {1, 2, 40};
+    char about[200];
+    for (size_t o = 0; o < 3; o++)
+        for (size_t t = 0; t < 3; t++)
+            for (size_t own = 0; own < 2; own++) {
+                const shape s = {.tokens = tokens[t],
+                                 .slots = 4,
+                                 .rows = MOST_ROWS,
+                                 .columns = 128,
+                                 .dtype = ZX_F32,
+                                 .precision = ZX_PRECISION_Q16,
+                                 .own_x = own != 0,
+                                 .one_expert = t != 1,
+                                 .repeated = true,
+                                 .op = ops[o]};
+                CHECK_ON(about, check_shape(&formats[2], &s, about));
             }
 }
 
