@@ -185,9 +185,14 @@ static inline float zx_gelu_tanh(float x)
     return 0.5F * x * (1.0F + zx_tanh(0x1.988454p-1F * inner));
 }
 
+static inline float zx_relu(float x)
+{
+    return x > 0.0F || x != x ? x : 0.0F; /* NaN stays */
+}
+
 static inline float zx_relu2(float x)
 {
-    const float y = x > 0.0F || x != x ? x : 0.0F; /* NaN stays */
+    const float y = zx_relu(x);
     return y * y;
 }
 

@@ -350,8 +350,7 @@ zmlx_status zx_block_gate(zx_trace *trace, zx_value gate, zx_value up, zx_activa
 }
 
 /* 'together': one matrix for gate and up. */
-static zmlx_status trace_glu(zx_trace *trace, zx_value x, zx_activation activation, size_t size,
-                             bool together, zx_value *y)
+static zmlx_status trace_glu(zx_trace *trace, zx_value x, size_t size, bool together, zx_value *y)
 {
     static const char both[] = "gate_up_proj";
     zx_value gate, up;
@@ -362,26 +361,25 @@ static zmlx_status trace_glu(zx_trace *trace, zx_value x, zx_activation activati
         ZX_TRY(zx_block_linear(trace, x, "gate_proj", size, &gate));
         ZX_TRY(zx_block_linear(trace, x, "up_proj", size, &up));
     }
-    ZX_TRY(zx_block_gate(trace, gate, up, activation, &gate));
+    ZX_TRY(zx_block_gate(trace, gate, up, trace->config->activation, &gate));
     return zx_block_linear(trace, gate, "down_proj", trace->config->hidden_size, y);
 }
 
-zmlx_status zx_block_glu(zx_trace *trace, zx_value x, const char *module, zx_activation activation,
-                         size_t size, zx_value *y)
+zmlx_status zx_block_glu(zx_trace *trace, zx_value x, const char *module, size_t size, zx_value *y)
 {
     const char *outer = NULL;
     ZX_TRY(zx_block_enter(trace, module, &outer));
-    ZX_TRY(trace_glu(trace, x, activation, size, false, y));
+    ZX_TRY(trace_glu(trace, x, size, false, y));
     zx_block_leave(trace, outer);
     return ZMLX_OK;
 }
 
-zmlx_status zx_block_glu_together(zx_trace *trace, zx_value x, const char *module,
-                                  zx_activation activation, size_t size, zx_value *y)
+zmlx_status zx_block_glu_together(zx_trace *trace, zx_value x, const char *module, size_t size,
+                                  zx_value *y)
 {
     const char *outer = NULL;
     ZX_TRY(zx_block_enter(trace, module, &outer));
-    ZX_TRY(trace_glu(trace, x, activation, size, true, y));
+    ZX_TRY(trace_glu(trace, x, size, true, y));
     zx_block_leave(trace, outer);
     return ZMLX_OK;
 }

@@ -99,13 +99,13 @@ ZMLX_MUST_CHECK zmlx_status zx_block_attention(zx_trace *trace, zx_value x,
 ZMLX_MUST_CHECK zmlx_status zx_block_attend(zx_trace *trace, const zx_value qkv[3],
                                             const zx_attention *attention, zx_value *y);
 
-/* down(activation(gate x) * up x) of a module with gate_proj, up_proj and down_proj. */
+/* down(activation(gate x) * up x), the config's activation, of a module with gate_proj, up_proj and
+ * down_proj. */
 ZMLX_MUST_CHECK zmlx_status zx_block_glu(zx_trace *trace, zx_value x, const char *module,
-                                         zx_activation activation, size_t size, zx_value *y);
+                                         size_t size, zx_value *y);
 /* The same over one matrix gate_up_proj of 2 * size rows. */
 ZMLX_MUST_CHECK zmlx_status zx_block_glu_together(zx_trace *trace, zx_value x, const char *module,
-                                                  zx_activation activation, size_t size,
-                                                  zx_value *y);
+                                                  size_t size, zx_value *y);
 /* activation(gate) * up */
 ZMLX_MUST_CHECK zmlx_status zx_block_gate(zx_trace *trace, zx_value gate, zx_value up,
                                           zx_activation activation, zx_value *y);

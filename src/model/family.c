@@ -25,6 +25,7 @@ static const zx_config_row common_rows[] = {
     {"max_position_embeddings", ZX_FIELD_SIZE, offsetof(zx_config, context_length), false, 2048},
     {"rms_norm_eps|layer_norm_eps|norm_eps|layer_norm_epsilon|norm_epsilon", ZX_FIELD_NUMBER,
      offsetof(zx_config, norm_epsilon), false, 1e-6},
+    {"hidden_act", ZX_FIELD_ACTIVATION, offsetof(zx_config, activation), false, ZX_ACTIVATION_SILU},
     {"tie_word_embeddings", ZX_FIELD_BOOL, offsetof(zx_config, tied), false, 0},
     {0},
 };
@@ -96,6 +97,45 @@ static const json_t *find_value(const json_t *config, const char *keys)
     return NULL;
 }
 
+/* The words that the official code has for them. */
+static const struct {
+    const char *word;
+    zx_activation activation;
+} activations[] = {
+    {"silu", ZX_ACTIVATION_SILU},
+    {"swish", ZX_ACTIVATION_SILU},
+    {"gelu", ZX_ACTIVATION_GELU},
+    {"gelu_python", ZX_ACTIVATION_GELU},
+    {"gelu_new", ZX_ACTIVATION_GELU_TANH},
+    {"gelu_fast", ZX_ACTIVATION_GELU_TANH},
+    {"gelu_pytorch_tanh", ZX_ACTIVATION_GELU_TANH},
+    {"gelu_accurate", ZX_ACTIVATION_GELU_TANH},
+    {"relu", ZX_ACTIVATION_RELU},
+    {"relu2", ZX_ACTIVATION_RELU2},
+    {"sigmoid", ZX_ACTIVATION_SIGMOID},
+};
+
+enum { ACTIVATIONS = sizeof activations / sizeof activations[0] };
+
+static zmlx_status read_activation(const zx_checkpoint *checkpoint, const char *key,
+                                   const json_t *value, zx_activation *activation)
+{
+    const char *word = json_string_value(value);
+    char known[160] = "";
+    for (size_t i = 0; i < ACTIVATIONS; i++) {
+        const size_t used = strlen(known);
+        (void)snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "",
+                       activations[i].word);
+        if (word == NULL || strcmp(word, activations[i].word) != 0) continue;
+        *activation = activations[i].activation;
+        return ZMLX_OK;
+    }
+    return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED,
+                   "%s: config key '%.*s' is '%s', an activation that is not known; known are %s",
+                   zx_checkpoint_path(checkpoint), (int)strcspn(key, "|"), key,
+                   word != NULL ? word : "no string", known);
+}
+
 static zmlx_status read_row(const zx_checkpoint *checkpoint, const zx_config_row *row,
                             zx_config *config)
 {
@@ -105,6 +145,11 @@ static zmlx_status read_row(const zx_checkpoint *checkpoint, const zx_config_row
     const bool absent = value == NULL;
     if (absent && row->required) return wrong_field(checkpoint, row->key, kinds[row->kind]);
     bool fits = true;
+    if (row->kind == ZX_FIELD_ACTIVATION) {
+        zx_activation *activation = field;
+        *activation = (zx_activation)row->fallback;
+        return absent ? ZMLX_OK : read_activation(checkpoint, row->key, value, activation);
+    }
     if (row->kind == ZX_FIELD_SIZE) {
         const json_int_t number = absent ? (json_int_t)row->fallback : json_integer_value(value);
         fits = (absent || json_is_integer(value)) && number >= 0 && number <= MAX_CONTEXT;
@@ -195,17 +240,6 @@ void zx_config_pattern(const zx_checkpoint *checkpoint, size_t period, zx_layer_
     for (size_t i = 0; i < config->layers; i++)
         config->layer_types[i] =
             (uint8_t)(period > 0 && (i + 1) % period == 0 ? ZX_LAYER_FULL : type);
-}
-
-zmlx_status zx_config_expect(const zx_checkpoint *checkpoint, const char *key, const char *expected)
-{
-    const json_t *value = json_object_get(zx_checkpoint_config(checkpoint), key);
-    if (value == NULL || json_is_null(value)) return ZMLX_OK;
-    const char *word = json_string_value(value);
-    if (word != NULL && strcmp(word, expected) == 0) return ZMLX_OK;
-    return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED, "%s: config key '%s' is '%s'; this family knows '%s'",
-                   zx_checkpoint_path(checkpoint), key, word != NULL ? word : "no string",
-                   expected);
 }
 
 zmlx_status zx_config_refuse_true(const zx_checkpoint *checkpoint, const char *key)

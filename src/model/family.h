@@ -66,13 +66,19 @@ typedef struct zx_config {
     double query_size;            /* attention_scale is query_size^-0.5 */
     double query_scale_beta;      /* Llama 4's scale of queries by their position */
     size_t query_scale_period;    /* grows after so many positions */
+    zx_activation activation;     /* of the mlp and of the experts */
 
     /* MLA: heads read one latent row per token */
     size_t query_rank; /* 0: queries are projected at once */
     size_t latent_size, nope_size, rope_size, value_size;
 } zx_config;
 
-typedef enum zx_field_kind { ZX_FIELD_SIZE, ZX_FIELD_NUMBER, ZX_FIELD_BOOL } zx_field_kind;
+typedef enum zx_field_kind {
+    ZX_FIELD_SIZE,
+    ZX_FIELD_NUMBER,
+    ZX_FIELD_BOOL,
+    ZX_FIELD_ACTIVATION
+} zx_field_kind;
 
 typedef struct zx_config_row {
     const char *key; /* "a|b": the first of these keys that is there */
@@ -144,9 +150,6 @@ zx_heads zx_config_heads(const zx_config *config, zx_layer_type type);
 void zx_config_pattern(const zx_checkpoint *checkpoint, size_t period, zx_layer_type type,
                        zx_config *config);
 
-/* Fails unless the string under 'key' is 'expected' or absent. */
-ZMLX_MUST_CHECK zmlx_status zx_config_expect(const zx_checkpoint *checkpoint, const char *key,
-                                             const char *expected);
 /* Fails where a key is there that says the model computes something this family does not. */
 ZMLX_MUST_CHECK zmlx_status zx_config_refuse_true(const zx_checkpoint *checkpoint, const char *key);
 

@@ -20,7 +20,7 @@ zx_moe zx_moe_usual(const zx_trace *trace, const zx_router *router)
     return (zx_moe){.modules = {"mlp", "block_sparse_moe", NULL},
                     .gate = "gate",
                     .router = router,
-                    .activation = ZX_ACTIVATION_SILU,
+                    .activation = config->activation,
                     .experts = config->experts,
                     .top_k = config->experts_per_token,
                     .size = config->expert_size,
@@ -149,7 +149,7 @@ static zmlx_status add_shared(zx_trace *trace, zx_value x, const zx_moe *moe, zx
 {
     zx_value shared, gate;
     if (moe->shared == NULL) return ZMLX_OK;
-    ZX_TRY(zx_block_glu(trace, x, moe->shared, moe->activation, moe->shared_size, &shared));
+    ZX_TRY(zx_block_glu(trace, x, moe->shared, moe->shared_size, &shared));
     if (moe->shared_gate != NULL) {
         const zx_attributes sigmoid = {.activation = ZX_ACTIVATION_SIGMOID};
         ZX_TRY(zx_block_linear(trace, x, moe->shared_gate, 1, &gate));

@@ -8,7 +8,7 @@
 static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
 {
     zx_config_pattern(checkpoint, config->window_pattern, ZX_LAYER_SLIDING, config);
-    return zx_config_expect(checkpoint, "hidden_act", "silu");
+    return ZMLX_OK;
 }
 
 static zmlx_status adjust_rope(const zx_checkpoint *checkpoint, const zx_config *config,
@@ -26,8 +26,7 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
     if (trace->config->layer_types[layer] != ZX_LAYER_SLIDING) attention.rope = NULL;
     ZX_TRY(zx_block_norm(trace, *x, "input_layernorm", &normed));
     ZX_TRY(zx_block_attention(trace, normed, &attention, &attended));
-    ZX_TRY(zx_block_glu(trace, normed, "mlp", ZX_ACTIVATION_SILU, trace->config->intermediate_size,
-                        &part));
+    ZX_TRY(zx_block_glu(trace, normed, "mlp", trace->config->intermediate_size, &part));
     ZX_TRY(zx_block_add(trace, *x, attended, x));
     return zx_block_add(trace, *x, part, x);
 }

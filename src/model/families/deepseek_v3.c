@@ -17,8 +17,7 @@ static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
 {
     ZX_TRY(zx_mla_check(checkpoint, config));
     ZX_TRY(zx_moe_check(checkpoint, config));
-    ZX_TRY(zx_mla_scale(checkpoint, config, &config->attention_scale));
-    return zx_config_expect(checkpoint, "hidden_act", "silu");
+    return zx_mla_scale(checkpoint, config, &config->attention_scale);
 }
 
 static zmlx_status adjust_rope(const zx_checkpoint *checkpoint, const zx_config *config,
@@ -48,7 +47,7 @@ static zmlx_status trace_mlp(zx_trace *trace, size_t layer, zx_value x, zx_value
 {
     const zx_config *config = trace->config;
     if (!has_experts(trace, layer))
-        return zx_block_glu(trace, x, "mlp", ZX_ACTIVATION_SILU, config->intermediate_size, y);
+        return zx_block_glu(trace, x, "mlp", config->intermediate_size, y);
     zx_moe moe = zx_moe_usual(trace, &zx_router_sigmoid);
     moe.shared = config->shared_experts > 0 ? "shared_experts" : NULL;
     moe.shared_size = config->expert_size * config->shared_experts;

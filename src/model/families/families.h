@@ -46,11 +46,6 @@ ZMLX_MUST_CHECK zmlx_status zx_trace_gemma_block(zx_trace *trace, const zx_atten
                                                  zx_value *x);
 ZMLX_MUST_CHECK zmlx_status zx_check_gemma(const zx_checkpoint *checkpoint, zx_config *config);
 
-/* The gelu that "hidden_act" names, ZX_ACTIVATION_NONE where it names none; 'fallback' where it is
- * absent. */
-zx_activation zx_gelu_of(const zx_checkpoint *checkpoint, const char *fallback);
-ZMLX_MUST_CHECK zmlx_status zx_check_gelu(const zx_checkpoint *checkpoint);
-
 /* Which layers of Qwen have experts, and which slide. */
 bool zx_qwen_has_experts(const zx_trace *trace, size_t layer);
 ZMLX_MUST_CHECK zmlx_status zx_qwen_windows(const zx_checkpoint *checkpoint, zx_config *config);

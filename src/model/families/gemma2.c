@@ -14,8 +14,7 @@ zmlx_status zx_trace_gemma_block(zx_trace *trace, const zx_attention *attention,
     ZX_TRY(zx_block_norm(trace, part, "post_attention_layernorm", &part));
     ZX_TRY(zx_block_add(trace, *x, part, x));
     ZX_TRY(zx_block_norm(trace, *x, "pre_feedforward_layernorm", &part));
-    ZX_TRY(zx_block_glu(trace, part, "mlp", ZX_ACTIVATION_GELU_TANH,
-                        trace->config->intermediate_size, &part));
+    ZX_TRY(zx_block_glu(trace, part, "mlp", trace->config->intermediate_size, &part));
     ZX_TRY(zx_block_norm(trace, part, "post_feedforward_layernorm", &part));
     return zx_block_add(trace, *x, part, x);
 }
@@ -25,8 +24,7 @@ zmlx_status zx_check_gemma(const zx_checkpoint *checkpoint, zx_config *config)
     config->attention_scale = 1 / sqrt(config->query_size);
     config->embedding_scale = sqrt((double)config->hidden_size);
     config->embedding_scale_rounded = true;
-    ZX_TRY(zx_config_refuse_true(checkpoint, "use_bidirectional_attention"));
-    return zx_config_expect(checkpoint, "hidden_activation", "gelu_pytorch_tanh");
+    return zx_config_refuse_true(checkpoint, "use_bidirectional_attention");
 }
 
 static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
@@ -42,6 +40,8 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 }
 
 static const zx_config_row rows[] = {
+    {"hidden_activation", ZX_FIELD_ACTIVATION, offsetof(zx_config, activation), false,
+     ZX_ACTIVATION_GELU_TANH},
     {"head_dim", ZX_FIELD_SIZE, offsetof(zx_config, head_size), false, 256},
     {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), false, 4096},
     {"query_pre_attn_scalar", ZX_FIELD_NUMBER, offsetof(zx_config, query_size), false, 256},

@@ -39,6 +39,8 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 
 /* The published configs leave out what is as in the code. */
 static const zx_config_row rows[] = {
+    {"hidden_activation", ZX_FIELD_ACTIVATION, offsetof(zx_config, activation), false,
+     ZX_ACTIVATION_GELU_TANH},
     {"vocab_size", ZX_FIELD_SIZE, offsetof(zx_config, vocabulary), false, 262208},
     {"num_attention_heads", ZX_FIELD_SIZE, offsetof(zx_config, heads), false, 8},
     {"num_key_value_heads", ZX_FIELD_SIZE, offsetof(zx_config, kv_heads), false, 4},

@@ -118,7 +118,7 @@ TEST(gemma4_refuses_what_it_does_not_compute)
         {GEMMA(MIXED "\"num_kv_shared_layers\":4,"), "'num_kv_shared_layers' is 4; expected"},
         {GEMMA(TYPES(SLIDING, "conv", FULL, FULL)), "'layer_types' is an array; expected words"},
         {GEMMA("\"use_bidirectional_attention\":\"all\","), "'use_bidirectional_attention' is"},
-        {GEMMA("\"hidden_activation\":\"silu\","), "'hidden_activation' is 'silu'; this family"},
+        {GEMMA("\"hidden_activation\":\"tanh\","), "'hidden_activation' is 'tanh', an activation"},
         {GEMMA("\"vocab_size_per_layer_input\":3,"), "'vocab_size_per_layer_input' is 3; expected"},
         {GEMMA("\"hidden_size_per_layer_input\":8000000,"), "'hidden_size_per_layer_input' is 8"},
         {GEMMA("\"num_global_key_value_heads\":3,\"attention_k_eq_v\":true,"),

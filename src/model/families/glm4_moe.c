@@ -6,8 +6,7 @@
 
 static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
 {
-    ZX_TRY(zx_moe_check(checkpoint, config));
-    return zx_config_expect(checkpoint, "hidden_act", "silu");
+    return zx_moe_check(checkpoint, config);
 }
 
 static zmlx_status adjust_rope(const zx_checkpoint *checkpoint, const zx_config *config,

@@ -9,42 +9,6 @@
 #include "model/families/families.h"
 #include "model/rope_config.h"
 
-/* The activations that transformers knows by these words. */
-static const struct {
-    const char *word;
-    zx_activation activation;
-} activations[] = {
-    {"gelu", ZX_ACTIVATION_GELU},
-    {"gelu_new", ZX_ACTIVATION_GELU_TANH},
-    {"gelu_fast", ZX_ACTIVATION_GELU_TANH},
-    {"gelu_pytorch_tanh", ZX_ACTIVATION_GELU_TANH},
-};
-
-zx_activation zx_gelu_of(const zx_checkpoint *checkpoint, const char *fallback)
-{
-    const json_t *value = json_object_get(zx_checkpoint_config(checkpoint), "hidden_act");
-    const char *word = json_is_string(value) ? json_string_value(value) : fallback;
-    for (size_t i = 0; i < sizeof activations / sizeof activations[0]; i++)
-        if (strcmp(activations[i].word, word) == 0) return activations[i].activation;
-    return ZX_ACTIVATION_NONE;
-}
-
-zmlx_status zx_check_gelu(const zx_checkpoint *checkpoint)
-{
-    if (zx_gelu_of(checkpoint, "gelu") != ZX_ACTIVATION_NONE) return ZMLX_OK;
-    return ZX_FAIL(
-        ZMLX_ERROR_UNSUPPORTED,
-        "%s: config key 'hidden_act' is a function that this family does not know; known "
-        "are gelu, gelu_new, gelu_fast and gelu_pytorch_tanh",
-        zx_checkpoint_path(checkpoint));
-}
-
-static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
-{
-    (void)config;
-    return zx_check_gelu(checkpoint);
-}
-
 /* "rotary_pct" and "rotary_emb_base" are the words of configs before transformers 5. */
 static zmlx_status adjust_rope(const zx_checkpoint *checkpoint, const zx_config *config,
                                zx_layer_type type, zx_rope_settings *settings)
@@ -84,12 +48,12 @@ static zmlx_status trace_attention(zx_trace *trace, zx_value x, const zx_attenti
 
 static zmlx_status trace_mlp(zx_trace *trace, zx_value x, zx_value *y)
 {
-    const zx_attributes gelu = {.activation = zx_gelu_of(trace->checkpoint, "gelu")};
+    const zx_attributes attributes = {.activation = trace->config->activation};
     const char *outer = NULL;
     zx_value inner;
     ZX_TRY(zx_block_enter(trace, "mlp", &outer));
     ZX_TRY(zx_block_linear(trace, x, "dense_h_to_4h", trace->config->intermediate_size, &inner));
-    ZX_TRY(zx_graph_add(trace->graph, ZX_OP_ACTIVATION, &inner, &gelu, &inner));
+    ZX_TRY(zx_graph_add(trace->graph, ZX_OP_ACTIVATION, &inner, &attributes, &inner));
     ZX_TRY(zx_block_linear(trace, inner, "dense_4h_to_h", trace->config->hidden_size, y));
     zx_block_leave(trace, outer);
     return ZMLX_OK;
@@ -110,6 +74,7 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 }
 
 static const zx_config_row rows[] = {
+    {"hidden_act", ZX_FIELD_ACTIVATION, offsetof(zx_config, activation), false, ZX_ACTIVATION_GELU},
     {"layer_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-5},
     {0},
 };
@@ -128,7 +93,6 @@ const zx_family zx_family_gpt_neox = {
     .architectures = {"GPTNeoXForCausalLM", NULL},
     .model_types = {"gpt_neox", NULL},
     .config = rows,
-    .check = check,
     .adjust_rope = adjust_rope,
     .trace_block = trace_block,
 };

@@ -2,12 +2,6 @@
  * divisor of the logits. */
 #include "model/families/families.h"
 
-static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
-{
-    (void)config;
-    return zx_config_expect(checkpoint, "hidden_act", "silu");
-}
-
 static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 {
     const zx_attention attention = zx_attention_usual(trace, layer);
@@ -27,6 +21,5 @@ const zx_family zx_family_granite = {
     .architectures = {"GraniteForCausalLM", NULL},
     .model_types = {"granite", NULL},
     .config = rows,
-    .check = check,
     .trace_block = trace_block,
 };

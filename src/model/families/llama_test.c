@@ -73,8 +73,9 @@ TEST(llama_refuses_what_it_does_not_compute)
     static const struct {
         const char *config, *message;
     } refused[] = {
-        {LLAMA("\"hidden_act\":\"relu\","), "c: config key 'hidden_act' is 'relu'; this family"},
-        {MISTRAL("\"hidden_act\":\"gelu\","), "c: config key 'hidden_act' is 'gelu'; this family"},
+        {LLAMA("\"hidden_act\":\"mish\","), "c: config key 'hidden_act' is 'mish', an activation"},
+        {MISTRAL("\"hidden_act\":\"prelu\","),
+         "c: config key 'hidden_act' is 'prelu', an activation"},
         {LLAMA("\"rope_scaling\":{\"type\":\"spiral\"},"), "c: rope type 'spiral' is not known"},
     };
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {

@@ -71,7 +71,7 @@ TEST(ministral3_refuses_what_the_official_code_cannot_do)
         {MINISTRAL(ROPE("")), "'rope_parameters.original_max_position_embeddings' is missing"},
         {MINISTRAL("\"rope_parameters\":{\"rope_theta\":5000},"),
          "'rope_parameters.llama_4_scaling_beta' is missing; expected a number"},
-        {MINISTRAL("\"hidden_act\":\"gelu\","), "'hidden_act' is 'gelu'; this family"},
+        {MINISTRAL("\"hidden_act\":\"prelu\","), "'hidden_act' is 'prelu', an activation"},
     };
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         zx_config config;

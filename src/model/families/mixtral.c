@@ -6,8 +6,7 @@ static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
 {
     zx_config_pattern(checkpoint, 0, ZX_LAYER_SLIDING, config);
     config->normalize_weights = true;
-    ZX_TRY(zx_moe_check(checkpoint, config));
-    return zx_config_expect(checkpoint, "hidden_act", "silu");
+    return zx_moe_check(checkpoint, config);
 }
 
 zmlx_status zx_trace_moe_block(zx_trace *trace, const zx_attention *attention, const zx_moe *moe,

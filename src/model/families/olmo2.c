@@ -6,16 +6,10 @@
 #include "model/families/families.h"
 #include "model/rope_config.h"
 
-static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
-{
-    (void)config;
-    return zx_config_expect(checkpoint, "hidden_act", "silu");
-}
-
 static zmlx_status check_olmo3(const zx_checkpoint *checkpoint, zx_config *config)
 {
     zx_config_pattern(checkpoint, 4, ZX_LAYER_SLIDING, config);
-    return check(checkpoint, config);
+    return ZMLX_OK;
 }
 
 /* Configs of before transformers 5 have rope_theta and rope_scaling for the full layers only; the
@@ -42,8 +36,7 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
     ZX_TRY(zx_block_attention(trace, *x, &attention, &part));
     ZX_TRY(zx_block_norm(trace, part, "post_attention_layernorm", &part));
     ZX_TRY(zx_block_add(trace, *x, part, x));
-    ZX_TRY(zx_block_glu(trace, *x, "mlp", ZX_ACTIVATION_SILU, trace->config->intermediate_size,
-                        &part));
+    ZX_TRY(zx_block_glu(trace, *x, "mlp", trace->config->intermediate_size, &part));
     ZX_TRY(zx_block_norm(trace, part, "post_feedforward_layernorm", &part));
     return zx_block_add(trace, *x, part, x);
 }
@@ -65,7 +58,6 @@ const zx_family zx_family_olmo2 = {
     .architectures = {"Olmo2ForCausalLM", NULL},
     .model_types = {"olmo2", NULL},
     .config = olmo2_rows,
-    .check = check,
     .trace_block = trace_block,
 };
 

@@ -19,8 +19,7 @@ static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
     ZX_TRY(zx_qwen_windows(checkpoint, config));
     for (size_t i = 0; i < config->layers; i++)
         config->layer_types[i] = config->window > 0 ? ZX_LAYER_SLIDING : ZX_LAYER_FULL;
-    ZX_TRY(zx_moe_check(checkpoint, config));
-    return zx_config_expect(checkpoint, "hidden_act", "silu");
+    return zx_moe_check(checkpoint, config);
 }
 
 static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)

@@ -7,17 +7,17 @@
 static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
 {
     zx_config_pattern(checkpoint, 0, ZX_LAYER_SLIDING, config);
-    return zx_check_gelu(checkpoint);
+    return ZMLX_OK;
 }
 
 static zmlx_status trace_mlp(zx_trace *trace, zx_value x, zx_value *y)
 {
-    const zx_attributes gelu = {.activation = zx_gelu_of(trace->checkpoint, "gelu_pytorch_tanh")};
+    const zx_attributes attributes = {.activation = trace->config->activation};
     const char *outer = NULL;
     zx_value inner;
     ZX_TRY(zx_block_enter(trace, "mlp", &outer));
     ZX_TRY(zx_block_linear(trace, x, "c_fc", trace->config->intermediate_size, &inner));
-    ZX_TRY(zx_graph_add(trace->graph, ZX_OP_ACTIVATION, &inner, &gelu, &inner));
+    ZX_TRY(zx_graph_add(trace->graph, ZX_OP_ACTIVATION, &inner, &attributes, &inner));
     ZX_TRY(zx_block_linear(trace, inner, "c_proj", trace->config->hidden_size, y));
     zx_block_leave(trace, outer);
     return ZMLX_OK;
@@ -36,6 +36,8 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 }
 
 static const zx_config_row rows[] = {
+    {"hidden_act", ZX_FIELD_ACTIVATION, offsetof(zx_config, activation), false,
+     ZX_ACTIVATION_GELU_TANH},
     {"norm_epsilon", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-5},
     {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), false, 0},
     {"tie_word_embeddings", ZX_FIELD_BOOL, offsetof(zx_config, tied), false, 1},

@@ -51,6 +51,9 @@ ROWS = {
     "llama-tied-head": {
         "config": llama(tie_word_embeddings=True), "extra": {"lm_head.weight": [96, 32]}, "official_drops": True,
         "notes": "tied by its config, but the file holds a head of its own: the official code uses that"},
+    "llama-relu2": {
+        "config": of("LlamaForCausalLM", "llama", hidden_act="relu2"),
+        "notes": "an activation other than silu"},
     "mistral-window": {
         "config": of("MistralForCausalLM", "mistral", sliding_window=9, rope_theta=10000.0, hidden_act="silu"),
         "notes": "sliding window on every layer"},
@@ -80,6 +83,10 @@ ROWS = {
                      num_local_experts=5,
                      num_experts_per_tok=3, intermediate_size=12, tie_word_embeddings=True) | MOE,
         "notes": "window, heads * head_dim != hidden, tied, three of five experts"},
+    "mixtral-gelu": {
+        "config": of("MixtralForCausalLM", "mixtral", hidden_act="gelu", num_local_experts=4, num_experts_per_tok=2,
+                     intermediate_size=12) | MOE,
+        "notes": "experts with the erf gelu, no window"},
     # --- Qwen ---
     "qwen2-tied": {
         "config": of("Qwen2ForCausalLM", "qwen2", rope_theta=1e6, tie_word_embeddings=True, use_sliding_window=False,
