@@ -1,5 +1,7 @@
 /* cmd_discover.c - where the fusion rules match in a model, each match tried on the model itself.
  */
+#include <stdio.h>
+
 #include "cli/command.h"
 #include "cli/input.h"
 #include "cli/output.h"
@@ -36,7 +38,8 @@ static const zx_cli_option rows[] = {
      .offset = offsetof(discover_options, seed)},
     {.name = "apply",
      .kind = ZX_CLI_FLAG,
-     .help = "measure runs of ops that no rule covers, and apply from now on what is faster",
+     .help = "measure rules and runs of ops that no rule covers, and apply each from now on "
+             "to\nsteps of the sizes it makes faster",
      .offset = offsetof(discover_options, apply)},
     {.name = "no-keep",
      .kind = ZX_CLI_FLAG,
@@ -55,15 +58,28 @@ static const char *const verdict_names[] = {[ZMLX_FUSION_APPLIED] = "applied",
 
 static json_t *site_json(const zmlx_fusion_site *site)
 {
-    return json_pack("{s:s, s:s, s:s, s:I, s:s}", "rule", site->rule, "pattern", site->pattern,
-                     "where", site->where, "bytes_saved", (json_int_t)site->bytes_saved, "reason",
-                     site->reason);
+    return json_pack("{s:s, s:s, s:s, s:I, s:s, s:I, s:I}", "rule", site->rule, "pattern",
+                     site->pattern, "where", site->where, "bytes_saved",
+                     (json_int_t)site->bytes_saved, "reason", site->reason, "least_tokens",
+                     (json_int_t)site->least_tokens, "most_tokens", (json_int_t)site->most_tokens);
 }
 
 typedef struct summary {
     size_t counts[3];
     int64_t bytes_saved; /* of what was applied, per token */
 } summary;
+
+/* For which steps, where not for all. */
+static void describe_steps(const zmlx_fusion_site *site, char text[64])
+{
+    if (site->least_tokens > 0 && site->most_tokens > 0)
+        (void)snprintf(text, 64, "for %zu to %zu tokens a step", site->least_tokens,
+                       site->most_tokens);
+    else if (site->least_tokens > 0)
+        (void)snprintf(text, 64, "for %zu tokens a step or more", site->least_tokens);
+    else if (site->most_tokens > 0)
+        (void)snprintf(text, 64, "for %zu tokens a step or fewer", site->most_tokens);
+}
 
 /* Adds a site to the arrays or prints its line. */
 static void report_site(const zx_cli_common *common, const zmlx_fusion_site *site, json_t *matched,
@@ -74,9 +90,11 @@ static void report_site(const zx_cli_common *common, const zmlx_fusion_site *sit
         (void)json_array_append_new(by_verdict[site->verdict], site_json(site));
         return;
     }
+    char steps[64] = "";
+    if (site->verdict == ZMLX_FUSION_APPLIED) describe_steps(site, steps);
+    const char *remark = *steps != '\0' ? steps : site->reason;
     zx_cli_print("%-8s %-24s %-36s %10lld%s%s\n", verdict_names[site->verdict], site->rule,
-                 site->where, (long long)site->bytes_saved, *site->reason != '\0' ? "  " : "",
-                 site->reason);
+                 site->where, (long long)site->bytes_saved, *remark != '\0' ? "  " : "", remark);
 }
 
 static int report(const zx_cli_common *common, const zmlx_discovery *discovery)

@@ -8,13 +8,23 @@
 #include "engine/lower.h"
 #include "fuse/chains.h"
 
+/* Tokens of the steps that are measured; what holds for one holds up to the next. */
+static const size_t points[] = {1, 8, 64, 256};
+enum { POINTS = sizeof points / sizeof points[0] };
+
 typedef struct discoverer {
     const zx_fusion_choice *choice;
     const zx_verifier *verifier;
+    zx_discover_use use;
     zx_discovery *discovery;
-    bool chain_is_faster; /* of the chain at hand */
-    char chain_reason[ZX_REASON_BYTES];
+    zx_token_range chain_pays; /* the chain at hand */
+    char measured[ZX_REASON_BYTES];
 } discoverer;
+
+static bool never(zx_token_range range)
+{
+    return range.least == SIZE_MAX;
+}
 
 static zmlx_status copy_text(zx_discovery *discovery, const char *text, const char **copy)
 {
@@ -37,41 +47,98 @@ static zmlx_status keep_rule(zx_discovery *discovery, const zx_fusion_rule **rul
     return ZMLX_OK;
 }
 
-static zmlx_status add_site(zx_discovery *discovery, const zx_fusion_site *site, zx_verdict verdict,
-                            const char *reason)
+static zmlx_status add_site(zx_discovery *discovery, const zx_found_site *site)
 {
     ZX_TRY(zx_grow(&discovery->sites, &discovery->capacity, discovery->count + 1,
                    sizeof *discovery->sites, "fusion sites"));
     zx_found_site *const found = &discovery->sites[discovery->count];
-    *found = (zx_found_site){.site = *site, .verdict = verdict};
-    if (site->rule->fused == ZX_OP_CHAIN) ZX_TRY(keep_rule(discovery, &found->site.rule));
-    ZX_TRY(copy_text(discovery, site->where, &found->site.where));
-    ZX_TRY(copy_text(discovery, reason, &found->reason));
+    *found = *site;
+    if (site->site.rule->fused == ZX_OP_CHAIN) ZX_TRY(keep_rule(discovery, &found->site.rule));
+    ZX_TRY(copy_text(discovery, site->site.where, &found->site.where));
+    ZX_TRY(copy_text(discovery, site->reason, &found->reason));
     discovery->count++;
     return ZMLX_OK;
+}
+
+/* The longest run of points that pay, as steps. */
+static zx_token_range range_of(const bool pays[POINTS])
+{
+    size_t first = 0, last = 0, length = 0;
+    for (size_t i = 0; i < POINTS; i++) {
+        size_t end = i;
+        while (end < POINTS && pays[end]) end++;
+        if (end - i <= length) continue;
+        length = end - i;
+        first = i;
+        last = end - 1;
+    }
+    if (length == 0) return (zx_token_range)ZX_NO_STEP;
+    return (zx_token_range){first > 0 ? points[first] : 0,
+                            last + 1 < POINTS ? points[last + 1] - 1 : 0};
+}
+
+/* For which steps the match pays.  Chains must gain for certain; rules must not certainly lose. */
+static zmlx_status measure_range(discoverer *at, const zx_fusion_rule *rule, const zx_match *match,
+                                 zx_token_range *range)
+{
+    bool pays[POINTS];
+    zx_gain gains[POINTS];
+    for (size_t i = 0; i < POINTS; i++) {
+        ZX_TRY(zx_measure_match(at->verifier, rule, match, points[i], &gains[i]));
+        pays[i] = rule->fused == ZX_OP_CHAIN ? gains[i].low > 1.0 : gains[i].high >= 1.0;
+    }
+    *range = range_of(pays);
+    (void)snprintf(at->measured, sizeof at->measured,
+                   "measured: %.2f, %.2f, %.2f, %.2f times as fast for 1, 8, 64, 256 tokens",
+                   gains[0].mean, gains[1].mean, gains[2].mean, gains[3].mean);
+    return ZMLX_OK;
+}
+
+/* For which steps a rule of the table pays: measured at its first match. */
+static zmlx_status rule_pays(discoverer *at, const zx_fusion_rule *rule, const zx_match *match,
+                             zx_token_range *range)
+{
+    zx_verdicts *measured = &at->discovery->measured;
+    *range = rule->guard;
+    if (at->use != ZX_DISCOVER_APPLY) return ZMLX_OK;
+    for (size_t i = 0; i < measured->rules.count; i++)
+        if (strcmp(measured->rules.items[i].rule, rule->name) == 0) {
+            *range = measured->rules.items[i].pays;
+            return ZMLX_OK;
+        }
+    ZX_TRY(measure_range(at, rule, match, range));
+    return zx_verdicts_limit(measured, rule->name, *range);
+}
+
+/* Off though it agrees: why. */
+static const char *reason_off(const discoverer *at, const zx_fusion_rule *rule, bool pays)
+{
+    if (rule->fused == ZX_OP_CHAIN || !pays) return at->measured;
+    return rule->fidelity == ZX_CLOSE ? "not exact; applied only when asked for"
+                                      : "left out by name";
 }
 
 static zmlx_status judge(const zx_graph *graph, const zx_fusion_site *site, const zx_match *match,
                          bool *apply, void *user)
 {
-    const discoverer *at = user;
+    discoverer *at = user;
+    const zx_fusion_rule *rule = site->rule;
+    zx_found_site found = {.site = *site, .verdict = ZX_VERDICT_REFUSED};
     char reason[ZX_REASON_BYTES];
-    const bool chain = site->rule->fused == ZX_OP_CHAIN;
     (void)graph;
-    ZX_TRY(zx_verify_match(at->verifier, site->rule, match, reason));
-    zx_verdict verdict = *reason == '\0' ? ZX_VERDICT_APPLIED : ZX_VERDICT_REFUSED;
-    if (verdict == ZX_VERDICT_APPLIED && !zx_fusion_chosen(at->choice, site->rule)) {
-        verdict = ZX_VERDICT_OFF;
-        (void)snprintf(reason, sizeof reason, "%s",
-                       site->rule->fidelity == ZX_CLOSE ? "not exact; applied only when asked for"
-                                                        : "left out by name");
-    }
-    if (verdict == ZX_VERDICT_APPLIED && chain && !at->chain_is_faster) {
-        verdict = ZX_VERDICT_OFF;
-        (void)snprintf(reason, sizeof reason, "%s", at->chain_reason);
-    }
-    *apply = verdict == ZX_VERDICT_APPLIED;
-    return add_site(at->discovery, site, verdict, reason);
+    *apply = false;
+    ZX_TRY(zx_verify_match(at->verifier, rule, match, reason));
+    found.reason = reason;
+    if (*reason != '\0') return add_site(at->discovery, &found);
+    const bool chosen = zx_fusion_chosen(at->choice, rule);
+    if (rule->fused == ZX_OP_CHAIN)
+        found.pays = at->chain_pays;
+    else if (chosen)
+        ZX_TRY(rule_pays(at, rule, match, &found.pays));
+    *apply = chosen && !never(found.pays);
+    found.verdict = *apply ? ZX_VERDICT_APPLIED : ZX_VERDICT_OFF;
+    if (!*apply) found.reason = reason_off(at, rule, !chosen || !never(found.pays));
+    return add_site(at->discovery, &found);
 }
 
 /* The first match of a rule. */
@@ -82,60 +149,50 @@ static bool find_match(const zx_fusion_rule *rule, const zx_graph *graph, zx_mat
     return false;
 }
 
-/* A chain pays where prompts gain for certain and single tokens lose nothing to speak of. */
-static zmlx_status measure_chain(discoverer *at, const zx_fusion_rule *rule, const zx_graph *graph)
+static zmlx_status try_chain(discoverer *at, const char *pattern, zx_graph *graph)
 {
+    const zx_fusion_rule rule = zx_chain_rule(pattern);
     zx_match match;
-    zx_gain one = {0}, many = {0};
-    if (!find_match(rule, graph, &match)) return ZMLX_OK;
-    ZX_TRY(zx_measure_match(at->verifier, rule, &match, 1, &one));
-    ZX_TRY(zx_measure_match(at->verifier, rule, &match, 256, &many));
-    at->chain_is_faster = many.low > 1.0 && one.mean > 0.97;
-    (void)snprintf(at->chain_reason, sizeof at->chain_reason,
-                   "measured: %.2f times as fast for 1 token, %.2f for 256 (at least %.2f)",
-                   one.mean, many.mean, many.low);
-    return ZMLX_OK;
+    at->chain_pays = (zx_token_range)ZX_NO_STEP;
+    (void)snprintf(at->measured, sizeof at->measured,
+                   "not measured; --apply does, and applies what is faster");
+    if (at->use == ZX_DISCOVER_APPLY && find_match(&rule, graph, &match))
+        ZX_TRY(measure_range(at, &rule, &match, &at->chain_pays));
+    ZX_TRY(zx_fuse_rule(&rule, graph, judge, at));
+    if (never(at->chain_pays)) return ZMLX_OK;
+    return zx_verdicts_use(&at->discovery->measured, rule.pattern, at->chain_pays);
 }
 
 /* Runs of row-wise ops that the rules leave; each is verified like a match of a rule. */
-static zmlx_status try_chains(discoverer *at, zx_chain_use use, zx_graph *graph)
+static zmlx_status try_chains(discoverer *at, zx_graph *graph)
 {
     zx_chain_proposals proposals;
     ZX_TRY(zx_chains_propose(graph, &proposals));
     zmlx_status status = ZMLX_OK;
-    for (size_t i = 0; i < proposals.count && status == ZMLX_OK; i++) {
-        const zx_fusion_rule rule = zx_chain_rule(proposals.items[i].pattern);
-        at->chain_is_faster = false;
-        (void)snprintf(at->chain_reason, sizeof at->chain_reason,
-                       "not measured; --apply does, and applies what is faster");
-        if (use == ZX_CHAINS_APPLY) status = measure_chain(at, &rule, graph);
-        if (status == ZMLX_OK) status = zx_fuse_rule(&rule, graph, judge, at);
-        if (status == ZMLX_OK && at->chain_is_faster)
-            status = zx_verdicts_use(&at->discovery->chains, rule.pattern);
-    }
+    for (size_t i = 0; i < proposals.count && status == ZMLX_OK; i++)
+        status = try_chain(at, proposals.items[i].pattern, graph);
     zx_chain_proposals_fini(&proposals);
     return status;
 }
 
-static zmlx_status discover(discoverer *at, zx_precision precision, zx_chain_use chains,
-                            zx_graph *graph)
+static zmlx_status discover(discoverer *at, zx_precision precision, zx_graph *graph)
 {
     ZX_TRY(zx_lower_to_precision(graph, precision));
     ZX_TRY(zx_verdicts_key(graph, &at->discovery->key));
     ZX_TRY(zx_fuse_across_rows(graph, judge, at));
-    ZX_TRY(try_chains(at, chains, graph));
+    ZX_TRY(try_chains(at, graph));
     return zx_fuse_rows(graph, judge, at);
 }
 
 zmlx_status zx_discover(const zx_graph *traced, zx_precision precision,
-                        const zx_fusion_choice *choice, zx_chain_use chains,
+                        const zx_fusion_choice *choice, zx_discover_use use,
                         const zx_verifier *verifier, zx_discovery *discovery)
 {
     zx_graph graph = {0};
-    discoverer at = {.choice = choice, .verifier = verifier, .discovery = discovery};
+    discoverer at = {.choice = choice, .verifier = verifier, .use = use, .discovery = discovery};
     *discovery = (zx_discovery){0};
     zmlx_status status = zx_graph_copy(traced, &graph);
-    if (status == ZMLX_OK) status = discover(&at, precision, chains, &graph);
+    if (status == ZMLX_OK) status = discover(&at, precision, &graph);
     zx_graph_fini(&graph);
     if (status != ZMLX_OK) zx_discovery_fini(discovery);
     return status;
@@ -144,7 +201,7 @@ zmlx_status zx_discover(const zx_graph *traced, zx_precision precision,
 void zx_discovery_fini(zx_discovery *discovery)
 {
     zx_free(discovery->sites);
-    zx_verdicts_fini(&discovery->chains);
+    zx_verdicts_fini(&discovery->measured);
     zx_arena_reset(&discovery->arena);
     *discovery = (zx_discovery){0};
 }
@@ -156,8 +213,13 @@ zmlx_status zx_discovery_save(const zx_discovery *discovery)
     for (size_t i = 0; i < discovery->count && status == ZMLX_OK; i++)
         if (discovery->sites[i].verdict == ZX_VERDICT_REFUSED)
             status = zx_verdicts_refuse(&verdicts, &discovery->sites[i].site);
-    for (size_t i = 0; i < discovery->chains.chain_count && status == ZMLX_OK; i++)
-        status = zx_verdicts_use(&verdicts, discovery->chains.chains[i]);
+    const zx_measured_rules *chains = &discovery->measured.chains;
+    for (size_t i = 0; i < chains->count && status == ZMLX_OK; i++)
+        status = zx_verdicts_use(&verdicts, chains->items[i].rule, chains->items[i].pays);
+    const zx_measured_rules *rules = &discovery->measured.rules;
+    for (size_t i = 0; i < rules->count && status == ZMLX_OK; i++)
+        if (rules->items[i].pays.least > 0 || rules->items[i].pays.most > 0)
+            status = zx_verdicts_limit(&verdicts, rules->items[i].rule, rules->items[i].pays);
     if (status == ZMLX_OK) status = zx_verdicts_save(discovery->key, &verdicts);
     zx_verdicts_fini(&verdicts);
     return status;

@@ -16,32 +16,35 @@ typedef enum zx_verdict {
 typedef struct zx_found_site {
     zx_fusion_site site;
     zx_verdict verdict;
-    const char *reason; /* "" where it was applied */
+    zx_token_range pays; /* where it was applied: to these steps */
+    const char *reason;  /* "" where it was applied */
 } zx_found_site;
 
 typedef struct zx_discovery { /* {0} is empty */
     zx_arena arena;
     zx_found_site *sites;
     size_t count, capacity;
-    uint64_t key;       /* of the verdicts */
-    zx_verdicts chains; /* those that were applied */
+    uint64_t key;         /* of the verdicts */
+    zx_verdicts measured; /* rules and chains, with the steps for which they pay */
 } zx_discovery;
 
-/* What to do with runs of row-wise ops that no rule covers. */
-typedef enum zx_chain_use {
-    ZX_CHAINS_LIST,  /* verify and list them */
-    ZX_CHAINS_APPLY, /* measure each too, and apply what is faster */
-} zx_chain_use;
+/* What to do beside verifying. */
+typedef enum zx_discover_use {
+    ZX_DISCOVER_LIST,  /* rules are applied to every step, chains to none */
+    ZX_DISCOVER_APPLY, /* each is measured at its first match and applied to the steps for which it
+                        * pays: a rule where it is not certainly slower, a chain where it is
+                        * certainly faster */
+} zx_discover_use;
 
 /* Lowers a copy of the traced graph to the precision and goes over its matches in the order in
  * which an engine would apply them.  The outcome is the same in every run with the same seed, but
  * for what is measured. */
 ZMLX_MUST_CHECK zmlx_status zx_discover(const zx_graph *traced, zx_precision precision,
-                                        const zx_fusion_choice *choice, zx_chain_use chains,
+                                        const zx_fusion_choice *choice, zx_discover_use use,
                                         const zx_verifier *verifier, zx_discovery *discovery);
 void zx_discovery_fini(zx_discovery *discovery);
 
-/* Keeps refusals and applied chains for every later start. */
+/* Keeps refusals, what was measured, and applied chains for every later start. */
 ZMLX_MUST_CHECK zmlx_status zx_discovery_save(const zx_discovery *discovery);
 
 #endif

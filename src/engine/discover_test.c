@@ -8,6 +8,7 @@
 #include "base/test.h"
 #include "engine/discover.h"
 #include "engine/engine.h"
+#include "engine/variants.h"
 #include "fuse/chains.h"
 
 enum { WIDTH = 64 };
@@ -52,9 +53,10 @@ static bool trace(zx_graph *graph, zx_value *sum)
 
 TEST(verify_catches_a_rule_that_is_wrong)
 {
-    static const zx_fusion_rule wrong = {"wrong", "(add ?a ?b)", ZX_OP_MUL, ZX_EXACT, "", 0};
+    static const zx_fusion_rule wrong = {"wrong", "(add ?a ?b)", ZX_OP_MUL, ZX_EXACT, "",
+                                         0,       ZX_EVERY_STEP};
     static const zx_fusion_rule right = {
-        "right", "(rmsnorm !sum(add ?a ?b) ?w)", ZX_OP_ADD_RMSNORM, ZX_EXACT, "", 0};
+        "right", "(rmsnorm !sum(add ?a ?b) ?w)", ZX_OP_ADD_RMSNORM, ZX_EXACT, "", 0, ZX_EVERY_STEP};
     char wrong_reason[ZX_REASON_BYTES] = "", right_reason[ZX_REASON_BYTES] = "";
     const zx_verifier verifier = {.kv_dtype = ZX_F32, .seed = 7};
     zx_graph graph = {0};
@@ -76,7 +78,7 @@ TEST(verify_holds_close_rules_to_their_bound)
 {
     /* 'a - nothing' for 'a': the same values, and half of them for the second */
     static const zx_attributes half = {.scale = 0.5F};
-    zx_fusion_rule close = {"close", "(scale ?a)", ZX_OP_SOFTCAP, ZX_CLOSE, "", 0.6};
+    zx_fusion_rule close = {"close", "(scale ?a)", ZX_OP_SOFTCAP, ZX_CLOSE, "", 0.6, ZX_EVERY_STEP};
     char within[ZX_REASON_BYTES] = "", beyond[ZX_REASON_BYTES] = "";
     const zx_verifier verifier = {.kv_dtype = ZX_F32};
     zx_graph graph = {0};
@@ -112,9 +114,9 @@ TEST(discovery_lists_sites_with_verdicts)
     zx_discovery all = {0}, some = {0};
     CHECK(trace(&graph, &sum));
     zmlx_status status =
-        zx_discover(&graph, ZX_PRECISION_F32, NULL, ZX_CHAINS_LIST, &verifier, &all);
+        zx_discover(&graph, ZX_PRECISION_F32, NULL, ZX_DISCOVER_LIST, &verifier, &all);
     if (status == ZMLX_OK)
-        status = zx_discover(&graph, ZX_PRECISION_F32, &choice, ZX_CHAINS_LIST, &verifier, &some);
+        status = zx_discover(&graph, ZX_PRECISION_F32, &choice, ZX_DISCOVER_LIST, &verifier, &some);
     zx_graph_fini(&graph);
     const zx_found_site *residual = site_of(&all, "matmul_residual");
     const bool applied = residual != NULL && residual->verdict == ZX_VERDICT_APPLIED &&
@@ -166,7 +168,7 @@ TEST(chains_are_proposed_and_agree)
                           proposals.items[0].bytes_saved == 6 * WIDTH * (int64_t)sizeof(float);
     zx_chain_proposals_fini(&proposals);
     if (status == ZMLX_OK)
-        status = zx_discover(&graph, ZX_PRECISION_F32, NULL, ZX_CHAINS_LIST, &verifier, &found);
+        status = zx_discover(&graph, ZX_PRECISION_F32, NULL, ZX_DISCOVER_LIST, &verifier, &found);
     const zx_found_site *chain = site_of(&found, "chain");
     const bool agrees = chain != NULL && chain->verdict == ZX_VERDICT_OFF &&
                         strstr(chain->reason, "not measured") == chain->reason;
@@ -184,19 +186,36 @@ static bool holds_op(const zx_graph *graph, zx_op op)
     return false;
 }
 
+/* The store in a folder of its own, until it is closed. */
+typedef struct own_store {
+    char folder[40], path[64], before[256];
+} own_store;
+
+static bool open_store(own_store *store)
+{
+    const char *before = getenv("ZMLX_STORE");
+    (void)snprintf(store->before, sizeof store->before, "%s", before != NULL ? before : "");
+    (void)snprintf(store->folder, sizeof store->folder, "/tmp/zmlx-verdicts-XXXXXX");
+    if (mkdtemp(store->folder) == NULL) return false;
+    (void)snprintf(store->path, sizeof store->path, "%s/facts.sqlite", store->folder);
+    return setenv("ZMLX_STORE", store->path, 1) == 0;
+}
+
+static void close_store(const own_store *store)
+{
+    (void)setenv("ZMLX_STORE", store->before, 1);
+    (void)unlink(store->path);
+    (void)rmdir(store->folder);
+}
+
 /* Refusals and chains that are put into the store by hand, and forgotten. */
 TEST(stored_verdicts_are_honoured)
 {
-    char folder[] = "/tmp/zmlx-verdicts-XXXXXX", path[64];
+    own_store store;
     const zx_fusion_site site = {.rule = &zx_fusion_rules[0], .where = "model.layers.3"};
     zx_verdicts verdicts = {0}, loaded = {0}, forgotten = {0};
     zx_verdicts chains = {0};
-    CHECK(mkdtemp(folder) != NULL);
-    (void)snprintf(path, sizeof path, "%s/facts.sqlite", folder);
-    const char *before = getenv("ZMLX_STORE");
-    char saved[256];
-    (void)snprintf(saved, sizeof saved, "%s", before != NULL ? before : "");
-    (void)setenv("ZMLX_STORE", path, 1);
+    CHECK(open_store(&store));
     zmlx_status status = zx_verdicts_refuse(&verdicts, &site);
     if (status == ZMLX_OK) status = zx_verdicts_save(42, &verdicts);
     if (status == ZMLX_OK) status = zx_verdicts_load(42, &loaded);
@@ -212,7 +231,8 @@ TEST(stored_verdicts_are_honoured)
     if (status == ZMLX_OK) status = zx_graph_copy(&traced, &lowered);
     if (status == ZMLX_OK) status = zx_graph_sort(&lowered);
     if (status == ZMLX_OK) status = zx_verdicts_key(&lowered, &key);
-    if (status == ZMLX_OK) status = zx_verdicts_use(&chains, chain_pattern);
+    if (status == ZMLX_OK)
+        status = zx_verdicts_use(&chains, chain_pattern, (zx_token_range)ZX_EVERY_STEP);
     if (status == ZMLX_OK) status = zx_verdicts_save(key, &chains);
     if (status == ZMLX_OK) status = zx_engine_graph(&traced, &options, &run);
     const bool used = holds_op(&run, ZX_OP_CHAIN) && !holds_op(&run, ZX_OP_RMSNORM);
@@ -223,13 +243,82 @@ TEST(stored_verdicts_are_honoured)
     if (status == ZMLX_OK) status = zx_verdicts_forget(42);
     if (status == ZMLX_OK) status = zx_verdicts_load(42, &forgotten);
     const bool gone = !zx_verdicts_refused(&forgotten, &site);
-    (void)setenv("ZMLX_STORE", saved, 1);
+    close_store(&store);
     zx_verdicts_fini(&verdicts);
     zx_verdicts_fini(&loaded);
     zx_verdicts_fini(&forgotten);
-    (void)unlink(path);
-    (void)rmdir(folder);
     CHECK(status == ZMLX_OK);
     CHECK(honoured && only_there && gone);
     CHECK(used);
+}
+
+/* Keeps under the traced graph's key that a rule pays for 8 to 63 tokens. */
+static zmlx_status keep_range(const zx_graph *traced, const char *rule)
+{
+    zx_verdicts verdicts = {0};
+    zx_graph lowered = {0};
+    uint64_t key = 0;
+    zmlx_status status = zx_graph_copy(traced, &lowered);
+    if (status == ZMLX_OK) status = zx_graph_sort(&lowered);
+    if (status == ZMLX_OK) status = zx_verdicts_key(&lowered, &key);
+    if (status == ZMLX_OK) status = zx_verdicts_limit(&verdicts, rule, (zx_token_range){8, 63});
+    if (status == ZMLX_OK) status = zx_verdicts_save(key, &verdicts);
+    zx_graph_fini(&lowered);
+    zx_verdicts_fini(&verdicts);
+    return status;
+}
+
+TEST(a_rule_runs_in_the_steps_for_which_it_pays)
+{
+    static const size_t sizes[] = {1, 7, 8, 63, 64, 256}, of[] = {0, 0, 1, 1, 2, 2};
+    const zx_engine_options options = {.precision = ZX_PRECISION_F32, .limits = {256, 2, 4}};
+    const zx_kv_pages pages = {0};
+    own_store store;
+    zx_graph traced = {0};
+    zx_value sum;
+    zx_variants variants = {0};
+    size_t bytes = 0, sized = 0;
+    CHECK(open_store(&store));
+    zmlx_status status = trace(&traced, &sum) ? ZMLX_OK : ZMLX_ERROR_MEMORY;
+    if (status == ZMLX_OK) status = keep_range(&traced, "matmul_residual");
+    if (status == ZMLX_OK) status = zx_variants_init(&traced, &options, &variants);
+    if (status == ZMLX_OK) status = zx_variants_plan_all(&variants, &options, NULL, &pages);
+    if (status == ZMLX_OK) status = zx_variants_bytes(&variants, &options, NULL, &pages, &bytes);
+    bool right = status == ZMLX_OK && variants.count == 3;
+    for (size_t i = 0; right && i < 3; i++) {
+        right = holds_op(&variants.items[i].graph, ZX_OP_MATMUL_ADD) == (i == 1);
+        sized += zx_plan_memory(variants.items[i].plan);
+    }
+    for (size_t i = 0; right && i < 6; i++)
+        right = zx_variants_plan(&variants, sizes[i]) == variants.items[of[i]].plan;
+    zx_variants_fini(&variants);
+    zx_graph_fini(&traced);
+    close_store(&store);
+    CHECK(status == ZMLX_OK);
+    CHECK(right && bytes == sized);
+}
+
+/* What is measured is not the same in every run; that it is measured, kept and honoured is. */
+TEST(applying_measures_every_rule_once)
+{
+    const zx_verifier verifier = {.kv_dtype = ZX_F32};
+    zx_graph graph = {0};
+    zx_value sum;
+    zx_discovery found = {0};
+    CHECK(trace(&graph, &sum));
+    const zmlx_status status =
+        zx_discover(&graph, ZX_PRECISION_F32, NULL, ZX_DISCOVER_APPLY, &verifier, &found);
+    zx_graph_fini(&graph);
+    const zx_found_site *site = site_of(&found, "matmul_residual");
+    const zx_measured_rules *rules = &found.measured.rules;
+    bool kept =
+        site != NULL && rules->count > 0 && strcmp(rules->items[0].rule, "matmul_residual") == 0;
+    if (kept && site->verdict == ZX_VERDICT_APPLIED)
+        kept = site->pays.least == rules->items[0].pays.least &&
+               site->pays.most == rules->items[0].pays.most;
+    else if (kept)
+        kept = strstr(site->reason, "measured: ") == site->reason;
+    zx_discovery_fini(&found);
+    CHECK(status == ZMLX_OK);
+    CHECK(kept);
 }

@@ -6,63 +6,22 @@
 #include "base/checked.h"
 #include "base/fail.h"
 #include "base/memory.h"
-#include "engine/lower.h"
 #include "engine/ropes.h"
-#include "fuse/chains.h"
+#include "engine/variants.h"
 #include "kernels/rows.h"
 
 struct zx_engine {
     zx_engine_options options;
-    zx_graph graph;
+    zx_variants variants;
     zx_pool *pool;
     zx_cache cache;
-    zx_plan *plan;
+    zx_plan *plan; /* of the last step */
     zx_ropes ropes;
     zx_batch batch; /* its arrays point into 'numbers' */
     int32_t *numbers, *ids, *positions, *token_start, *page_start, *pages, *sampled;
     float *row; /* a row of logits of a 16-bit model */
     size_t activation_bytes;
 };
-
-typedef struct starter {
-    const zx_fusion_choice *choice;
-    zx_verdicts verdicts;
-} starter;
-
-static zmlx_status judge(const zx_graph *graph, const zx_fusion_site *site, const zx_match *match,
-                         bool *apply, void *user)
-{
-    const starter *at = user;
-    (void)graph, (void)match;
-    *apply = zx_fusion_chosen(at->choice, site->rule) && !zx_verdicts_refused(&at->verdicts, site);
-    return ZMLX_OK;
-}
-
-static zmlx_status fuse(const zx_engine_options *options, zx_graph *graph)
-{
-    uint64_t key = 0;
-    starter at = {.choice = options->choice};
-    ZX_TRY(zx_verdicts_key(graph, &key));
-    ZX_TRY(zx_verdicts_load(key, &at.verdicts));
-    zmlx_status status = zx_fuse_across_rows(graph, judge, &at);
-    for (size_t i = 0; i < at.verdicts.chain_count && status == ZMLX_OK; i++) {
-        const zx_fusion_rule chain = zx_chain_rule(at.verdicts.chains[i]);
-        status = zx_fuse_rule(&chain, graph, judge, &at);
-    }
-    if (status == ZMLX_OK) status = zx_fuse_rows(graph, judge, &at);
-    zx_verdicts_fini(&at.verdicts);
-    return status;
-}
-
-zmlx_status zx_engine_graph(const zx_graph *traced, const zx_engine_options *options,
-                            zx_graph *graph)
-{
-    zmlx_status status = zx_graph_copy(traced, graph);
-    if (status == ZMLX_OK) status = zx_lower_to_precision(graph, options->precision);
-    if (status == ZMLX_OK && !options->no_fuse) status = fuse(options, graph);
-    if (status != ZMLX_OK) zx_graph_fini(graph);
-    return status;
-}
 
 /* Numbers in the block tables of a step, and in all arrays of its batch together. */
 static zmlx_status batch_numbers(const zx_engine_options *options, size_t *tables, size_t *count)
@@ -118,7 +77,8 @@ static zmlx_status reserve_batch(zx_engine *engine)
     ZX_TRY(zx_alloc_array(zx_engine_vocabulary(engine), sizeof(float), "a row of logits", &memory));
     engine->row = memory;
     ZX_TRY(batch_bytes(&engine->options, zx_engine_vocabulary(engine), &engine->activation_bytes));
-    engine->activation_bytes += zx_plan_memory(engine->plan); /* both exist, so does their sum */
+    for (size_t i = 0; i < engine->variants.count; i++) /* all exist, so does their sum */
+        engine->activation_bytes += zx_plan_memory(engine->variants.items[i].plan);
     return ZMLX_OK;
 }
 
@@ -126,12 +86,13 @@ static zmlx_status build(zx_engine *engine, const zx_graph *traced, const zx_kv_
                          size_t layer_count)
 {
     const zx_engine_options *options = &engine->options;
-    ZX_TRY(zx_engine_graph(traced, options, &engine->graph));
+    ZX_TRY(zx_variants_init(traced, options, &engine->variants));
     ZX_TRY(zx_pool_create(options->threads, &engine->pool));
     ZX_TRY(zx_cache_create(layers, layer_count, options->kv_dtype, options->pages, &engine->cache));
-    ZX_TRY(zx_plan_create(&engine->graph, &options->limits, engine->pool, &engine->cache.pages,
-                          &engine->plan));
-    ZX_TRY(zx_ropes_init(&engine->graph, options->limits.sequences, &engine->ropes));
+    ZX_TRY(zx_variants_plan_all(&engine->variants, options, engine->pool, &engine->cache.pages));
+    engine->plan = zx_variants_plan(&engine->variants, 1);
+    ZX_TRY(
+        zx_ropes_init(&engine->variants.items[0].graph, options->limits.sequences, &engine->ropes));
     return reserve_batch(engine);
 }
 
@@ -153,11 +114,10 @@ zmlx_status zx_engine_create(const zx_graph *traced, const zx_kv_layer layers[],
 void zx_engine_destroy(zx_engine *engine)
 {
     if (engine == NULL) return;
-    zx_plan_destroy(engine->plan);
+    zx_variants_fini(&engine->variants);
     zx_ropes_fini(&engine->ropes);
     zx_cache_destroy(&engine->cache);
     zx_pool_destroy(engine->pool);
-    zx_graph_fini(&engine->graph);
     zx_free(engine->numbers);
     zx_free(engine->row);
     zx_free(engine);
@@ -167,21 +127,22 @@ zmlx_status zx_engine_activation_bytes(const zx_graph *traced, const zx_kv_layer
                                        size_t layer_count, const zx_engine_options *options,
                                        size_t *bytes)
 {
-    zx_graph graph;
+    zx_variants variants;
     zx_pool *pool = NULL;
     size_t page_bytes = 0, batch = 0;
     ZX_TRY(zx_cache_page_bytes(layers, layer_count, options->kv_dtype, &page_bytes));
-    ZX_TRY(zx_engine_graph(traced, options, &graph));
+    ZX_TRY(zx_variants_init(traced, options, &variants));
     const zx_kv_pages pages = {NULL,        page_bytes, options->pages, options->kv_dtype,
                                layer_count, layers};
     zmlx_status status = zx_pool_create_unstarted(options->threads, &pool);
-    if (status == ZMLX_OK) status = zx_plan_bytes(&graph, &options->limits, pool, &pages, bytes);
+    if (status == ZMLX_OK) status = zx_variants_bytes(&variants, options, pool, &pages, bytes);
     if (status == ZMLX_OK)
-        status = batch_bytes(options, zx_value_type(graph.output)->columns, &batch);
+        status =
+            batch_bytes(options, zx_value_type(variants.items[0].graph.output)->columns, &batch);
     if (status == ZMLX_OK && !zx_add_fits(*bytes, batch, bytes))
         status = ZX_FAIL(ZMLX_ERROR_MEMORY, "activations exceed the address space");
     zx_pool_destroy(pool);
-    zx_graph_fini(&graph);
+    zx_variants_fini(&variants);
     return status;
 }
 
@@ -247,6 +208,7 @@ zmlx_status zx_engine_step(zx_engine *engine, const zx_feed feeds[], size_t coun
 {
     ZX_TRY(reserve(engine, feeds, count));
     fill_batch(engine, feeds, count);
+    engine->plan = zx_variants_plan(&engine->variants, engine->batch.tokens);
     ZX_TRY(zx_plan_run(engine->plan, &engine->batch));
     for (size_t i = 0; i < count; i++)
         zx_sequence_commit(&engine->cache, feeds[i].sequence, feeds[i].ids, feeds[i].count);

@@ -5,19 +5,8 @@
 #ifndef ZX_ENGINE_ENGINE_H
 #define ZX_ENGINE_ENGINE_H
 
-#include "engine/plan.h"
-#include "engine/verdicts.h"
+#include "engine/options.h"
 #include "kv/cache.h"
-
-typedef struct zx_engine_options {
-    size_t threads; /* at least 1 */
-    zx_precision precision;
-    zx_dtype kv_dtype;
-    bool no_fuse;
-    const zx_fusion_choice *choice; /* NULL: every exact rule; read by zx_engine_create alone */
-    size_t pages;                   /* of keys and values, for all sequences together */
-    zx_plan_limits limits;          /* of one step */
-} zx_engine_options;
 
 typedef struct zx_engine zx_engine;
 
@@ -61,12 +50,8 @@ size_t zx_engine_vocabulary(const zx_engine *engine);
 size_t zx_engine_activations(const zx_engine *engine);
 
 zx_cache *zx_engine_cache(zx_engine *engine);
+/* The plan of the last step; before the first, that of steps of one token. */
 zx_plan *zx_engine_plan(zx_engine *engine);
 const zx_engine_options *zx_engine_settings(const zx_engine *engine);
-
-/* The graph as it runs: lowered to the precision and, unless no_fuse, fused by the chosen rules
- * wherever discovery did not refuse one. */
-ZMLX_MUST_CHECK zmlx_status zx_engine_graph(const zx_graph *traced,
-                                            const zx_engine_options *options, zx_graph *graph);
 
 #endif

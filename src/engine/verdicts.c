@@ -12,7 +12,9 @@
 enum { KEY_BYTES = 32, SITE_BYTES = 384 };
 
 static const char space[] = "fusion verdicts";
-static const char use_prefix[] = "/use/"; /* of a chain's key; its value is the pattern */
+/* Kinds of entries beside refusals, in an entry's key; the values are "LEAST MOST TEXT", the text a
+ * chain's pattern or a rule's name. */
+static const char use_prefix[] = "/use/", pays_prefix[] = "/pays/";
 
 static bool holds(const char *const *names, const char *name)
 {
@@ -66,11 +68,37 @@ static zmlx_status insert(zx_verdicts *verdicts, const char *site)
     return zx_table_insert(&verdicts->refused, copy, strlen(copy), 0, &added);
 }
 
-zmlx_status zx_verdicts_use(zx_verdicts *verdicts, const char *pattern)
+static zmlx_status add(zx_verdicts *verdicts, zx_measured_rules *list, const char *rule,
+                       zx_token_range pays)
 {
-    ZX_TRY(zx_grow(&verdicts->chains, &verdicts->chain_capacity, verdicts->chain_count + 1,
-                   sizeof *verdicts->chains, "chains"));
-    return copy_text(verdicts, pattern, &verdicts->chains[verdicts->chain_count++]);
+    const char *copy = NULL;
+    ZX_TRY(copy_text(verdicts, rule, &copy));
+    ZX_TRY(zx_grow(&list->items, &list->capacity, list->count + 1, sizeof *list->items,
+                   "measured rules"));
+    list->items[list->count++] = (zx_measured_rule){copy, pays};
+    return ZMLX_OK;
+}
+
+zmlx_status zx_verdicts_use(zx_verdicts *verdicts, const char *pattern, zx_token_range pays)
+{
+    return add(verdicts, &verdicts->chains, pattern, pays);
+}
+
+zmlx_status zx_verdicts_limit(zx_verdicts *verdicts, const char *rule, zx_token_range pays)
+{
+    return add(verdicts, &verdicts->rules, rule, pays);
+}
+
+bool zx_verdicts_pays(const zx_verdicts *verdicts, const zx_fusion_rule *rule, size_t tokens)
+{
+    const bool chain = rule->fused == ZX_OP_CHAIN;
+    const zx_measured_rules *list = chain ? &verdicts->chains : &verdicts->rules;
+    const char *name = chain ? rule->pattern : rule->name;
+    if (!zx_tokens_within(rule->guard, tokens)) return false;
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->items[i].rule, name) == 0)
+            return zx_tokens_within(list->items[i].pays, tokens);
+    return true;
 }
 
 zmlx_status zx_verdicts_refuse(zx_verdicts *verdicts, const zx_fusion_site *site)
@@ -102,12 +130,29 @@ static zmlx_status open_store(bool create, zx_facts **store)
     return status;
 }
 
+static bool starts(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* "LEAST MOST TEXT"; what reads otherwise is passed over. */
+static zmlx_status read_measured(zx_verdicts *verdicts, zx_measured_rules *list, const char *value)
+{
+    zx_token_range pays;
+    int used = 0;
+    if (sscanf(value, "%zu %zu %n", &pays.least, &pays.most, &used) != 2 || used == 0)
+        return ZMLX_OK;
+    return add(verdicts, list, value + used, pays);
+}
+
 static zmlx_status visit(const char *key, const char *value, void *user)
 {
+    zx_verdicts *verdicts = user;
     const char *const site = strchr(key, '/');
     if (site == NULL) return ZMLX_OK;
-    const bool use = strncmp(site, use_prefix, sizeof use_prefix - 1) == 0;
-    return use ? zx_verdicts_use(user, value) : insert(user, site + 1);
+    if (starts(site, use_prefix)) return read_measured(verdicts, &verdicts->chains, value);
+    if (starts(site, pays_prefix)) return read_measured(verdicts, &verdicts->rules, value);
+    return insert(verdicts, site + 1);
 }
 
 zmlx_status zx_verdicts_load(uint64_t key, zx_verdicts *verdicts)
@@ -126,7 +171,8 @@ zmlx_status zx_verdicts_load(uint64_t key, zx_verdicts *verdicts)
 
 void zx_verdicts_fini(zx_verdicts *verdicts)
 {
-    zx_free(verdicts->chains);
+    zx_free(verdicts->rules.items);
+    zx_free(verdicts->chains.items);
     zx_table_fini(&verdicts->refused);
     zx_arena_reset(&verdicts->arena);
     *verdicts = (zx_verdicts){0};
@@ -145,12 +191,19 @@ static zmlx_status put_all(zx_facts *store, const char *prefix, const zx_table *
     return ZMLX_OK;
 }
 
-static zmlx_status put_chains(zx_facts *store, const char *prefix, const zx_verdicts *verdicts)
+static zmlx_status put_measured(zx_facts *store, const char *prefix, const char *kind,
+                                const zx_measured_rules *list)
 {
-    for (size_t i = 0; i < verdicts->chain_count; i++) {
+    for (size_t i = 0; i < list->count; i++) {
+        const zx_measured_rule *item = &list->items[i];
         char key[2 * KEY_BYTES];
-        (void)snprintf(key, sizeof key, "%suse/%04zu", prefix, i);
-        ZX_TRY(zx_facts_put(store, space, key, verdicts->chains[i]));
+        zx_text value = {0};
+        (void)snprintf(key, sizeof key, "%s%s%04zu", prefix, kind + 1, i);
+        zmlx_status status =
+            zx_text_format(&value, "%zu %zu %s", item->pays.least, item->pays.most, item->rule);
+        if (status == ZMLX_OK) status = zx_facts_put(store, space, key, value.bytes);
+        zx_text_fini(&value);
+        ZX_TRY(status);
     }
     return ZMLX_OK;
 }
@@ -163,7 +216,8 @@ static zmlx_status replace(zx_facts *store, uint64_t key, const zx_verdicts *ver
     ZX_TRY(zx_facts_begin(store));
     ZX_TRY(zx_facts_remove(store, space, prefix));
     if (verdicts != NULL) ZX_TRY(put_all(store, prefix, &verdicts->refused));
-    if (verdicts != NULL) ZX_TRY(put_chains(store, prefix, verdicts));
+    if (verdicts != NULL) ZX_TRY(put_measured(store, prefix, use_prefix, &verdicts->chains));
+    if (verdicts != NULL) ZX_TRY(put_measured(store, prefix, pays_prefix, &verdicts->rules));
     return zx_facts_commit(store);
 }
 

@@ -469,7 +469,9 @@ static zmlx_status measure(const trial *t, zx_gain *gain)
     }
     gain->mean = sum / PAIRS;
     for (size_t i = 0; i < PAIRS; i++) squares += pow(ratios[i] - gain->mean, 2);
-    gain->low = gain->mean - 2 * sqrt(squares / (PAIRS - 1) / PAIRS);
+    const double error = 2 * sqrt(squares / (PAIRS - 1) / PAIRS);
+    gain->low = gain->mean - error;
+    gain->high = gain->mean + error;
     return ZMLX_OK;
 }
 

@@ -27,8 +27,8 @@ enum { ZX_REASON_BYTES = 256 };
 ZMLX_MUST_CHECK zmlx_status zx_verify_match(const zx_verifier *verifier, const zx_fusion_rule *rule,
                                             const zx_match *match, char reason[ZX_REASON_BYTES]);
 
-typedef struct zx_gain { /* unfused time / fused time of paired runs */
-    double mean, low;    /* low: mean less two standard errors */
+typedef struct zx_gain {    /* unfused time / fused time of paired runs */
+    double mean, low, high; /* mean, less and plus two standard errors */
 } zx_gain;
 
 /* Times the match both ways, in turns, on 'tokens' tokens of random values; a gain of 0 where no

@@ -52,7 +52,7 @@ static zmlx_status discover(const zmlx_model *model, const zmlx_discover_options
     ZX_TRY(zx_pool_create(threads, &verifier.pool));
     zmlx_status status =
         zx_discover(&model->graph, precision, named ? &own : zx_model_choice(model),
-                    options->apply ? ZX_CHAINS_APPLY : ZX_CHAINS_LIST, &verifier, found);
+                    options->apply ? ZX_DISCOVER_APPLY : ZX_DISCOVER_LIST, &verifier, found);
     zx_pool_destroy(verifier.pool);
     if (status == ZMLX_OK && options->keep) status = zx_discovery_save(found);
     return status;
@@ -96,6 +96,8 @@ zmlx_status zmlx_discovery_site(const zmlx_discovery *discovery, size_t index,
                                .where = found->site.where,
                                .verdict = verdicts[found->verdict],
                                .reason = found->reason,
+                               .least_tokens = found->pays.least,
+                               .most_tokens = found->pays.most,
                                .bytes_saved = found->site.bytes_saved};
     return ZMLX_OK;
 }

@@ -6,6 +6,7 @@
 #include "base/fail.h"
 #include "base/memory.h"
 #include "engine/engine.h"
+#include "engine/variants.h"
 #include "model/blocks.h"
 #include "model/choices.h"
 #include "model/leftover.h"
