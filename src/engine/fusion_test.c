@@ -173,7 +173,7 @@ static zx_attributes attributes_of(builder *b, zx_op op)
     if (op == ZX_OP_SCALE) attributes.scale = 2.5F;
     if (op == ZX_OP_GROUP_LIMIT) attributes.groups = 8;
     if (op == ZX_OP_GROUP_LIMIT) attributes.top_groups = 2;
-    if (op == ZX_OP_CLAMPED_GLU) attributes.limit = 1;
+    if (op == ZX_OP_CLAMPED_GLU || op == ZX_OP_SOFTCAP) attributes.limit = 1;
     if (op == ZX_OP_CLAMPED_GLU) attributes.alpha = 1.702F;
     return attributes;
 }
