@@ -162,6 +162,7 @@ run kernels
 check "kernels: a table" eval 'exits 0 && prints "usable"'
 run kernels --json
 check "kernels --json" eval 'exits 0 && json "len(d[\"kernels\"]) > 10 and all(k[\"name\"] and k[\"op\"] and k[\"backend\"] and k[\"usable\"] in (True, False) for k in d[\"kernels\"])"'
+check "kernels --json: backends" json 'd["backend"] in [b["name"] for b in d["backends"] if b["usable"]] and all(b["usable"] or b["detail"] for b in d["backends"])'
 run patterns --json
 check "patterns --json" eval 'exits 0 && json "len(d[\"patterns\"]) >= 7 and all(p[\"pattern\"] for p in d[\"patterns\"])"'
 
