@@ -36,6 +36,49 @@ ZMLX_MUST_CHECK ZMLX_API zmlx_status zmlx_fingerprint_take(zmlx_fingerprint *fin
 ZMLX_API void zmlx_fingerprint_print(const zmlx_fingerprint *fingerprint,
                                      char text[ZMLX_FINGERPRINT_TEXT]);
 
+typedef struct zmlx_check_options {    /* zero means the default */
+    const char *op, *kernel, *backend; /* names; NULL: all */
+    uint64_t seed;                     /* of the first case; default 1 */
+    size_t count;                      /* cases that each kernel takes; default 20 */
+} zmlx_check_options;
+
+/* What was found about one kernel.  Texts belong to the check. */
+typedef struct zmlx_check_row {
+    const char *kernel, *op, *backend;
+    bool usable;          /* false: it cannot run here, and was not checked */
+    size_t cases, checks; /* that it took; properties that were asked of it */
+    double nmse;          /* against the reference, the worst case: squared errors / squares */
+    double row_max;       /* largest |error| / largest |value| of its row */
+    double ulps;          /* largest distance in values of the output's type */
+    const char *broken;   /* the property that does not hold, or NULL */
+    const char *about;    /* the smallest case found: its shape and the first difference */
+    const char *command;  /* that shows it again */
+    uint64_t seed;        /* of the case */
+} zmlx_check_row;
+
+typedef struct zmlx_check_property {
+    const char *name, *text;
+    size_t held; /* how often it was asked and held */
+} zmlx_check_property;
+
+typedef struct zmlx_check zmlx_check;
+
+/* Runs kernels on cases made from seeds, each against the reference of its op and against the
+ * properties that must hold of it; what fails is made as small as it goes.  A kernel is left at
+ * its first failure.  Fails for names that match nothing, with ZMLX_ERROR_ARGUMENT, and where
+ * memory runs out; a broken kernel is no failure of the call. */
+ZMLX_MUST_CHECK ZMLX_API zmlx_status zmlx_check_kernels(const zmlx_check_options *options,
+                                                        zmlx_check **check);
+ZMLX_API size_t zmlx_check_count(const zmlx_check *check);  /* rows */
+ZMLX_API size_t zmlx_check_broken(const zmlx_check *check); /* rows with a broken property */
+ZMLX_MUST_CHECK ZMLX_API zmlx_status zmlx_check_describe(const zmlx_check *check, size_t index,
+                                                         zmlx_check_row *row);
+ZMLX_API size_t zmlx_check_property_count(void);
+ZMLX_MUST_CHECK ZMLX_API zmlx_status zmlx_check_describe_property(const zmlx_check *check,
+                                                                  size_t index,
+                                                                  zmlx_check_property *property);
+ZMLX_API void zmlx_check_close(zmlx_check *check); /* NULL does nothing */
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,5 +1,6 @@
 #include "check/case.h"
 
+#include <assert.h>
 #include <math.h>
 
 #include "base/checked.h"
@@ -10,6 +11,7 @@ enum { GUARD = 64, VOCABULARY_ROWS = 24 };
 
 size_t zx_case_row_bytes(const zx_operand *x)
 {
+    assert(x->dtype != ZX_QUANTIZED || x->layout.group > 0);
     return x->dtype == ZX_QUANTIZED ? zx_activation_row_bytes(x->layout, x->columns)
                                     : x->columns * zx_dtypes[x->dtype].bytes;
 }
@@ -24,7 +26,7 @@ zmlx_status zx_case_operand(zx_arena *arena, const zx_operand *like, zx_placemen
     made->stride = zx_case_row_bytes(like) + placement.gap * step;
     if (!zx_multiply_fits(made->rows, made->stride, &bytes))
         return ZX_FAIL(ZMLX_ERROR_MEMORY, "%zu rows of %zu bytes", made->rows, made->stride);
-    bytes += 2 * GUARD + placement.offset * step;
+    bytes += (size_t)2 * GUARD + placement.offset * step;
     ZX_TRY(zx_arena_alloc(arena, bytes, &memory));
     memset(memory, poison, bytes);
     made->data = (char *)memory + GUARD + placement.offset * step;
@@ -77,14 +79,18 @@ static void fill_floats(zx_case *made, const zx_operand *x)
     if (made->shape.fill == ZX_FILL_INFINITY) zx_store(x->dtype, row, column, INFINITY);
 }
 
-/* Different experts in a row: first, first + step, ... */
+/* Different experts in a row, one after the other; with ties one may come twice. */
 static void fill_indices(zx_case *made, const zx_operand *x)
 {
     const size_t experts = made->shape.dims[ZX_DIM_EXPERTS];
     for (size_t row = 0; row < x->rows; row++) {
         int32_t *const to = (int32_t *)(void *)((char *)x->data + row * x->stride);
         const size_t first = (size_t)(zx_case_random(&made->state) % experts);
-        for (size_t i = 0; i < x->columns; i++) to[i] = (int32_t)((first + i) % experts);
+        for (size_t i = 0; i < x->columns; i++) {
+            const bool any = made->shape.fill == ZX_FILL_TIES;
+            const size_t further = any ? (size_t)(zx_case_random(&made->state) % experts) : i;
+            to[i] = (int32_t)((first + further) % experts);
+        }
     }
 }
 
@@ -231,7 +237,7 @@ static zmlx_status make_batch(zx_case *made)
 {
     const size_t tokens = made->shape.dims[ZX_DIM_ROWS], past = made->shape.dims[ZX_DIM_PAST];
     const size_t before[ZX_CASE_SEQUENCES] = {past, past / 3, 0};
-    const size_t sequences = tokens < ZX_CASE_SEQUENCES ? tokens : ZX_CASE_SEQUENCES;
+    const size_t sequences = tokens < ZX_CASE_SEQUENCES ? 1 : ZX_CASE_SEQUENCES;
     void *memory = NULL;
     size_t token = 0, pages = 0;
     ZX_TRY(zx_arena_alloc(&made->arena, 3 * tokens * sizeof(int32_t), &memory));
@@ -343,7 +349,7 @@ static zmlx_status make_attributes(zx_case *made)
     zx_attributes *const a = &made->attributes;
     *a = made->row->attributes;
     a->dtype = shape->dtype;
-    a->activation = shape->activation;
+    if ((traits & ZX_TRAIT_ACTIVATES) != 0) a->activation = shape->activation;
     a->offset = (bits & ZX_BIT_OFFSET) != 0 ? 1.0F : 0.0F;
     a->wide = (bits & ZX_BIT_WIDE) != 0;
     a->transposed = (bits & ZX_BIT_TRANSPOSED) != 0;

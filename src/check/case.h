@@ -91,6 +91,9 @@ enum {
     ZX_TRAIT_SUMS = 1u << 8,   /* rows of output 0 sum to 1 */
     ZX_TRAIT_EXPERTS = 1u << 9,
     ZX_TRAIT_GROUPED = 1u << 10, /* experts always are in groups */
+    ZX_TRAIT_ACTIVATES = 1u << 12,
+    ZX_TRAIT_LENGTH = 1u << 13,  /* output 0 is input 0 turned: the length of a head stays */
+    ZX_TRAIT_CHOOSES = 1u << 11, /* an output are the places of the largest of input 0 */
 };
 
 typedef enum zx_case_kind { /* how an input is made */
@@ -153,10 +156,10 @@ zx_case_shape zx_case_shape_of(zx_op op, uint64_t seed);
 /* Makes sizes and choices fit each other. */
 void zx_case_fit(zx_case_shape *shape);
 size_t zx_case_width(const zx_case_shape *shape, zx_width width);
-/* The 'index'-th way to make a shape smaller; false where there is none of that number, or it
- * changes nothing. */
+/* The 'index'-th way to make a shape smaller, or its values plain; false where there is none of
+ * that number, or it changes nothing. */
 bool zx_case_smaller(const zx_case_shape *shape, size_t index, zx_case_shape *smaller);
-enum { ZX_CASE_WAYS = 2 * ZX_DIMS + 11 };
+enum { ZX_CASE_WAYS = 2 * ZX_DIMS + 12 };
 /* "rows 3, columns 64, f16, q16 x affine 4-bit g64 bf16, random values" */
 enum { ZX_CASE_TEXT = 240 };
 void zx_case_describe(const zx_case_shape *shape, char text[ZX_CASE_TEXT]);

@@ -49,6 +49,10 @@ const size_t zx_case_format_count = sizeof zx_case_formats / sizeof zx_case_form
     {                                                  \
         ZX_KIND_VECTOR, ZX_WIDTH_##width, ZX_WIDTH_ONE \
     }
+#define BIASED                                                \
+    {                                                         \
+        ZX_KIND_BIASED_VECTOR, ZX_WIDTH_COLUMNS, ZX_WIDTH_ONE \
+    }
 #define MATRIX(rows)                                      \
     {                                                     \
         ZX_KIND_MATRIX, ZX_WIDTH_COLUMNS, ZX_WIDTH_##rows \
@@ -75,14 +79,16 @@ enum {
     EXPERT = ZX_BIT_BIAS | ZX_BIT_OWN_X,
     ROTATION = ZX_BIT_INTERLEAVED | ZX_BIT_NARROW,
 };
-#define IN_PLACE ZX_TRAIT_IN_PLACE
-#define LAYOUT   ZX_TRAIT_LAYOUT
-#define READS    ZX_TRAIT_CACHE
-#define APPENDS  (ZX_TRAIT_CACHE | ZX_TRAIT_APPENDS)
-#define ROPE     ZX_TRAIT_ROPE
-#define LINEAR   ZX_TRAIT_LINEAR
-#define SUMS     ZX_TRAIT_SUMS
-#define MIXES    ZX_TRAIT_EXPERTS
+#define IN_PLACE  ZX_TRAIT_IN_PLACE
+#define LAYOUT    ZX_TRAIT_LAYOUT
+#define READS     ZX_TRAIT_CACHE
+#define APPENDS   (ZX_TRAIT_CACHE | ZX_TRAIT_APPENDS)
+#define TURNS     (ZX_TRAIT_ROPE | ZX_TRAIT_LENGTH)
+#define ROPE      ZX_TRAIT_ROPE
+#define LINEAR    ZX_TRAIT_LINEAR
+#define SUMS      ZX_TRAIT_SUMS
+#define ACTIVATES ZX_TRAIT_ACTIVATES
+#define MIXES     ZX_TRAIT_EXPERTS
 
 /* clang-format off */
 const zx_case_op zx_case_ops[] = {
@@ -93,13 +99,13 @@ const zx_case_op zx_case_ops[] = {
     ROW(MUL, IN_PLACE | LINEAR, 0, IN(FLOATS(COLUMNS), FLOATS(COLUMNS)), 0),
     ROW(MUL_ROWS, IN_PLACE | LINEAR, 0, IN(FLOATS(COLUMNS), FLOATS(ONE)), 0),
     ROW(SCALE, IN_PLACE | LINEAR, 0, IN(FLOATS(COLUMNS)), .scale = 0.3F),
-    ROW(ACTIVATION, IN_PLACE, 0, IN(FLOATS(COLUMNS)), 0),
+    ROW(ACTIVATION, IN_PLACE | ACTIVATES, 0, IN(FLOATS(COLUMNS)), 0),
     ROW(CLAMPED_GLU, IN_PLACE, 0, IN(FLOATS(COLUMNS), FLOATS(COLUMNS)), .limit = 2, .alpha = 1.702F),
     ROW(SOFTCAP, IN_PLACE, 0, IN(FLOATS(COLUMNS)), .limit = 3),
     ROW(RMSNORM, 0, NORM, IN(FLOATS(COLUMNS), VECTOR(COLUMNS)), .epsilon = 1e-5F),
     ROW(HEAD_RMSNORM, 0, NORM, IN(FLOATS(HEADS), VECTOR(HEAD)), .epsilon = 1e-5F),
     ROW(LAYERNORM, 0, ZX_BIT_OFFSET | ZX_BIT_BIAS,
-        IN(FLOATS(COLUMNS), {ZX_KIND_BIASED_VECTOR, ZX_WIDTH_COLUMNS, 0}), .epsilon = 1e-5F),
+        IN(FLOATS(COLUMNS), BIASED), .epsilon = 1e-5F),
     ROW(COLUMNS, LINEAR, 0, IN(FLOATS(HEADS)), 0),
     ROW(JOIN, 0, ZX_BIT_NARROW, IN(FLOATS(HEADS), FLOATS(HEADS_OF_VALUES)), 0),
     ROW(HEAD_MATMUL, LINEAR, ZX_BIT_TRANSPOSED,
@@ -108,35 +114,48 @@ const zx_case_op zx_case_ops[] = {
     ROW(SIGMOID_SCORES, 0, 0, IN(FLOATS(COLUMNS)), 0),
     ROW(ADD_ROW, 0, 0, IN(SCORES(EXPERTS), {ZX_KIND_SCORE_VECTOR, ZX_WIDTH_EXPERTS, 0}), 0),
     ROW(GROUP_LIMIT, ZX_TRAIT_GROUPED, 0, IN(SCORES(EXPERTS)), 0),
-    ROW(TOPK, 0, 0, IN(FLOATS(EXPERTS)), 0),
+    ROW(TOPK, ZX_TRAIT_CHOOSES, 0, IN(FLOATS(EXPERTS)), 0),
     ROW(GATHER_SCORES, 0, 0, IN(SCORES(EXPERTS), INDICES), 0),
     ROW(NORMALIZE, 0, 0, IN(SCORES(TOP_K)), .epsilon = 1e-20F),
     ROW(EXPERT_MATMUL, MIXES, EXPERT, IN(ACTIVATIONS(EXPERT_X), INDICES, MATRICES), 0),
     ROW(COMBINE, LINEAR, 0, IN(FLOATS(SLOTS), SCORES(TOP_K)), 0),
     ROW(QUANTIZE, LAYOUT, 0, IN(FLOATS(COLUMNS)), 0),
     ROW(MATMUL, LINEAR, ZX_BIT_BIAS, IN(ACTIVATIONS(COLUMNS), MATRIX(OUTPUTS)), 0),
-    ROW(ROPE, ROPE, ROTATION, IN(FLOATS(HEADS)), 0),
+    ROW(ROPE, TURNS, ROTATION, IN(FLOATS(HEADS)), 0),
     ROW(POSITION_SCALE, IN_PLACE | LINEAR, 0, IN(FLOATS(COLUMNS)), .beta = 0.3F, .period = 7),
     ROW(KV_APPEND, APPENDS, ZX_BIT_NARROW, IN(FLOATS(KEYS), FLOATS(VALUES)), 0),
     ROW(ATTENTION, READS, ATTENTION, IN(FLOATS(HEADS), CACHE), .limit = 2),
     ROW(ATTENTION_SINKS, READS, ATTENTION, IN(FLOATS(HEADS), CACHE, VECTOR(HEAD_COUNT)), .limit = 2),
-    ROW(GLU, IN_PLACE, 0, IN(FLOATS(COLUMNS), FLOATS(COLUMNS)), 0),
-    ROW(GLU_QUANTIZE, LAYOUT, 0, IN(FLOATS(COLUMNS), FLOATS(COLUMNS)), 0),
+    ROW(GLU, IN_PLACE | ACTIVATES, 0, IN(FLOATS(COLUMNS), FLOATS(COLUMNS)), 0),
+    ROW(GLU_QUANTIZE, LAYOUT | ACTIVATES, 0, IN(FLOATS(COLUMNS), FLOATS(COLUMNS)), 0),
     ROW(ADD_RMSNORM, 0, NORM, IN(FLOATS(COLUMNS), FLOATS(COLUMNS), VECTOR(COLUMNS)), .epsilon = 1e-5F),
     ROW(RMSNORM_QUANTIZE, LAYOUT, NORM, IN(FLOATS(COLUMNS), VECTOR(COLUMNS)), .epsilon = 1e-5F),
     ROW(ADD_RMSNORM_QUANTIZE, LAYOUT, NORM, IN(FLOATS(COLUMNS), FLOATS(COLUMNS), VECTOR(COLUMNS)),
         .epsilon = 1e-5F),
+    ROW(LAYERNORM_QUANTIZE, LAYOUT, ZX_BIT_OFFSET | ZX_BIT_BIAS,
+        IN(FLOATS(COLUMNS), BIASED), .epsilon = 1e-5F),
+    ROW(ADD_LAYERNORM, 0, ZX_BIT_OFFSET | ZX_BIT_BIAS,
+        IN(FLOATS(COLUMNS), FLOATS(COLUMNS), BIASED), .epsilon = 1e-5F),
+    ROW(ADD_LAYERNORM_QUANTIZE, LAYOUT, ZX_BIT_OFFSET | ZX_BIT_BIAS,
+        IN(FLOATS(COLUMNS), FLOATS(COLUMNS), BIASED), .epsilon = 1e-5F),
+    ROW(RMSNORM_ADD, 0, NORM, IN(FLOATS(COLUMNS), VECTOR(COLUMNS), FLOATS(COLUMNS)), .epsilon = 1e-5F),
+    ROW(RMSNORM_ADD_RMSNORM, 0, NORM,
+        IN(FLOATS(COLUMNS), VECTOR(COLUMNS), FLOATS(COLUMNS), VECTOR(COLUMNS)), .epsilon = 1e-5F),
+    ROW(RMSNORM_ADD_RMSNORM_QUANTIZE, LAYOUT, NORM,
+        IN(FLOATS(COLUMNS), VECTOR(COLUMNS), FLOATS(COLUMNS), VECTOR(COLUMNS)), .epsilon = 1e-5F),
+    ROW(NORM_ROPE_APPEND, APPENDS | ROPE, ROTATION | NORM,
+        IN(FLOATS(HEADS), VECTOR(HEAD), FLOATS(KEYS), VECTOR(HEAD), FLOATS(VALUES)), .epsilon = 1e-5F),
     ROW(MATMUL_ADD, 0, ZX_BIT_BIAS, IN(ACTIVATIONS(COLUMNS), MATRIX(OUTPUTS), FLOATS(OUTPUTS)), 0),
     ROW(MATMUL_QKV, LINEAR, ZX_BIT_BIAS,
         IN(ACTIVATIONS(COLUMNS), MATRIX(OUTPUTS), MATRIX(FEWER), MATRIX(FEWER)), 0),
-    ROW(MATMUL_GLU, 0, ZX_BIT_BIAS, IN(ACTIVATIONS(COLUMNS), MATRIX(OUTPUTS), MATRIX(OUTPUTS)), 0),
-    ROW(ROPE_APPEND, APPENDS | ROPE, ROTATION, IN(FLOATS(HEADS), FLOATS(KEYS), FLOATS(VALUES)), 0),
+    ROW(MATMUL_GLU, ACTIVATES, ZX_BIT_BIAS, IN(ACTIVATIONS(COLUMNS), MATRIX(OUTPUTS), MATRIX(OUTPUTS)), 0),
+    ROW(ROPE_APPEND, APPENDS | TURNS, ROTATION, IN(FLOATS(HEADS), FLOATS(KEYS), FLOATS(VALUES)), 0),
     ROW(ROUTER_SOFTMAX, 0, ZX_BIT_SCALE, IN(FLOATS(EXPERTS)), .scale = 2.5F),
     ROW(ROUTER_SOFTMAX_NORMALIZE, 0, 0, IN(FLOATS(EXPERTS)), .epsilon = 1e-6F),
-    ROW(ROUTER_CHOSEN, SUMS, 0, IN(FLOATS(EXPERTS)), 0),
+    ROW(ROUTER_CHOSEN, SUMS | ZX_TRAIT_CHOOSES, 0, IN(FLOATS(EXPERTS)), 0),
     ROW(ROUTER_SIGMOID, 0, ZX_BIT_GROUPS | ZX_BIT_SCALE,
         IN(FLOATS(EXPERTS), {ZX_KIND_SCORE_VECTOR, ZX_WIDTH_EXPERTS, 0}), .epsilon = 1e-6F, .scale = 2.5F),
-    ROW(EXPERT_GLU, MIXES, EXPERT, IN(ACTIVATIONS(EXPERT_X), INDICES, MATRICES, MATRICES), 0),
+    ROW(EXPERT_GLU, MIXES | ACTIVATES, EXPERT, IN(ACTIVATIONS(EXPERT_X), INDICES, MATRICES, MATRICES), 0),
     ROW(EXPERT_CLAMPED_GLU, MIXES, EXPERT, IN(ACTIVATIONS(EXPERT_X), INDICES, MATRICES, MATRICES),
         .limit = 1, .alpha = 1.702F),
     ROW(EXPERT_COMBINE, MIXES, EXPERT, IN(ACTIVATIONS(EXPERT_X), INDICES, MATRICES, SCORES(TOP_K)), 0),
@@ -247,7 +266,8 @@ zx_case_shape zx_case_shape_of(zx_op op, uint64_t seed)
     shape.format = (size_t)(zx_case_random(&state) % zx_case_format_count);
     shape.precision = precisions[zx_case_random(&state) % 3];
     shape.activation = (zx_activation)(1 + zx_case_random(&state) % (ZX_ACTIVATION_COUNT - 1));
-    const uint64_t fill = zx_case_random(&state) % (2 * ZX_FILLS); /* half of them random values */
+    const uint64_t fill =
+        zx_case_random(&state) % ((uint64_t)2 * ZX_FILLS); /* half of them random values */
     shape.fill = fill < ZX_FILLS ? (zx_fill)fill : ZX_FILL_RANDOM;
     shape.bits = (uint32_t)zx_case_random(&state) & ZX_BITS;
     const bool grouped = unit_of(&shape) > 1;
@@ -271,12 +291,14 @@ bool zx_case_smaller(const zx_case_shape *shape, size_t index, zx_case_shape *sm
     *smaller = *shape;
     if (index < ZX_DIMS)
         smaller->dims[index] /= 2;
-    else if (index < (size_t)2 * ZX_DIMS && smaller->dims[index - ZX_DIMS] > 0)
-        smaller->dims[index - ZX_DIMS]--;
-    else if (index < ZX_CASE_WAYS)
-        smaller->bits &= ~(UINT32_C(1) << (index - (size_t)2 * ZX_DIMS) % 32);
+    else if (index < (size_t)2 * ZX_DIMS)
+        smaller->dims[index - ZX_DIMS] -= smaller->dims[index - ZX_DIMS] > 0;
+    else if (index + 1 == ZX_CASE_WAYS)
+        smaller->fill = ZX_FILL_RANDOM;
+    else
+        smaller->bits &= ~(UINT32_C(1) << (index - (size_t)2 * ZX_DIMS));
     zx_case_fit(smaller);
-    return smaller->bits != shape->bits ||
+    return smaller->bits != shape->bits || smaller->fill != shape->fill ||
            memcmp(smaller->dims, shape->dims, sizeof shape->dims) != 0;
 }
 

@@ -109,8 +109,8 @@ static zmlx_status run_probe(size_t index, uint64_t *digest)
         status = zx_case_run(&made, &run, &results, &ran);
     }
     if (status == ZMLX_OK && ran != ZX_RAN)
-        status = ZX_FAIL(ZMLX_ERROR_UNSUPPORTED, "fingerprint: probe %zu, of %s, did not run", index,
-                         zx_ops[shape.op].text);
+        status = ZX_FAIL(ZMLX_ERROR_UNSUPPORTED, "fingerprint: probe %zu, of %s, did not run",
+                         index, zx_ops[shape.op].text);
     if (status == ZMLX_OK) status = zx_results_digest(&made, &results, digest);
     zx_case_close(&made);
     return status;

@@ -20,7 +20,6 @@ typedef struct zx_run {
     const zx_launch *launch; /* NULL: the case's */
     zx_pool *pool;
     size_t first, end;
-    bool in_place; /* output 0 lies where input 0 lay: the caller saw to it */
 } zx_run;
 
 /* The whole case. */

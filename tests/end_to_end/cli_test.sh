@@ -163,6 +163,14 @@ check "kernels: a table" eval 'exits 0 && prints "usable"'
 run kernels --json
 check "kernels --json" eval 'exits 0 && json "len(d[\"kernels\"]) > 10 and all(k[\"name\"] and k[\"op\"] and k[\"backend\"] and k[\"usable\"] in (True, False) for k in d[\"kernels\"])"'
 check "kernels --json: backends" json 'd["backend"] in [b["name"] for b in d["backends"] if b["usable"]] and all(b["usable"] or b["detail"] for b in d["backends"])'
+run kernels --check --count 2 --json
+check "kernels --check --json" json 'd["broken"] == 0 and d["cases"] >= 2 * sum(k["usable"] for k in d["kernels"]) and all(k["holds"] and k["checks"] > k["cases"] for k in d["kernels"] if k["usable"]) and sum(1 for n in d["properties"].values() if n > 0) >= 20'
+run kernels --check --op rmsnorm --seed 7 --count 1
+check "kernels --check --op" eval 'exits 0 && prints "rmsnorm_ref" && ! prints "attention_ref" && prints " 0 broken"'
+run kernels --check --op rmsnrom
+check "kernels --check: an unknown op" both 2 "no kernel of op 'rmsnrom'"
+run kernels --op rmsnorm
+check "kernels --op without --check" both 2 "belong to --check"
 run kernels --fingerprint --json
 cp "$out" "$work/fingerprint"
 check "kernels --fingerprint --json" json 'd["probes"] >= 30 and len(d["fingerprint"]) > 8 and all(len(f) == 16 for f in d["fingerprint"].values())'
