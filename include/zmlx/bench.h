@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "zmlx/check.h"
 #include "zmlx/model.h"
 #include "zmlx/session.h"
 #include "zmlx/status.h"
@@ -43,6 +44,7 @@ typedef struct zmlx_bench_report {
     size_t threads;
     zmlx_precision precision; /* the one that was meant, never the default */
     const char *cpu_features;
+    zmlx_fingerprint fingerprint;
     size_t peak_memory; /* bytes resident at most so far, of this process */
 } zmlx_bench_report;
 

@@ -183,6 +183,7 @@ zmlx_status zmlx_bench(const zmlx_model *model, const zmlx_bench_options *option
     if (status == ZMLX_OK) status = make_ids(&job);
     if (status == ZMLX_OK && job.prompt > 0) status = run_tests(&job, false, report);
     if (status == ZMLX_OK && job.generate > 0) status = run_tests(&job, true, report);
+    if (status == ZMLX_OK) status = zmlx_fingerprint_take(&report->fingerprint);
     if (status == ZMLX_OK) {
         report->threads = zx_pool_threads(job.pool);
         report->precision = options->session.precision != ZMLX_PRECISION_DEFAULT

@@ -31,7 +31,7 @@ static json_t *test_object(const zx_cli_bench *bench, const zmlx_bench_test *tes
 {
     return json_pack(
         "{s:o, s:s, s:I, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:b, s:o, s:o, s:o, s:I, s:o, "
-        "s:o, s:o, s:I}",
+        "s:o, s:o, s:I, s:o}",
         "model_filename", zx_cli_json_text(bench->model.path, strlen(bench->model.path)),
         "model_type", bench->model.architecture, "model_size",
         (json_int_t)bench->model.weight_bytes, "model_n_params",
@@ -44,7 +44,8 @@ static json_t *test_object(const zx_cli_bench *bench, const zmlx_bench_test *tes
         "bytes_per_token", (json_int_t)test->bytes_per_token, "read_loop_gbs",
         zx_cli_json_real(test->read_loop_gbs), "read_share", zx_cli_json_real(test->read_share),
         "allocs_per_step", zx_cli_json_real(test->allocs_per_step), "peak_memory",
-        (json_int_t)bench->report.peak_memory);
+        (json_int_t)bench->report.peak_memory, "fingerprint",
+        zx_cli_json_fingerprint(&bench->report.fingerprint));
 }
 
 int zx_cli_bench_json(const zx_cli_bench *bench)
@@ -77,19 +78,21 @@ static void print_quoted(const char *text)
 
 int zx_cli_bench_csv(const zx_cli_bench *bench)
 {
+    char fingerprint[ZMLX_FINGERPRINT_TEXT];
+    zmlx_fingerprint_print(&bench->report.fingerprint, fingerprint);
     zx_cli_print("model_filename,model_type,model_size,model_n_params,backend,n_prompt,n_gen,"
                  "n_depth,n_threads,precision,fused,avg_ts,stddev_ts,bytes_per_token,"
-                 "read_loop_gbs,read_share,allocs_per_step,peak_memory\n");
+                 "read_loop_gbs,read_share,allocs_per_step,peak_memory,fingerprint\n");
     for (size_t i = 0; i < bench->report.tests; i++) {
         const zmlx_bench_test *test = &bench->report.test[i];
         print_quoted(bench->model.path);
         zx_cli_print(",\"%s\",%zu,%zu,\"%s\"", bench->model.architecture, bench->model.weight_bytes,
                      bench->model.parameters, bench->common->device);
-        zx_cli_print(",%zu,%zu,%zu,%zu,\"%s\",%d,%.6g,%.6g,%zu,%.6g,%.6g,%.6g,%zu\n",
+        zx_cli_print(",%zu,%zu,%zu,%zu,\"%s\",%d,%.6g,%.6g,%zu,%.6g,%.6g,%.6g,%zu,\"%s\"\n",
                      test->n_prompt, test->n_gen, test->n_depth, bench->report.threads,
                      precision_name(bench), (int)test->fused, test->avg_ts, test->stddev_ts,
                      test->bytes_per_token, test->read_loop_gbs, test->read_share,
-                     test->allocs_per_step, bench->report.peak_memory);
+                     test->allocs_per_step, bench->report.peak_memory, fingerprint);
     }
     return ZX_CLI_OK;
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <math.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -172,6 +173,16 @@ json_t *zx_cli_json_text(const char *bytes, size_t length)
 json_t *zx_cli_json_real(double value)
 {
     return isfinite(value) ? json_real(value) : json_null();
+}
+
+json_t *zx_cli_json_fingerprint(const zmlx_fingerprint *fingerprint)
+{
+    json_t *classes = json_object();
+    for (size_t i = 0; i < fingerprint->count; i++) {
+        const zmlx_fingerprint_class *class = &fingerprint->classes[i];
+        (void)json_object_set_new(classes, class->name, json_sprintf("%016" PRIx64, class->digest));
+    }
+    return classes;
 }
 
 json_t *zx_cli_json_ids(const int32_t *ids, size_t count)

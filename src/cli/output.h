@@ -53,6 +53,8 @@ int zx_cli_print_json(const zx_cli_common *common, json_t *object);
 json_t *zx_cli_json_text(const char *bytes, size_t length);
 /* null where it is no finite number. */
 json_t *zx_cli_json_real(double value);
+/* {"class": "16 hexadecimal digits", ...} */
+json_t *zx_cli_json_fingerprint(const zmlx_fingerprint *fingerprint);
 json_t *zx_cli_json_ids(const int32_t *ids, size_t count);
 
 #endif

@@ -11,8 +11,9 @@
 
 static const char root[] = "tests/golden";
 
-/* The scripts that made them, and the reference of a checkpoint that is not in the repository. */
-static const char *const others[] = {"make", "smollm2"};
+/* The scripts that made them, values of single ops, and the reference of a checkpoint that is not
+ * in the repository. */
+static const char *const others[] = {"make", "ops", "smollm2"};
 
 static bool is_other(const char *name)
 {

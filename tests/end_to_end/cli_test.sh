@@ -162,6 +162,21 @@ run kernels
 check "kernels: a table" eval 'exits 0 && prints "usable"'
 run kernels --json
 check "kernels --json" eval 'exits 0 && json "len(d[\"kernels\"]) > 10 and all(k[\"name\"] and k[\"op\"] and k[\"backend\"] and k[\"usable\"] in (True, False) for k in d[\"kernels\"])"'
+check "kernels --json: backends" json 'd["backend"] in [b["name"] for b in d["backends"] if b["usable"]] and all(b["usable"] or b["detail"] for b in d["backends"])'
+run kernels --check --count 2 --json
+check "kernels --check --json" json 'd["broken"] == 0 and d["cases"] >= 2 * sum(k["usable"] for k in d["kernels"]) and all(k["holds"] and k["checks"] > k["cases"] for k in d["kernels"] if k["usable"]) and sum(1 for n in d["properties"].values() if n > 0) >= 20'
+run kernels --check --op rmsnorm --seed 7 --count 1
+check "kernels --check --op" eval 'exits 0 && prints "rmsnorm_ref" && ! prints "attention_ref" && prints " 0 broken"'
+run kernels --check --op rmsnrom
+check "kernels --check: an unknown op" both 2 "no kernel of op 'rmsnrom'"
+run kernels --op rmsnorm
+check "kernels --op without --check" both 2 "belong to --check"
+run kernels --fingerprint --json
+cp "$out" "$work/fingerprint"
+check "kernels --fingerprint --json" json 'd["probes"] >= 30 and len(d["fingerprint"]) > 8 and all(len(f) == 16 for f in d["fingerprint"].values())'
+status=0
+ZMLX_ISA=baseline "$zmlx" kernels --fingerprint --json >"$out" 2>"$err" || status=$?
+check "fingerprints of two instruction sets" json '[k for k, v in json.load(open("'"$work/fingerprint"'"))["fingerprint"].items() if d["fingerprint"][k] != v] in ([], ["matmul_bf16"])'
 run patterns --json
 check "patterns --json" eval 'exits 0 && json "len(d[\"patterns\"]) >= 7 and all(p[\"pattern\"] for p in d[\"patterns\"])"'
 
@@ -169,7 +184,7 @@ check "patterns --json" eval 'exits 0 && json "len(d[\"patterns\"]) >= 7 and all
 tokens=$(golden_tokens "$llama")
 for folder in "$golden"/*/; do
     name=$(basename "$folder")
-    case $name in make | smollm2) continue ;; esac # no checkpoints
+    case $name in make | ops | smollm2) continue ;; esac # no checkpoints
     run logits "$golden/$name" --tokens "$(golden_tokens "$golden/$name")" --precision f32 --out "$work/$name"
     check "logits of $name" eval 'exits 0 && near "$work/$name" "$golden/$name"'
 done
@@ -295,13 +310,14 @@ run bench "$golden/llama-4bit-g64" -p 16 -n 8 -r 2 --compare --output jsonl --th
 check "bench --compare --output jsonl" eval 'exits 0 && python3 - "$out" <<"PY"
 import json, sys
 rows = [json.loads(line) for line in open(sys.argv[1])]
-keys = "model_filename n_prompt n_gen n_depth n_threads avg_ts stddev_ts samples_ts precision fused bytes_per_token read_loop_gbs read_share allocs_per_step".split()
+keys = "model_filename n_prompt n_gen n_depth n_threads avg_ts stddev_ts samples_ts precision fused bytes_per_token read_loop_gbs read_share allocs_per_step fingerprint".split()
 assert len(rows) == 4 and all(key in row for row in rows for key in keys), rows
 assert sorted(row["fused"] for row in rows) == [False, False, True, True]
 assert all(len(row["samples_ts"]) == 2 and row["n_threads"] == 2 and row["precision"] == "q8" for row in rows)
 PY'
 run bench "$golden/llama-4bit-g64" -p 16 -n 0 -r 1 --output csv
 check "bench --output csv, one test" eval 'exits 0 && [ "$(wc -l <"$out")" = 2 ] && prints "model_filename,"'
+check "bench --output csv: the fingerprint" prints '"exact='
 run bench "$golden/llama-4bit-g64" -p 16 -n 8 -r 1 --summary
 check "bench --summary" eval 'exits 0 && prints "fused / unfused" && prints "peak memory" && prints "read loop"'
 run bench "$llama" -p 200 -d 57 -n 0
