@@ -125,6 +125,7 @@ static const struct {
     {"model.layers.", is_shared_cache, shared},
     {"model.layers.", is_extra_layer, predicts},
     {"language_model.model.layers.", is_extra_layer, predicts},
+    {"blk.", is_extra_layer, predicts}, /* of GGUF */
 };
 
 enum { ROWS = sizeof rows / sizeof *rows, NAMED = 3 };
