@@ -55,6 +55,7 @@ def gguf_names():
         found.setdefault(hub, []).append(name)
     found["MistralForCausalLM"] = found["LlamaForCausalLM"]  # the same there
     found["Glm4MoeLiteForCausalLM"] = found["DeepseekV3ForCausalLM"]
+    found["Gemma4ForConditionalGeneration"] = found["Gemma4ForCausalLM"]
     found["Gemma3ForConditionalGeneration"] = found["Gemma3ForCausalLM"]
     found["Mistral3ForConditionalGeneration"] = found["Ministral3ForCausalLM"]
     return found

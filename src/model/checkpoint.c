@@ -303,6 +303,11 @@ bool zx_checkpoint_interleaved_rope(const zx_checkpoint *checkpoint)
     return checkpoint->architecture != NULL && checkpoint->architecture->interleaved;
 }
 
+bool zx_checkpoint_plain_sliding_rope(const zx_checkpoint *checkpoint)
+{
+    return checkpoint->architecture != NULL && checkpoint->architecture->sliding_plain;
+}
+
 void zx_checkpoint_end_ids(const zx_checkpoint *checkpoint, const int32_t **ids, size_t *count)
 {
     *ids = checkpoint->end_ids;

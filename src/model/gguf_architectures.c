@@ -17,6 +17,33 @@ static const zx_gguf_name gemma_names[] = {
     {0},
 };
 
+static const zx_gguf_name gemma4_top_names[] = {
+    {"per_layer_token_embd", "model.embed_tokens_per_layer"},
+    {"per_layer_model_proj", "model.per_layer_model_projection"},
+    {"per_layer_proj_norm", "model.per_layer_projection_norm"},
+    {0},
+};
+
+static const zx_gguf_name gemma4_names[] = {
+    {"ffn_gate_inp.scale", "router.scale"},
+    {"ffn_down_exps.scale", "router.per_expert_scale"},
+    {"ffn_gate_up_exps.weight", "experts.gate_up_proj"},
+    {"layer_output_scale.weight", "layer_scalar"},
+    {"ffn_norm", "pre_feedforward_layernorm"},
+    {"post_attention_norm", "post_attention_layernorm"},
+    {"pre_ffw_norm_2", "pre_feedforward_layernorm_2"},
+    {"post_ffw_norm_1", "post_feedforward_layernorm_1"},
+    {"post_ffw_norm_2", "post_feedforward_layernorm_2"},
+    {"inp_gate", "per_layer_input_gate"},
+    {"proj", "per_layer_projection"},
+    {"post_norm", "post_per_layer_input_norm"},
+    {"ffn_gate_inp", "router.proj"},
+    {"ffn_gate_exps", "experts.gate_proj"},
+    {"ffn_up_exps", "experts.up_proj"},
+    {"ffn_down_exps", "experts.down_proj"},
+    {0},
+};
+
 /* The norm before the mlp is called by the other of its two names. */
 static const zx_gguf_name second_norm_names[] = {
     {"post_attention_norm", "post_attention_layernorm"},
@@ -116,6 +143,69 @@ static bool has_tensor(const zx_gguf *gguf, const char *ending)
             return true;
     }
     return false;
+}
+
+/* What a list has for the first layer that slides, or does not; the number itself where it is one
+ * for all. */
+static json_int_t for_layers(const json_t *config, const char *key, bool sliding)
+{
+    const json_t *value = json_object_get(config, key);
+    const json_t *types = json_object_get(config, "layer_types");
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        const char *type = json_string_value(json_array_get(types, i));
+        if (type != NULL && (strcmp(type, "sliding_attention") == 0) == sliding)
+            return json_integer_value(json_array_get(value, i));
+    }
+    return json_is_array(value) ? 0 : json_integer_value(value);
+}
+
+/* Full layers without a projection of values take their keys for them. */
+static bool keys_are_values(const zx_gguf *gguf, const json_t *config)
+{
+    const json_t *types = json_object_get(config, "layer_types");
+    for (size_t i = 0; i < json_array_size(types); i++) {
+        char name[64];
+        const char *type = json_string_value(json_array_get(types, i));
+        (void)snprintf(name, sizeof name, "blk.%zu.attn_v.weight", i);
+        if (type != NULL && strcmp(type, "full_attention") == 0)
+            return zx_stored_find(&gguf->stored, name) == NULL;
+    }
+    return false;
+}
+
+/* Sizes that are lists here are two in config.json: of sliding layers, and of full ones. */
+static zmlx_status finish_gemma4(const zx_gguf *gguf, const char *name, json_t *config)
+{
+    char key[ZX_GGUF_KEY];
+    int64_t sliding_head = count_of(config, "head_dim");
+    const json_t *inner = json_object_get(config, "intermediate_size");
+    const json_int_t size = json_is_array(inner) ? json_integer_value(json_array_get(inner, 0))
+                                                 : json_integer_value(inner);
+    const struct {
+        const char *key;
+        json_int_t value;
+    } counts[] = {
+        {"global_head_dim", count_of(config, "head_dim")},
+        {"num_global_key_value_heads", for_layers(config, "num_key_value_heads", false)},
+        {"num_key_value_heads", for_layers(config, "num_key_value_heads", true)},
+        {"intermediate_size", size},
+        {"vocab_size_per_layer_input", count_of(config, "vocab_size")},
+        {"num_experts", count_of(config, "num_local_experts")},
+        {"top_k_experts", count_of(config, "num_experts_per_tok")},
+    };
+    const bool wide = json_is_array(inner);
+    zx_gguf_key(name, "attention.key_length_swa", key);
+    ZX_TRY(zx_gguf_integer(gguf, key, 1, 1 << 16, &sliding_head));
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        ZX_TRY(zx_gguf_set(gguf, config, counts[i].key, json_integer(counts[i].value)));
+    ZX_TRY(zx_gguf_set(gguf, config, "head_dim", json_integer(sliding_head)));
+    ZX_TRY(zx_gguf_set(gguf, config, "use_double_wide_mlp", json_boolean(wide)));
+    ZX_TRY(zx_gguf_set(gguf, config, "enable_moe_block",
+                       json_boolean(count_of(config, "num_experts") > 0)));
+    ZX_TRY(
+        zx_gguf_set(gguf, config, "attention_k_eq_v", json_boolean(keys_are_values(gguf, config))));
+    (void)json_object_del(config, "rotary_dim"); /* heads turn whole; rope_freqs says how far */
+    return ZMLX_OK;
 }
 
 static zmlx_status finish_glm4_moe(const zx_gguf *gguf, const char *name, json_t *config)
@@ -227,6 +317,8 @@ static const zx_gguf_architecture rows[] = {
      .hub = "Gemma2ForCausalLM",
      .layer_names = gemma_names,
      .needs = WINDOW,
+     /* of files from before these were written */
+     .settings = "{\"attn_logit_softcapping\": 50, \"final_logit_softcapping\": 30}",
      .finish = finish_gemma2},
     {.name = "gemma3",
      .hub = "Gemma3ForCausalLM",
@@ -234,6 +326,16 @@ static const zx_gguf_architecture rows[] = {
      .sliding_plain = true,
      .sliding_theta = 1e4,
      .finish = finish_gemma3},
+    {.name = "gemma4",
+     .hub = "Gemma4ForCausalLM",
+     .top_names = gemma4_top_names,
+     .layer_names = gemma4_names,
+     .sliding_plain = true,
+     .sliding_theta = 1e4,
+     .needs = WINDOW "|attention.key_length|attention.sliding_window_pattern",
+     .gating = SOFTMAX,
+     .settings = "{\"hidden_size_per_layer_input\": 0}",
+     .finish = finish_gemma4},
     {.name = "phi3", .hub = "Phi3ForCausalLM", .layer_names = phi3_names},
     {.name = "olmo2",
      .hub = "Olmo3ForCausalLM",

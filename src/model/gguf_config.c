@@ -35,6 +35,8 @@ static const struct {
     {"attention.scale", "attention_multiplier", NUMBER, false},
     {"attn_logit_softcapping", "attn_logit_softcapping", NUMBER, false},
     {"final_logit_softcapping", "final_logit_softcapping", NUMBER, false},
+    {"attention.shared_kv_layers", "num_kv_shared_layers", COUNT, false},
+    {"embedding_length_per_layer_input", "hidden_size_per_layer_input", COUNT, false},
     {"embedding_scale", "embedding_multiplier", NUMBER, false},
     {"residual_scale", "residual_multiplier", NUMBER, false},
     {"logit_scale", "logit_scale", NUMBER, false},

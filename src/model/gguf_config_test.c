@@ -302,6 +302,9 @@ TEST(the_scale_of_gemmas_scores_follows_from_its_sizes)
               put(&maker, name, "attention.sliding_window", 512));
         CHECK_ON(name, open_maker(&maker, &checkpoint) == ZMLX_OK);
         CHECK_ON(name, number(checkpoint, "query_pre_attn_scalar") == rows[i].size);
+        /* early files of Gemma 2 do not say its caps */
+        CHECK_ON(name, number(checkpoint, "final_logit_softcapping") ==
+                           (strcmp(name, "gemma2") == 0 ? 30 : 0));
         zx_checkpoint_close(checkpoint);
         zx_gguf_maker_fini(&maker);
     }
@@ -363,6 +366,9 @@ TEST(an_architectures_own_names_go_before_the_usual_ones)
          "model.layers.1.mlp.shared_experts.up_proj.weight"},
         {"glm4moe", "blk.1.exp_probs_b.bias", "model.layers.1.mlp.gate.e_score_correction_bias"},
         {"qwen3moe", "blk.1.ffn_gate_up_exps.weight", "model.layers.1.mlp.experts.gate_up_proj"},
+        {"gemma4", "blk.2.ffn_gate_inp.scale", "model.layers.2.router.scale"},
+        {"gemma4", "blk.2.ffn_gate_inp.weight", "model.layers.2.router.proj.weight"},
+        {"gemma4", "per_layer_token_embd.weight", "model.embed_tokens_per_layer.weight"},
         {"gptneox", "token_embd.weight", "gpt_neox.embed_in.weight"},
         {"gptneox", "blk.1.attn_qkv.bias", "gpt_neox.layers.1.attention.query_key_value.bias"},
     };

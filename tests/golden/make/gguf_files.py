@@ -55,6 +55,11 @@ ROWS = [
     ("gemma3-linear", "gemma3_text-layers", {
         "layer_types": ["sliding_attention", "full_attention"], "attn_logit_softcapping": None,
         "final_logit_softcapping": None}, None, None),
+    ("gemma4", "gemma4-ple", {}, None, None),
+    ("gemma4-a4b", "gemma4-a4b", {}, None, None),
+    ("gemma4-a4b-q8_0", "gemma4-a4b", {}, "Q8_0", None),
+    ("gemma4-k_eq_v", "gemma4-k_eq_v", {}, None, (
+        "it caps logits at 30 where the file does not", {"final_logit_softcapping": 30.0})),
     ("phi3", "phi3-partial", {}, None, None),
     ("phi3-window", "phi3-window", {}, None, ("its Phi-3 has no window", {"sliding_window": None})),
     ("phi3-longrope", "phi3-longrope", {"sliding_window": None}, None, None),
@@ -99,6 +104,7 @@ KINDS = {
     "qwen3_moe": (MODEL_ARCH.QWEN3MOE, False),
     "gemma2": (MODEL_ARCH.GEMMA2, False),
     "gemma3_text": (MODEL_ARCH.GEMMA3, False),
+    "gemma4_text": (MODEL_ARCH.GEMMA4, False),
     "phi3": (MODEL_ARCH.PHI3, False),
     "olmo2": (MODEL_ARCH.OLMO2, False),
     "olmo3": (MODEL_ARCH.OLMO2, False),
@@ -147,6 +153,10 @@ def rounded(name, value, kind):
 def read_folder(source, edits, kind):
     config = json.load(open(f"tests/golden/{source}/config.json", encoding="utf-8"))
     weights = load_file(f"tests/golden/{source}/model.safetensors")
+    if "text_config" in config:
+        weights = {key.replace("language_model.", ""): value for key, value in weights.items()
+                   if "language_model" in key}
+        config = {"architectures": ["Gemma4ForCausalLM"], **config["text_config"]}
     if edits.get("mlp_only_layers") == []:
         give_experts(weights, config)
     if edits.get("num_nextn_predict_layers") == 0:
@@ -169,6 +179,9 @@ def own_logits(zmlx, folder, tokens):
 
 def rope_of(config):
     rope = dict(config.get("rope_parameters") or config.get("rope_scaling") or {})
+    if not rope and config["model_type"] == "gemma4_text":  # what the official code takes then
+        rope = {"full_attention": {"rope_type": "proportional", "partial_rotary_factor": 0.25, "rope_theta": 1e6},
+                "sliding_attention": PLAIN}
     if "full_attention" in rope:
         rope = {**rope["full_attention"], "sliding_theta": rope["sliding_attention"]["rope_theta"]}
     rope.setdefault("rope_theta", config.get("rope_theta", config.get("rotary_emb_base")))
@@ -190,6 +203,9 @@ def add_rope(writer, config, arch, head):
         writer.add_rope_freq_base(float(rope["rope_theta"]))
     if "sliding_theta" in rope:
         writer.add_float32(f"{gguf.MODEL_ARCH_NAMES[arch]}.rope.freq_base_swa", float(rope["sliding_theta"]))
+    if arch == MODEL_ARCH.GEMMA4:
+        writer.add_rope_dimension_count(config["global_head_dim"])
+        writer.add_uint32("gemma4.rope.dimension_count_swa", config["head_dim"])
     if "rope_local_base_freq" in config:
         writer.add_float32("gemma3.rope.freq_base_swa", float(config["rope_local_base_freq"]))
     if kind == "linear":
@@ -221,6 +237,9 @@ def add_windows(writer, config, arch):
     window = config.get("sliding_window")
     if arch == MODEL_ARCH.PHI3:
         writer.add_sliding_window(window or 0)
+    if arch == MODEL_ARCH.GEMMA4:
+        writer.add_sliding_window(window)
+        writer.add_sliding_window_pattern([kind == "sliding_attention" for kind in config["layer_types"]])
     if arch not in (MODEL_ARCH.GEMMA2, MODEL_ARCH.GEMMA3, MODEL_ARCH.COHERE2, MODEL_ARCH.GPT_OSS) and \
             config["model_type"] != "olmo3":
         return
@@ -270,8 +289,30 @@ def add_scales(writer, config, arch):
     if arch == MODEL_ARCH.GEMMA2:
         writer.add_attn_logit_softcapping(config["attn_logit_softcapping"])
         writer.add_final_logit_softcapping(config["final_logit_softcapping"])
+    if arch == MODEL_ARCH.GEMMA4 and config.get("final_logit_softcapping"):
+        writer.add_final_logit_softcapping(config["final_logit_softcapping"])
     if arch == MODEL_ARCH.GPTNEOX:
         writer.add_parallel_residual(config.get("use_parallel_residual", True))
+
+
+def add_gemma4(writer, config):
+    layers, shared = config["num_hidden_layers"], config.get("num_kv_shared_layers", 0)
+    for length, add in ((config["global_head_dim"], (writer.add_key_length, writer.add_value_length)),
+                        (config["head_dim"], (writer.add_key_length_swa, writer.add_value_length_swa))):
+        for put in add:
+            put(length)
+    writer.add_shared_kv_layers(shared)
+    writer.add_embedding_length_per_layer_input(config.get("hidden_size_per_layer_input", 0))
+    size = config["intermediate_size"]
+    writer.add_feed_forward_length(
+        [size * (1 if i < layers - shared else 2) for i in range(layers)]
+        if config.get("use_double_wide_mlp") else size)
+    full = config.get("num_global_key_value_heads")
+    writer.add_head_count_kv(
+        config["num_key_value_heads"] if full is None else
+        [config["num_key_value_heads"] if kind == "sliding_attention" else full for kind in config["layer_types"]])
+    if config.get("enable_moe_block"):
+        writer.add_expert_used_count(config["top_k_experts"])
 
 
 def add_latent(writer, config):
@@ -292,9 +333,12 @@ def add_metadata(writer, config, arch):
     writer.add_block_count(config["num_hidden_layers"] + extra)
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])
-    writer.add_feed_forward_length(config["intermediate_size"])
+    if arch == MODEL_ARCH.GEMMA4:
+        add_gemma4(writer, config)
+    else:
+        writer.add_feed_forward_length(config["intermediate_size"])
     writer.add_head_count(heads)
-    if arch != MODEL_ARCH.GPTNEOX:
+    if arch not in (MODEL_ARCH.GPTNEOX, MODEL_ARCH.GEMMA4):
         writer.add_head_count_kv(1 if latent else config.get("num_key_value_heads", heads))
     for key in ("layer_norm_eps", "norm_epsilon"):
         if key in config:
@@ -303,7 +347,7 @@ def add_metadata(writer, config, arch):
         writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     if latent:
         add_latent(writer, config)
-    elif config.get("head_dim"):
+    elif config.get("head_dim") and arch != MODEL_ARCH.GEMMA4:
         writer.add_key_length(head)
         writer.add_value_length(head)
     add_rope(writer, config, arch, config["qk_rope_head_dim"] if latent else head)
@@ -353,6 +397,12 @@ def split(weights, config, arch):
             gate, up = np.split(value, 2, axis=-2)
             layer = key.split(".")[2]
             out[f"blk.{layer}.ffn_gate_exps.weight"], out[f"blk.{layer}.ffn_up_exps.weight"] = gate, up
+        elif arch == MODEL_ARCH.GEMMA4 and key.endswith((".router.scale", ".per_expert_scale", ".router.proj.weight")):
+            word = {"scale": "ffn_gate_inp.scale", "per_expert_scale": "ffn_down_exps.scale",
+                    "weight": "ffn_gate_inp.weight"}[leaf]
+            out[f"blk.{key.split('.')[2]}.{word}"] = value
+        elif arch == MODEL_ARCH.GEMMA4 and leaf in ("gate_up_proj", "down_proj", "layer_scalar"):
+            out[key + ".weight"] = value
         elif leaf == "gate_up_proj" and arch != MODEL_ARCH.GPT_OSS:
             out[f"{stem}.gate_proj.weight"], out[f"{stem}.up_proj.weight"] = np.split(value, 2, axis=-2)
         elif leaf == "down_proj" and arch != MODEL_ARCH.GPT_OSS:
@@ -401,7 +451,7 @@ def add_tensors(writer, config, arch, weights, kind):
             continue
         name = key if key.startswith("blk.") else names.get_name(key, try_suffixes=(".weight", ".bias"))
         assert name is not None, key
-        value = np.ascontiguousarray(value.squeeze(), dtype=np.float32)
+        value = np.ascontiguousarray(value if value.size == 1 else value.squeeze(), dtype=np.float32)
         if kind is not None and np.array_equal(rounded(key, value, kind), value) and value.ndim > 1 and \
                 value.shape[-1] % 32 == 0 and "ffn_gate_inp" not in name:
             wanted = GGMLQuantizationType[kind]
@@ -411,6 +461,10 @@ def add_tensors(writer, config, arch, weights, kind):
     rope = rope_of(config)
     if rope.get("rope_type", rope.get("type")) == "llama3":
         writer.add_tensor("rope_freqs.weight", llama3_factors(config))
+    if arch == MODEL_ARCH.GEMMA4:
+        half = config["global_head_dim"] // 2
+        turned = int(config["global_head_dim"] * rope["partial_rotary_factor"] / 2)
+        writer.add_tensor("rope_freqs.weight", np.array([1.0] * turned + [1e30] * (half - turned), dtype=np.float32))
     for word in ("long", "short"):
         if f"{word}_factor" in rope:
             writer.add_tensor(f"rope_factors_{word}.weight", np.array(rope[f"{word}_factor"], dtype=np.float32))
