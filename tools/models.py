@@ -47,8 +47,22 @@ def run(*arguments):
     return done.stdout
 
 
+def gguf_names():
+    """The architectures of GGUF by the class that they are: rows of gguf_architectures.c."""
+    found = {}
+    text = pathlib.Path("src/model/gguf_architectures.c").read_text()
+    for name, hub in re.findall(r'\.name = "([^"]+)",\s*\.hub = "([^"]+)"', text):
+        found.setdefault(hub, []).append(name)
+    found["MistralForCausalLM"] = found["LlamaForCausalLM"]  # the same there
+    found["Glm4MoeLiteForCausalLM"] = found["DeepseekV3ForCausalLM"]
+    found["Gemma4ForConditionalGeneration"] = found["Gemma4ForCausalLM"]
+    found["Gemma3ForConditionalGeneration"] = found["Gemma3ForCausalLM"]
+    found["Mistral3ForConditionalGeneration"] = found["Ministral3ForCausalLM"]
+    return found
+
+
 def main():
-    families = {}
+    families, gguf = {}, gguf_names()
     for folder in sorted(pathlib.Path("tests/golden").iterdir()):
         if not (folder / "model.safetensors").exists():
             continue
@@ -66,12 +80,13 @@ def main():
     print("# Models\n")
     print("Made by `tools/models.py` from the golden checkpoints and what the program makes of them. Every golden's")
     print("logits are those of the official code within the bounds beside it, whole, in chunks, step by step, fused and")
-    print("unfused (`src/serve/golden_test.c`, `fidelity_test.c`).\n")
-    print("| architecture | attention | mlp | routing | norm | fusions applied | goldens |")
-    print("|---|---|---|---|---|---|---|")
+    print("unfused (`src/serve/golden_test.c`, `fidelity_test.c`). The column GGUF has the architecture of such files.\n")
+    print("| architecture | attention | mlp | routing | norm | fusions applied | GGUF | goldens |")
+    print("|---|---|---|---|---|---|---|---|")
     for name, row in sorted(families.items()):
         words = [", ".join(row["words"].get(c, {})) for c in ("attention", "mlp", "routing", "norm")]
-        print(f"| {name} | {' | '.join(words)} | {', '.join(sorted(row['rules']))} | {', '.join(row['goldens'])} |")
+        rules, files = ", ".join(sorted(row["rules"])), ", ".join(gguf.get(name, []))
+        print(f"| {name} | {' | '.join(words)} | {rules} | {files} | {', '.join(row['goldens'])} |")
     print("\nNot there: Qwen3-Next, Qwen3.5, LFM2 and LFM2-MoE, whose layers keep a recurrent state. They are refused by name.")
 
 

@@ -7,6 +7,7 @@
 
 #include "base/fail.h"
 #include "base/memory.h"
+#include "model/gguf_config.h"
 #include "model/gguf_names.h"
 #include "model/shards.h"
 #include "model/text_part.h"
@@ -16,7 +17,8 @@ struct zx_checkpoint {
     const char *config_path; /* for messages */
     zx_arena arena;
     json_t *config;
-    bool is_gguf, interleaved;
+    bool is_gguf;
+    const zx_gguf_architecture *architecture; /* of GGUF; NULL: not known */
     zx_gguf gguf;
     zx_shards shards;
     zx_table names; /* Hugging Face's, to places in the two lists */
@@ -87,7 +89,7 @@ static zmlx_status add_gguf_tensors(zx_checkpoint *checkpoint)
     ZX_TRY(reserve(checkpoint, stored->count));
     for (size_t i = 0; i < stored->count; i++) {
         const char *name = NULL;
-        zx_gguf_to_hub_name(stored->tensors[i].name, hub);
+        zx_gguf_to_hub_name(checkpoint->architecture, stored->tensors[i].name, hub);
         ZX_TRY(zx_stored_text(stored, hub, strlen(hub), &name));
         ZX_TRY(add_tensor(checkpoint, name, &stored->tensors[i]));
     }
@@ -181,7 +183,8 @@ static zmlx_status take_gguf(zx_checkpoint *checkpoint)
                        "%s: one of %jd parts of a split model (metadata key 'split.count'); merge "
                        "them first",
                        checkpoint->path, (intmax_t)parts);
-    ZX_TRY(zx_gguf_config(&checkpoint->gguf, &checkpoint->config, &checkpoint->interleaved));
+    ZX_TRY(zx_gguf_architecture_of(&checkpoint->gguf, &checkpoint->architecture));
+    ZX_TRY(zx_gguf_config(&checkpoint->gguf, checkpoint->architecture, &checkpoint->config));
     ZX_TRY(read_gguf_end_ids(checkpoint));
     return add_gguf_tensors(checkpoint);
 }
@@ -297,7 +300,12 @@ const zx_gguf *zx_checkpoint_gguf(const zx_checkpoint *checkpoint)
 
 bool zx_checkpoint_interleaved_rope(const zx_checkpoint *checkpoint)
 {
-    return checkpoint->interleaved;
+    return checkpoint->architecture != NULL && checkpoint->architecture->interleaved;
+}
+
+bool zx_checkpoint_plain_sliding_rope(const zx_checkpoint *checkpoint)
+{
+    return checkpoint->architecture != NULL && checkpoint->architecture->sliding_plain;
 }
 
 void zx_checkpoint_end_ids(const zx_checkpoint *checkpoint, const int32_t **ids, size_t *count)
@@ -336,7 +344,8 @@ const zx_stored_tensor *zx_checkpoint_tensor(const zx_checkpoint *checkpoint, si
 zmlx_status zx_checkpoint_missing(const zx_checkpoint *checkpoint, const char *name)
 {
     char own[ZX_TENSOR_NAME];
-    const bool renamed = checkpoint->is_gguf && zx_hub_to_gguf_name(name, own);
+    const bool renamed =
+        checkpoint->is_gguf && zx_hub_to_gguf_name(checkpoint->architecture, name, own);
     if (renamed)
         return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: tensor '%s' (%s) is missing", checkpoint->path, own,
                        name);

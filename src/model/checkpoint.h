@@ -33,6 +33,8 @@ bool zx_checkpoint_is_gguf(const zx_checkpoint *checkpoint);
 const zx_gguf *zx_checkpoint_gguf(const zx_checkpoint *checkpoint); /* NULL where it is none */
 /* True where rope turns neighbours (2i, 2i + 1): the rows of q and k are ordered so. */
 bool zx_checkpoint_interleaved_rope(const zx_checkpoint *checkpoint);
+/* True where no factor among the tensors concerns the rope of sliding layers. */
+bool zx_checkpoint_plain_sliding_rope(const zx_checkpoint *checkpoint);
 /* The ids that end an answer: generation_config.json's, else config.json's; may be none. */
 void zx_checkpoint_end_ids(const zx_checkpoint *checkpoint, const int32_t **ids, size_t *count);
 

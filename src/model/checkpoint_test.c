@@ -222,9 +222,10 @@ TEST(gguf_names_go_both_ways)
         {"blk.3.ffn_up_exps.weight", "model.layers.3.mlp.experts.up_proj.weight"},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
-        zx_gguf_to_hub_name(pairs[i][0], name);
+        zx_gguf_to_hub_name(NULL, pairs[i][0], name);
         CHECK_ON(pairs[i][0], strcmp(name, pairs[i][1]) == 0);
-        CHECK_ON(pairs[i][0], zx_hub_to_gguf_name(name, back) && strcmp(back, pairs[i][0]) == 0);
+        CHECK_ON(pairs[i][0],
+                 zx_hub_to_gguf_name(NULL, name, back) && strcmp(back, pairs[i][0]) == 0);
     }
     static const char *const kept[] = {"rope_freqs.weight",
                                        "blk.x.attn_q.weight",
@@ -234,8 +235,8 @@ TEST(gguf_names_go_both_ways)
                                        "blk.1234567890.attn_q.weight",
                                        "."};
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
-        zx_gguf_to_hub_name(kept[i], name);
-        CHECK_ON(kept[i], strcmp(name, kept[i]) == 0 && !zx_hub_to_gguf_name(kept[i], back));
+        zx_gguf_to_hub_name(NULL, kept[i], name);
+        CHECK_ON(kept[i], strcmp(name, kept[i]) == 0 && !zx_hub_to_gguf_name(NULL, kept[i], back));
     }
 }
 

@@ -151,7 +151,7 @@ static zmlx_status load_bias(const search *s, const char *suffix, zx_weight *wei
 static void set_dense(const zx_stored_tensor *tensor, zx_weight *weight)
 {
     weight->format = tensor->format;
-    weight->dtype = tensor->dtype;
+    weight->dtype = tensor->dtype == ZX_DTYPE_COUNT ? ZX_F32 : tensor->dtype; /* GGUF's blocks */
     weight->bits = zx_formats[tensor->format].bits;
     weight->group = zx_formats[tensor->format].group;
     weight->codes_stride = zx_weight_row_bytes(weight);
@@ -189,7 +189,8 @@ static zmlx_status load_together(search *s, zx_weight *weight)
     const zx_stored_tensor *tensor = NULL;
     void *memory = NULL;
     ZX_TRY(find_tensor(s, "", request->transposed ? turned : plain, 3, &tensor));
-    if (!is_float(tensor)) return wrong_type(tensor, "F32, F16 or BF16");
+    if (tensor->format == ZX_FORMAT_COUNT || (request->transposed && !is_float(tensor)))
+        return wrong_type(tensor, "F32, F16 or BF16");
     set_dense(tensor, weight);
     if (request->transposed) return load_transposed(s, tensor, weight);
     ZX_TRY(take(s, request->count, sizeof(zx_weight), &memory));

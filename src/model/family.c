@@ -5,6 +5,7 @@
 
 #include "base/fail.h"
 #include "base/text.h"
+#include "model/gguf_architectures.h"
 #include "model/rope_config.h"
 
 const char *const zx_layer_type_names[ZX_LAYER_TYPES] = {
@@ -39,9 +40,24 @@ static bool holds(const char *const names[], const json_t *name)
     return false;
 }
 
+/* The same in GGUF's words. */
+static zmlx_status unknown_gguf(const zx_checkpoint *checkpoint, const json_t *name)
+{
+    zx_text known = {0};
+    zmlx_status status = zx_gguf_known_architectures(&known);
+    if (status == ZMLX_OK)
+        status = ZX_FAIL(ZMLX_ERROR_UNSUPPORTED,
+                         "%s: metadata key 'general.architecture' is '%s', which is not known; "
+                         "known are: %s",
+                         zx_checkpoint_path(checkpoint), json_string_value(name), known.bytes);
+    zx_text_fini(&known);
+    return status;
+}
+
 static zmlx_status unknown_family(const zx_checkpoint *checkpoint, const json_t *name)
 {
     char known[1600] = "";
+    if (zx_checkpoint_is_gguf(checkpoint)) return unknown_gguf(checkpoint, name);
     size_t used = 0;
     for (size_t i = 0; zx_families[i] != NULL; i++)
         for (size_t k = 0; k < 4 && zx_families[i]->architectures[k] != NULL; k++) {

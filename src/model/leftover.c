@@ -65,15 +65,18 @@ static bool is_extra_layer(const zx_stored_tensor *tensor, const char *text, con
 static bool is_shared_cache(const zx_stored_tensor *tensor, const char *text, const occasion *when)
 {
     static const char *const modules[] = {"self_attn.k_proj.", "self_attn.v_proj.",
-                                          "self_attn.k_norm.", "self_attn.v_norm."};
+                                          "self_attn.k_norm.", "self_attn.v_norm.",
+                                          "attn_k.",           "attn_v.",
+                                          "attn_k_norm."}; /* the last ones in GGUF's words */
+    enum { MODULES = sizeof modules / sizeof *modules };
     char buffer[256];
     size_t layer = 0, i = 0;
     const char *name = zx_text_part_name(tensor->name, buffer, sizeof buffer);
     const char *rest = behind_layer(name, text, &layer);
     if (rest == NULL || layer >= when->layers || layer + when->shared_layers < when->layers)
         return false;
-    while (i < 4 && strncmp(rest, modules[i], strlen(modules[i])) != 0) i++;
-    return i < 4;
+    while (i < MODULES && strncmp(rest, modules[i], strlen(modules[i])) != 0) i++;
+    return i < MODULES;
 }
 
 static const char computed[] = "rope's frequencies are computed";
@@ -125,6 +128,8 @@ static const struct {
     {"model.layers.", is_shared_cache, shared},
     {"model.layers.", is_extra_layer, predicts},
     {"language_model.model.layers.", is_extra_layer, predicts},
+    {"blk.", is_extra_layer, predicts}, /* of GGUF */
+    {"blk.", is_shared_cache, shared},
 };
 
 enum { ROWS = sizeof rows / sizeof *rows, NAMED = 3 };

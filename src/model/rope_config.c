@@ -382,8 +382,11 @@ zmlx_status zx_checkpoint_rope_settings(const zx_checkpoint *checkpoint, const c
     const zx_fields config = zx_checkpoint_fields(checkpoint);
     ZX_TRY(zx_rope_settings_read(&config, layer_type, head_size, arena, settings));
     if (zx_checkpoint_interleaved_rope(checkpoint)) settings->interleaved = true;
-    return zx_checkpoint_is_gguf(checkpoint) ? read_gguf_factors(checkpoint, arena, settings)
-                                             : ZMLX_OK;
+    const bool plain = zx_checkpoint_plain_sliding_rope(checkpoint) && layer_type != NULL &&
+                       strcmp(layer_type, "sliding_attention") == 0;
+    return zx_checkpoint_is_gguf(checkpoint) && !plain
+               ? read_gguf_factors(checkpoint, arena, settings)
+               : ZMLX_OK;
 }
 
 bool zx_checkpoint_has_theta(const zx_checkpoint *checkpoint, const char *layer_type)

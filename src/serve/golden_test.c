@@ -1,6 +1,6 @@
 /* golden_test.c - tiny checkpoints must give the logits of the official implementations, for the
- * prompt whole, in chunks and token by token; SmolLM2, where it is at hand, those of an independent
- * float run. */
+ * prompt whole, in chunks and token by token, and so must GGUF files of them; SmolLM2, where it is
+ * at hand, those of an independent float run. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,16 +96,14 @@ static bool run_chunks(const zmlx_model *model, const zx_stored_tensor *tokens, 
     return ok;
 }
 
-static bool holds(const char *name, char subject[400])
+/* Whether the model gives the logits that the file 'want' holds, within these bounds. */
+static bool agrees(const char *path, const char *want, const bounds *within, char subject[400])
 {
-    char folder[200], path[256];
     zx_safetensors golden = {0};
     zmlx_model *model = NULL;
-    comparison check = {0};
-    (void)snprintf(folder, sizeof folder, "tests/golden/%s", name);
-    (void)snprintf(path, sizeof path, "%s/golden.safetensors", folder);
-    bool ok = read_bounds(folder, &check.within) && zx_safetensors_open(path, &golden) == ZMLX_OK &&
-              zmlx_model_open(folder, NULL, &model) == ZMLX_OK;
+    comparison check = {.within = *within};
+    bool ok = zx_safetensors_open(want, &golden) == ZMLX_OK &&
+              zmlx_model_open(path, NULL, &model) == ZMLX_OK;
     if (ok) {
         const zx_stored_tensor *tokens = zx_stored_find(&golden.stored, "tokens");
         const zx_stored_tensor *logits = zx_stored_find(&golden.stored, "logits");
@@ -116,11 +114,30 @@ static bool holds(const char *name, char subject[400])
             ok = run_chunks(model, tokens, &check);
         }
     }
-    (void)snprintf(subject, 400, "%s: %s", name,
+    (void)snprintf(subject, 400, "%s: %s", path,
                    check.trouble[0] != '\0' ? check.trouble : zmlx_error_message());
     zmlx_model_close(model);
     zx_safetensors_close(&golden);
     return ok;
+}
+
+static bool holds(const char *name, char subject[400])
+{
+    char folder[200], want[256];
+    bounds within = {0};
+    (void)snprintf(folder, sizeof folder, "tests/golden/%s", name);
+    (void)snprintf(want, sizeof want, "%s/golden.safetensors", folder);
+    (void)snprintf(subject, 400, "%s: meta.json", name);
+    return read_bounds(folder, &within) && agrees(folder, want, &within, subject);
+}
+
+static bool gguf_holds(const char *name, char subject[400])
+{
+    static const bounds within = {1e-4, 1e-4, 1e-6}; /* those of most folders */
+    char path[200], want[200];
+    (void)snprintf(path, sizeof path, "tests/golden/gguf/%s.gguf", name);
+    (void)snprintf(want, sizeof want, "tests/golden/gguf/%s.safetensors", name);
+    return agrees(path, want, &within, subject);
 }
 
 TEST(tiny_checkpoints_give_the_official_logits)
@@ -129,6 +146,15 @@ TEST(tiny_checkpoints_give_the_official_logits)
     zx_goldens goldens;
     CHECK(zx_goldens_list(&goldens));
     for (size_t i = 0; i < goldens.count; i++) CHECK_ON(subject, holds(goldens.names[i], subject));
+}
+
+TEST(tiny_gguf_files_give_the_logits_of_their_folders)
+{
+    char subject[400];
+    zx_goldens goldens;
+    CHECK(zx_goldens_gguf(&goldens));
+    for (size_t i = 0; i < goldens.count; i++)
+        CHECK_ON(subject, gguf_holds(goldens.names[i], subject));
 }
 
 /* --- SmolLM2 against its reference: per token the 64 most likely next ones --- */

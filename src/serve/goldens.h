@@ -16,4 +16,7 @@ typedef struct zx_goldens {
  * folder cannot be read, is empty, or holds more or longer names than fit. */
 bool zx_goldens_list(zx_goldens *goldens);
 
+/* Every NAME.gguf of tests/golden/gguf/, without the ending. */
+bool zx_goldens_gguf(zx_goldens *goldens);
+
 #endif

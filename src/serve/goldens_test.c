@@ -9,11 +9,12 @@
 #include "base/test.h"
 #include "serve/goldens.h"
 
-static const char root[] = "tests/golden";
+static const char root[] = "tests/golden", gguf_root[] = "tests/golden/gguf";
+static const char gguf_ending[] = ".gguf";
 
-/* The scripts that made them, values of single ops, and the reference of a checkpoint that is not
- * in the repository. */
-static const char *const others[] = {"make", "ops", "smollm2"};
+/* The scripts that made them, files instead of folders, values of single ops, and the reference of
+ * a checkpoint that is not in the repository. */
+static const char *const others[] = {"gguf", "make", "ops", "smollm2"};
 
 static bool is_other(const char *name)
 {
@@ -30,27 +31,53 @@ static bool is_folder(const char *name)
     return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
 }
 
+/* The length of the name that an entry is listed by; 0: it is not. */
+static size_t folder_name(const char *entry)
+{
+    return is_other(entry) || !is_folder(entry) ? 0 : strlen(entry);
+}
+
+static size_t gguf_name(const char *entry)
+{
+    const size_t length = strlen(entry), ending = sizeof gguf_ending - 1;
+    const bool fits = length > ending && strcmp(entry + length - ending, gguf_ending) == 0;
+    return fits ? length - ending : 0;
+}
+
 static int ascending(const void *a, const void *b)
 {
     return strcmp(a, b);
 }
 
-bool zx_goldens_list(zx_goldens *goldens)
+static bool list(const char *path, size_t (*name_of)(const char *entry), zx_goldens *goldens)
 {
     *goldens = (zx_goldens){.count = 0};
-    DIR *folder = opendir(root);
+    DIR *folder = opendir(path);
     if (folder == NULL) return false;
     bool fits = true;
     for (const struct dirent *entry = readdir(folder); fits && entry != NULL;
          entry = readdir(folder)) {
-        const size_t length = strlen(entry->d_name);
-        if (is_other(entry->d_name) || !is_folder(entry->d_name)) continue;
+        const size_t length = name_of(entry->d_name);
+        if (length == 0) continue;
         fits = goldens->count < ZX_GOLDENS && length < ZX_GOLDEN_NAME;
-        if (fits) memcpy(goldens->names[goldens->count++], entry->d_name, length + 1);
+        if (!fits) break;
+        char *const name = goldens->names[goldens->count++];
+        memcpy(name, entry->d_name, length);
+        name[length] = 0;
     }
     (void)closedir(folder);
     qsort(goldens->names, goldens->count, sizeof goldens->names[0], ascending);
     return fits && goldens->count > 0;
+}
+
+bool zx_goldens_list(zx_goldens *goldens)
+{
+    return list(root, folder_name, goldens);
+}
+
+bool zx_goldens_gguf(zx_goldens *goldens)
+{
+    return list(gguf_root, gguf_name, goldens);
 }
 
 TEST(every_golden_folder_is_listed_and_complete)
@@ -70,4 +97,19 @@ TEST(every_golden_folder_is_listed_and_complete)
         }
     }
     CHECK(first && goldens.count >= 8);
+}
+
+TEST(every_golden_gguf_is_listed_and_complete)
+{
+    zx_goldens goldens;
+    bool first = false;
+    char path[200];
+    CHECK(zx_goldens_gguf(&goldens));
+    for (size_t i = 0; i < goldens.count; i++) {
+        struct stat about;
+        first = first || strcmp(goldens.names[i], "qwen2") == 0;
+        (void)snprintf(path, sizeof path, "%s/%s.safetensors", gguf_root, goldens.names[i]);
+        CHECK_ON(path, stat(path, &about) == 0);
+    }
+    CHECK(first && goldens.count >= 20);
 }

@@ -15,7 +15,8 @@ static zmlx_status adjust_rope(const zx_checkpoint *checkpoint, const zx_config 
     (void)type;
     const json_t *file = zx_checkpoint_config(checkpoint);
     const json_t *rope = json_object_get(file, "rope_parameters");
-    if (json_object_get(file, "partial_rotary_factor") == NULL &&
+    if (json_object_get(file, "rotary_dim") == NULL &&
+        json_object_get(file, "partial_rotary_factor") == NULL &&
         json_object_get(rope, "partial_rotary_factor") == NULL)
         settings->dims = config->head_size / 2;
     return ZMLX_OK;

@@ -16,6 +16,7 @@ static zmlx_status adjust_rope(const zx_checkpoint *checkpoint, const zx_config 
     (void)type;
     double share = 0.25;
     const zx_fields fields = zx_checkpoint_fields(checkpoint);
+    if (zx_fields_have(&fields, "rotary_dim")) return ZMLX_OK; /* GGUF's word */
     if (json_object_get(json_object_get(fields.object, "rope_parameters"),
                         "partial_rotary_factor") != NULL)
         return ZMLX_OK;
@@ -26,20 +27,35 @@ static zmlx_status adjust_rope(const zx_checkpoint *checkpoint, const zx_config 
     return zx_fields_fail(&fields, "rotary_pct", "an even share of the head");
 }
 
-static zmlx_status trace_attention(zx_trace *trace, zx_value x, const zx_attention *attention,
-                                   zx_value *y)
+/* Queries, keys and values of a head stand side by side; in GGUF those of all heads do. */
+static zmlx_status trace_projection(zx_trace *trace, zx_value x, zx_value qkv[3])
 {
+    static const char name[] = "query_key_value";
     const size_t size = trace->config->head_size, width = trace->config->heads * size;
-    const char *outer = NULL;
-    zx_value all, qkv[3];
-    ZX_TRY(zx_block_enter(trace, "attention", &outer));
-    ZX_TRY(zx_block_linear(trace, x, "query_key_value", 3 * width, &all));
+    zx_value all;
+    if (zx_checkpoint_is_gguf(trace->checkpoint)) {
+        for (size_t i = 0; i < 3; i++)
+            ZX_TRY(zx_block_linear_part(trace, x, name, (zx_row_range){3 * width, i * width, width},
+                                        &qkv[i]));
+        return ZMLX_OK;
+    }
+    ZX_TRY(zx_block_linear(trace, x, name, 3 * width, &all));
     for (size_t i = 0; i < 3; i++) {
         const zx_attributes part = {.head_size = (uint32_t)(3 * size),
                                     .first = (uint32_t)(i * size),
                                     .size = (uint32_t)size};
         ZX_TRY(zx_graph_add(trace->graph, ZX_OP_COLUMNS, &all, &part, &qkv[i]));
     }
+    return ZMLX_OK;
+}
+
+static zmlx_status trace_attention(zx_trace *trace, zx_value x, const zx_attention *attention,
+                                   zx_value *y)
+{
+    const char *outer = NULL;
+    zx_value qkv[3];
+    ZX_TRY(zx_block_enter(trace, "attention", &outer));
+    ZX_TRY(trace_projection(trace, x, qkv));
     ZX_TRY(zx_block_attend(trace, qkv, attention, y));
     ZX_TRY(zx_block_linear(trace, *y, "dense", trace->config->hidden_size, y));
     zx_block_leave(trace, outer);

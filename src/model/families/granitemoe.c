@@ -11,7 +11,7 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 {
     const zx_attention attention = zx_attention_usual(trace, layer);
     zx_moe moe = zx_moe_usual(trace, &zx_router_chosen);
-    if (!zx_checkpoint_is_gguf(trace->checkpoint)) moe.gate = "router.layer";
+    moe.gate = "router.layer";
     return zx_trace_moe_block(trace, &attention, &moe, x);
 }
 

@@ -19,7 +19,7 @@ static zmlx_status adjust_rope(const zx_checkpoint *checkpoint, const zx_config 
 {
     const json_t *ropes = json_object_get(zx_checkpoint_config(checkpoint), "rope_parameters");
     (void)config;
-    if (type != ZX_LAYER_SLIDING || zx_checkpoint_is_gguf(checkpoint)) return ZMLX_OK;
+    if (type != ZX_LAYER_SLIDING) return ZMLX_OK;
     if (json_is_object(json_object_get(ropes, zx_layer_type_names[type]))) return ZMLX_OK;
     settings->type = ZX_ROPE_DEFAULT;
     settings->theta = zx_family_olmo3.rope_theta;
