@@ -133,7 +133,7 @@ TEST(discovery_lists_sites_with_verdicts)
     CHECK(applied && left);
 }
 
-/* y = norm(scale(softcap(x W)) + x): four row-wise ops that no rule takes together. */
+/* y = norm(softcap(scale(x W)) + x): four row-wise ops that no rule takes together. */
 static bool trace_chain(zx_graph *graph)
 {
     static const zx_attributes norm = {.epsilon = 1e-5F}, embed = {.dtype = ZX_F32};
@@ -145,14 +145,14 @@ static bool trace_chain(zx_graph *graph)
            zx_graph_weight(graph, "n", &vector, &scales) == ZMLX_OK &&
            zx_graph_add(graph, ZX_OP_EMBED, (zx_value[]){ids, matrix}, &embed, &x) == ZMLX_OK &&
            zx_graph_add(graph, ZX_OP_MATMUL, (zx_value[]){x, matrix}, NULL, &y) == ZMLX_OK &&
-           zx_graph_add(graph, ZX_OP_SOFTCAP, &y, &cap, &y) == ZMLX_OK &&
            zx_graph_add(graph, ZX_OP_SCALE, &y, &half, &y) == ZMLX_OK &&
+           zx_graph_add(graph, ZX_OP_SOFTCAP, &y, &cap, &y) == ZMLX_OK &&
            zx_graph_add(graph, ZX_OP_ADD, (zx_value[]){y, x}, NULL, &y) == ZMLX_OK &&
            zx_graph_add(graph, ZX_OP_RMSNORM, (zx_value[]){y, scales}, &norm, &graph->output) ==
                ZMLX_OK;
 }
 
-static const char chain_pattern[] = "(rmsnorm (add (scale (softcap ?a)) ?b) ?c)";
+static const char chain_pattern[] = "(rmsnorm (add (softcap (scale ?a)) ?b) ?c)";
 
 TEST(chains_are_proposed_and_agree)
 {
