@@ -69,6 +69,18 @@ tsan-run: $(BUILD)/zmlx_test
 	    $$fixed $(BUILD)/zmlx_test $$word || exit 1; \
 	done
 
+# Folder by folder, without the tests that run every model in every way for its numbers alone, and those
+# that valgrind's own memory upsets.  It takes what PCRE2's compiled code (src/text) reads ahead for unset.
+MEMCHECKED := base graph quant kv text jinja engine fuse backend model serve bench cli
+MEMCHECK   := valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=definite,indirect \
+              --errors-for-leak-kinds=definite,indirect
+nightly: $(BUILD)/zmlx_test  ## run the unit tests, but for the kernels', under valgrind
+	@status=0; for folder in $(MEMCHECKED); do \
+	    echo "src/$$folder"; \
+	    ZX_SKIP_MARKS=no-valgrind,numbers,$(SKIP_MARKS) $(MEMCHECK) \
+	        $$([ $$folder != text ] || echo --undef-value-errors=no) $(BUILD)/zmlx_test src/$$folder/ || status=1; \
+	done; exit $$status
+
 fuzz:  ## run every fuzzer for SECONDS (60) over its corpus
 	$(MAKE) $(AGAIN) CC=clang BUILD=$(BUILD)/fuzz CFLAGS="-O1 -g -fno-omit-frame-pointer" FAST=-O1 \
 	    UNWATCHED=src/kernels/% \
@@ -100,4 +112,4 @@ size: $(PROGRAM)  ## check that the stripped program stays within 8 MiB
 	@strip -o $(BUILD)/zmlx.stripped $(PROGRAM) && bytes=$$(wc -c < $(BUILD)/zmlx.stripped) && \
 	    echo "stripped program: $$bytes bytes (limit 8388608)" && [ $$bytes -le 8388608 ]
 
-.PHONY: style format headers tidy sanitize faults faults-run tsan tsan-run fuzz oracle size
+.PHONY: style format headers tidy sanitize faults faults-run tsan tsan-run nightly fuzz oracle size

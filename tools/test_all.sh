@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # test_all.sh - every suite, one line each; './bootstrap test' calls it with the needs installed.
 #
-#     test_all.sh [WORD]...       all suites, or those whose name holds a WORD
+#     test_all.sh [WORD]...       all suites but 'nightly', or those whose name holds a WORD
 #
 # A suite that fails does not stop the others.  One that counts its own tests closes its log with
 # 'N passed, N failed, N skipped' (or 'N tests, N failed'); any other counts as one.  Exit 77 means
@@ -123,6 +123,11 @@ memcheck() {
         "$BUILD/zmlx" generate "$ZX_MODEL" -p Hi -n 2 --threads 1
 }
 
+nightly() {
+    command -v valgrind >/dev/null || { echo "valgrind was not found"; return 77; }
+    make -s nightly
+}
+
 other_compiler() { # the one that 'cc' is not
     local other=clang
     case $(cc --version) in *clang*) other=gcc ;; esac
@@ -167,6 +172,7 @@ if [ "$(uname -s)" = Linux ]; then suite static static_build; fi
 for script in tests/*_test.sh tests/*/*_test.sh; do
     [ ! -f "$script" ] || suite "$(basename "$script" _test.sh)" bash "$script"
 done
+if [ ${#words[@]} != 0 ]; then suite nightly nightly; fi
 suite oracle make -s -j"$jobs" oracle
 if ! find src -name '*.cu' | grep -q .; then
     : # no CUDA source yet: nothing to compile, nothing to skip

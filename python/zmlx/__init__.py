@@ -60,7 +60,9 @@ Generation = namedtuple(
     "Generation",
     "tokens text finish prompt_tokens cached_tokens prefill_seconds decode_seconds",
 )
-Site = namedtuple("Site", "rule pattern where verdict reason bytes_saved")
+Site = namedtuple(
+    "Site", "rule pattern where verdict reason bytes_saved least_tokens most_tokens"
+)
 Kernel = namedtuple("Kernel", "name op backend usable_here")
 Estimate = namedtuple("Estimate", "weights kv activations available")
 PerplexityResult = namedtuple("PerplexityResult", "tokens predicted nll perplexity")
@@ -156,7 +158,8 @@ class Model(Handle):
                 native.discovery_site(discovery, index, byref(site))
                 texts = [text.decode() for text in (site.rule, site.pattern, site.where)]
                 verdict, reason = VERDICTS[site.verdict], site.reason.decode()
-                sites.append(Site(*texts, verdict, reason, site.bytes_saved))
+                tokens = site.least_tokens, site.most_tokens
+                sites.append(Site(*texts, verdict, reason, site.bytes_saved, *tokens))
             return sites
         finally:
             native.discovery_close(discovery)

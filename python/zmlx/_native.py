@@ -200,6 +200,8 @@ class FusionSite(Structure):
         ("verdict", c_int),
         ("reason", c_char_p),
         ("bytes_saved", c_int64),
+        ("least_tokens", c_size_t),
+        ("most_tokens", c_size_t),
     ]
 
 

@@ -48,6 +48,7 @@ static zmlx_status map(const char *path, int descriptor, zx_file *file)
     if (size == 0) return ZMLX_OK; /* the system maps no empty file */
     void *const data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
     if (data == MAP_FAILED) return system_error(path, "cannot map it");
+    zx_memory_taken(data, size, "mapped file");
     file->data = data;
     file->size = size;
     return ZMLX_OK;
@@ -77,6 +78,7 @@ void zx_file_close(zx_file *file)
         /* The mapping is ours to undo; 'const' only keeps readers from writing to it. */
         void *data = NULL;
         memcpy(&data, &file->data, sizeof data);
+        zx_memory_freed(data);
         (void)munmap(data, file->size);
     }
     zx_free(file->path);

@@ -52,7 +52,7 @@ static size_t files_named_like(const char *path)
     return count;
 }
 
-TEST(file_that_memory_cannot_map_is_no_fault_of_the_file)
+TEST_MARKED(file_that_memory_cannot_map_is_no_fault_of_the_file, "no-valgrind")
 {
     const char *const path = zx_test_scratch();
     zx_file file = {0};

@@ -40,6 +40,24 @@ const zmlx_allocator zx_default_allocator = {default_alloc, default_free, NULL};
 
 static zmlx_allocator current = {default_alloc, default_free, NULL};
 static atomic_size_t allocations;
+static const zx_memory_watch *_Atomic watcher;
+
+void zx_watch_memory(const zx_memory_watch *watch)
+{
+    atomic_store(&watcher, watch);
+}
+
+void zx_memory_taken(const void *memory, size_t bytes, const char *what)
+{
+    const zx_memory_watch *const told = atomic_load_explicit(&watcher, memory_order_acquire);
+    if (told != NULL && memory != NULL) told->taken(memory, bytes, what);
+}
+
+void zx_memory_freed(const void *memory)
+{
+    const zx_memory_watch *const told = atomic_load_explicit(&watcher, memory_order_acquire);
+    if (told != NULL && memory != NULL) told->freed(memory);
+}
 
 void zmlx_set_allocator(const zmlx_allocator *allocator)
 {
@@ -60,6 +78,7 @@ zmlx_status zx_alloc(size_t bytes, const char *what, void **memory)
                        (int)ALIGNMENT);
     }
     atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
+    zx_memory_taken(fresh, bytes, what);
     *memory = memset(fresh, 0, asked);
     return ZMLX_OK;
 }
@@ -75,7 +94,9 @@ zmlx_status zx_alloc_array(size_t count, size_t size, const char *what, void **m
 
 void zx_free(void *memory)
 {
-    if (memory != NULL) current.free(memory, current.user);
+    if (memory == NULL) return;
+    zx_memory_freed(memory);
+    current.free(memory, current.user);
 }
 
 zmlx_status zx_grow(void *items, size_t *capacity, size_t needed, size_t size, const char *what)

@@ -32,4 +32,19 @@ extern const zmlx_allocator zx_default_allocator;
  * 'zero allocations per token' read it twice. */
 size_t zx_allocation_count(void);
 
+/* Told of every block with its 'what', and of the memory that comes through other doors (regions,
+ * mapped files, buffers of the CPU): base/ledger.h looks for leaks so.  'what' may not outlive the
+ * call.  Both are called from any thread. */
+typedef struct zx_memory_watch {
+    void (*taken)(const void *memory, size_t bytes, const char *what);
+    void (*freed)(const void *memory); /* before it is */
+} zx_memory_watch;
+
+/* NULL: nobody is told, which costs a comparison. */
+void zx_watch_memory(const zx_memory_watch *watch);
+
+/* What the other doors say; NULL does nothing. */
+void zx_memory_taken(const void *memory, size_t bytes, const char *what);
+void zx_memory_freed(const void *memory);
+
 #endif

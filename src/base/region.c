@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/fail.h"
+#include "base/memory.h"
 
 zmlx_status zx_region_map(size_t bytes, const char *what, void **memory)
 {
@@ -17,13 +18,16 @@ zmlx_status zx_region_map(size_t bytes, const char *what, void **memory)
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (region == MAP_FAILED)
         return ZX_FAIL(ZMLX_ERROR_MEMORY, "%s: %zu bytes: %s", what, bytes, strerror(errno));
+    zx_memory_taken(region, bytes, what);
     *memory = region;
     return ZMLX_OK;
 }
 
 void zx_region_unmap(void *memory, size_t bytes)
 {
-    if (memory != NULL) (void)munmap(memory, bytes > 0 ? bytes : 1);
+    if (memory == NULL) return;
+    zx_memory_freed(memory);
+    (void)munmap(memory, bytes > 0 ? bytes : 1);
 }
 
 /* The number in a file of the form "NUMBER" or after 'key', or SIZE_MAX. */

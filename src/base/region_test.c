@@ -5,7 +5,7 @@
 #include "base/region.h"
 #include "base/test.h"
 
-TEST(a_region_is_zero_and_costs_only_what_is_touched)
+TEST_MARKED(a_region_is_zero_and_costs_only_what_is_touched, "no-valgrind")
 {
     void *memory = NULL;
     const size_t bytes = (size_t)1 << 36; /* more than this machine has */
@@ -25,7 +25,7 @@ TEST(an_impossible_region_is_refused_by_name)
     CHECK(strstr(zmlx_error_message(), "keys and values") != NULL && memory == NULL);
 }
 
-TEST(a_limit_on_the_address_space_counts_as_memory)
+TEST_MARKED(a_limit_on_the_address_space_counts_as_memory, "no-valgrind")
 {
     struct rlimit before;
     CHECK(getrlimit(RLIMIT_AS, &before) == 0);

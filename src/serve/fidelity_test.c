@@ -180,7 +180,7 @@ static bool is_full(const char *name)
     return false;
 }
 
-TEST(logits_depend_on_nothing_but_model_tokens_and_precision)
+TEST_MARKED(logits_depend_on_nothing_but_model_tokens_and_precision, "numbers")
 {
     char subject[200];
     zx_goldens goldens;
@@ -228,7 +228,7 @@ static bool narrow_weights(zx_graph *graph)
     return true;
 }
 
-TEST(logits_of_dense_bf16_models_depend_on_the_instruction_set_at_most)
+TEST_MARKED(logits_of_dense_bf16_models_depend_on_the_instruction_set_at_most, "numbers")
 {
     const zmlx_model_options options = {.dtype = ZMLX_DTYPE_BF16};
     char subject[200] = "";
