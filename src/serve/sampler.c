@@ -62,12 +62,27 @@ void zx_sampler_begin(zx_sampler *sampler, const zmlx_generate_options *options)
     sampler->step = 0;
 }
 
+/* The largest number, -inf where there is none; lanes of their own, so that it is vectorized. */
+static float largest_of(const float *logits, size_t count)
+{
+    enum { LANES = 16 };
+    float lanes[LANES], largest = -INFINITY;
+    for (size_t i = 0; i < LANES; i++) lanes[i] = -INFINITY;
+    size_t at = 0;
+    for (; at + LANES <= count; at += LANES)
+        for (size_t i = 0; i < LANES; i++)
+            lanes[i] = logits[at + i] > lanes[i] ? logits[at + i] : lanes[i];
+    for (size_t i = 0; i < LANES; i++) largest = lanes[i] > largest ? lanes[i] : largest;
+    for (; at < count; at++) largest = logits[at] > largest ? logits[at] : largest;
+    return largest;
+}
+
 int32_t zx_most_likely(const float *logits, size_t count)
 {
-    size_t best = 0;
-    for (size_t i = 1; i < count; i++)
-        if (logits[i] > logits[best] || isnan(logits[best])) best = i;
-    return (int32_t)best;
+    const float largest = largest_of(logits, count);
+    for (size_t i = 0; i < count; i++)
+        if (logits[i] == largest) return (int32_t)i;
+    return 0;
 }
 
 /* A number in [0, 1) that depends on seed and step alone (splitmix64's mixing of both). */
