@@ -1,0 +1,52 @@
+#!/usr/bin/env python3
+"""bench_fusion.py - what the fusions gain on a model: fused against unfused, in turns.
+
+    bench_fusion.py --zmlx build/zmlx MODEL [--threads 1,2] [--rounds 12] [--prompt 512] [--generate 128]
+
+'zmlx bench --compare' measures both once a round, with the order changing.  Printed are the ratio's
+mean over the rounds and its lower bound, the mean less two standard errors.
+"""
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+
+
+def measure(args, threads):
+    """{(prompt tokens, generated tokens): {fused: [tokens per second of each round]}}"""
+    command = [args.zmlx, "bench", args.model, "-p", str(args.prompt), "-n", str(args.generate), "-r", str(args.rounds),
+               "--threads", str(threads), "--precision", args.precision, "--compare", "--json", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr[-2000:]}")
+    tests = {}
+    for row in json.loads(done.stdout)["tests"]:
+        tests.setdefault((row["n_prompt"], row["n_gen"]), {})[row["fused"]] = row["samples_ts"]
+    return tests
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("--zmlx", default="build/zmlx")
+    parser.add_argument("--threads", default="1,2")
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--prompt", type=int, default=512)
+    parser.add_argument("--generate", type=int, default=128)
+    parser.add_argument("--precision", default="q8")
+    args = parser.parse_args()
+    print("| threads | test | fused t/s | unfused t/s | fused / unfused | lower bound |")
+    print("|---:|---|---:|---:|---:|---:|")
+    for threads in (int(word) for word in args.threads.split(",")):
+        for (prompt, generate), sides in measure(args, threads).items():
+            ratios = [a / b for a, b in zip(sides[True], sides[False])]
+            mean = statistics.mean(ratios)
+            error = statistics.stdev(ratios) / len(ratios) ** 0.5 if len(ratios) > 1 else float("inf")
+            test = f"prefill {prompt}" if generate == 0 else f"decode {generate}"
+            print(f"| {threads} | {test} | {statistics.median(sides[True]):.1f} | {statistics.median(sides[False]):.1f} "
+                  f"| {mean:.3f} | {mean - 2 * error:.3f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
