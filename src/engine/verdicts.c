@@ -1,6 +1,7 @@
 #include "engine/verdicts.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cpu.h"
@@ -139,10 +140,13 @@ static bool starts(const char *text, const char *prefix)
 static zmlx_status read_measured(zx_verdicts *verdicts, zx_measured_rules *list, const char *value)
 {
     zx_token_range pays;
-    int used = 0;
-    if (sscanf(value, "%zu %zu %n", &pays.least, &pays.most, &used) != 2 || used == 0)
-        return ZMLX_OK;
-    return add(verdicts, list, value + used, pays);
+    char *end = NULL;
+    pays.least = strtoull(value, &end, 10);
+    if (end == value || *end != ' ') return ZMLX_OK;
+    value = end + 1;
+    pays.most = strtoull(value, &end, 10);
+    if (end == value || *end != ' ') return ZMLX_OK;
+    return add(verdicts, list, end + 1, pays);
 }
 
 static zmlx_status visit(const char *key, const char *value, void *user)
