@@ -137,6 +137,12 @@ ZMLX_MUST_CHECK zmlx_status zx_family_find(const zx_checkpoint *checkpoint,
 /* The family's names in this checkpoint, with the usual ones filled in. */
 zx_outer_names zx_family_names(const zx_family *family, const zx_checkpoint *checkpoint);
 
+/* The rope of layers of that type: what the config says, the family's theta where it says none, and
+ * the family's changes.  Arrays lie in the arena. */
+ZMLX_MUST_CHECK zmlx_status zx_family_rope(const zx_family *family, const zx_checkpoint *checkpoint,
+                                           const zx_config *config, zx_layer_type type,
+                                           zx_arena *arena, struct zx_rope_settings *settings);
+
 /* Fills 'config' from the common rows and the family's own, which go before common ones for the
  * same field. */
 ZMLX_MUST_CHECK zmlx_status zx_config_read(const zx_family *family, const zx_checkpoint *checkpoint,

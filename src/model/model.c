@@ -47,19 +47,10 @@ static size_t bytes_per_token(const zx_graph *graph)
 /* A table for each type of layer that attends. */
 static zmlx_status build_ropes(zmlx_model *model, zx_rope ropes[ZX_LAYER_TYPES])
 {
-    const zx_family *family = model->family;
     for (size_t type = ZX_LAYER_FULL; type <= ZX_LAYER_SLIDING; type++) {
         zx_rope_settings settings;
-        ZX_TRY(zx_checkpoint_rope_settings(
-            model->checkpoint, zx_layer_type_names[type],
-            zx_config_heads(&model->config, (zx_layer_type)type).head_size, &model->graph.arena,
-            &settings));
-        if (family->rope_theta > 0 &&
-            !zx_checkpoint_has_theta(model->checkpoint, zx_layer_type_names[type]))
-            settings.theta = family->rope_theta;
-        if (family->adjust_rope != NULL)
-            ZX_TRY(family->adjust_rope(model->checkpoint, &model->config, (zx_layer_type)type,
-                                       &settings));
+        ZX_TRY(zx_family_rope(model->family, model->checkpoint, &model->config, (zx_layer_type)type,
+                              &model->graph.arena, &settings));
         ZX_TRY(zx_rope_create(&settings, &model->graph.arena, &ropes[type]));
     }
     return ZMLX_OK;
