@@ -17,6 +17,7 @@ enum {
     LOGIT_ROWS = 16
 }; /* LOGIT_ROWS: of an expert where WIDTH are chosen from */
 enum { WIDTH = 128, TOKENS = 5, HEAD = 32, LEAVES = 8, ROW_BYTES = WIDTH * 4, LAYERS = 1 };
+enum { TAPS = 3 };
 
 typedef struct setting { /* one case */
     zx_dtype dtype;
@@ -336,11 +337,26 @@ static bool run(const zx_graph *graph, unsigned char *result, size_t *bytes)
     static const int32_t page_start[] = {0, 1};
     static const zx_kv_layer layers[LAYERS] = {
         {.kv_heads = WIDTH / HEAD, .key_size = HEAD, .value_size = HEAD}};
-    const zx_batch batch = {TOKENS, 1, TOKENS, ids, ids, starts, page_start, pages, ids, NULL};
+    static const zx_state_layer states[] = {{.values = (TAPS - 1) * WIDTH}};
+    static const int32_t slots[] = {1}, snapshots[] = {0};
+    const zx_cache_layers all = {
+        .kv = layers, .kv_count = LAYERS, .states = states, .state_count = 1};
+    const zx_batch batch = {.tokens = TOKENS,
+                            .sequences = 1,
+                            .sampled_rows = TOKENS,
+                            .ids = ids,
+                            .positions = ids,
+                            .token_start = starts,
+                            .page_start = page_start,
+                            .pages = pages,
+                            .sampled = ids,
+                            .states = slots,
+                            .snapshots = snapshots};
     const zx_plan_limits limits = {TOKENS, 1, TOKENS};
     zx_cache cache;
     zx_plan *plan = NULL;
-    if (zx_cache_create(layers, LAYERS, ZX_F32, 3, &cache) != ZMLX_OK) return false;
+    if (zx_cache_create(&all, ZX_F32, &(zx_cache_size){.pages = 3, .slots = 2}, &cache) != ZMLX_OK)
+        return false;
     const bool ok = zx_plan_create(graph, &limits, NULL, &cache.pages, &plan) == ZMLX_OK &&
                     zx_plan_run(plan, &batch) == ZMLX_OK;
     if (ok) {

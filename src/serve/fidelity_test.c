@@ -74,6 +74,16 @@ static bool feed(zx_engine *engine, zx_sequence sequences[], const variant *v)
     return true;
 }
 
+/* Whether all pages and states are back, snapshots included. */
+static bool all_is_back(const zx_cache *cache)
+{
+    return zx_blocks_free_count(cache->blocks) == cache->pages.page_count - 1 &&
+           zx_blocks_check(cache->blocks) == ZMLX_OK &&
+           (cache->states == NULL ||
+            (zx_states_left(cache->states) == cache->pages.states.slot_count - 1 &&
+             zx_states_check(cache->states) == ZMLX_OK));
+}
+
 static bool run(const zmlx_model *model, zx_precision precision, const variant *v, size_t *first)
 {
     const zx_engine_options options = {.threads = v->threads,
@@ -85,8 +95,7 @@ static bool run(const zmlx_model *model, zx_precision precision, const variant *
     zx_engine *engine = NULL;
     zx_sequence sequences[1 + OTHERS] = {{0}};
     zx_cpu_limit(v->isa);
-    bool ok = zx_engine_create(&model->graph, model->kv_layers, model->kv_layer_count, &options,
-                               &engine) == ZMLX_OK;
+    bool ok = zx_engine_create(&model->graph, &model->layers, &options, &engine) == ZMLX_OK;
     for (size_t s = 0; ok && s < 1 + OTHERS; s++)
         ok = zx_engine_open_sequence(engine, length, length, &sequences[s]) == ZMLX_OK;
     if (ok && v->prefix_hit) { /* an earlier life of the same tokens leaves its pages */
@@ -103,6 +112,7 @@ static bool run(const zmlx_model *model, zx_precision precision, const variant *
     ok = ok && feed(engine, sequences, v);
     for (size_t s = 0; engine != NULL && s < 1 + OTHERS; s++)
         zx_sequence_close(zx_engine_cache(engine), &sequences[s]);
+    ok = ok && all_is_back(zx_engine_cache(engine));
     zx_engine_destroy(engine);
     zx_cpu_limit(UINT32_MAX);
     return ok;
