@@ -169,6 +169,7 @@ static zx_attributes attributes_of(builder *b, zx_op op)
     if (op == ZX_OP_ROPE || op == ZX_OP_KV_APPEND || op == ZX_OP_HEAD_RMSNORM)
         attributes.head_size = HEAD;
     if (op == ZX_OP_KV_APPEND) attributes.layer = 1;
+    if (op == ZX_OP_SHORT_CONV) attributes.state = 1;
     if (op == ZX_OP_TOPK) attributes.top_k = CHOSEN;
     if (op == ZX_OP_NORMALIZE) attributes.epsilon = 1e-6F;
     if (op == ZX_OP_SCALE) attributes.scale = 2.5F;
@@ -223,6 +224,7 @@ static zx_value new_leaf(builder *b, zx_op reader, int place)
         return weight_value(b, ZX_FORMAT_F32, 1);
     if (reader == ZX_OP_HEAD_RMSNORM && place == 1) return head_weight(b);
     if (reader == ZX_OP_ADD_ROW && place == 1) return weight_value(b, ZX_FORMAT_F32, 1);
+    if (reader == ZX_OP_SHORT_CONV && place == 1) return weight_value(b, ZX_FORMAT_F32, TAPS);
     if (reader == ZX_OP_EXPERT_MATMUL) return expert_leaf(b, place);
     if (reader == ZX_OP_COMBINE && place == 1) return random_shares(b);
     const zx_value values = random_values(b);
