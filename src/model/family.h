@@ -49,11 +49,16 @@ typedef struct zx_config {
     size_t expert_size;                /* of their inner values; default intermediate_size */
     size_t shared_size;                /* of the expert that every token goes to */
     size_t shared_experts;             /* so many of expert_size together */
+    size_t dense_layers;               /* LFM2-MoE: the first ones, that have no experts */
     bool normalize_weights;            /* by the sum of the chosen */
     double router_scale;               /* multiplies the weights */
     size_t groups, top_groups;         /* of experts; 0: none */
 
     double gate_limit, gate_alpha; /* of gpt-oss's clamped gating */
+
+    size_t conv_taps; /* of recurrent layers' convolutions */
+    size_t linear_key_heads, linear_value_heads, linear_key_size, linear_value_size;
+    bool norms_shifted; /* the file's norms have the family's offset in their weights already */
 
     double attention_scale;       /* of the scores; default head_size^-0.5 */
     double attention_limit;       /* soft cap of the scores */

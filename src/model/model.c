@@ -71,7 +71,8 @@ static zmlx_status trace(zmlx_model *model, const zmlx_model_options *options)
                       .mlx_cpu_decode = options->mlx_cpu_decode,
                       .ropes = ropes};
     ZX_TRY(zx_trace_model(&trace));
-    model->layers = (zx_cache_layers){.kv = trace.kv_layers, .kv_count = trace.kv_layer_count};
+    model->layers = (zx_cache_layers){trace.kv_layers, trace.kv_layer_count, trace.state_layers,
+                                      trace.state_layer_count};
     model->parameters = trace.parameters;
     model->weight_bytes = trace.weight_bytes;
     model->bytes_per_token = bytes_per_token(&model->graph);

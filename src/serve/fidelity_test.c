@@ -27,7 +27,11 @@ enum { FULL = 7, FEW = 125 };
 enum { FULL = 1, FEW = 55 };
 #endif
 
-static const char *const full_models[] = {"llama", "llama-4bit-g64", "mixtral-4bit-g64"};
+static const char *const full_models[] = {"llama", "llama-4bit-g64", "mixtral-4bit-g64",
+                                          "lfm2_moe-bias", "qwen3_next-shared"};
+/* some of them, and one whose linear attention has projections apart */
+static const char *const long_models[] = {"llama", "llama-4bit-g64", "lfm2", "qwen3_next-shared",
+                                          "qwen3_5-text"};
 static const zx_precision precisions[] = {ZX_PRECISION_F32, ZX_PRECISION_Q16, ZX_PRECISION_Q8};
 static const size_t chunks[] = {1, 7, 64, LONG};
 
@@ -208,8 +212,8 @@ TEST_MARKED(logits_depend_on_nothing_but_model_tokens_and_precision, "numbers")
 TEST_MARKED(logits_behind_the_border_of_two_spans_depend_on_nothing_else_either, "slow")
 {
     char subject[200];
-    for (size_t i = 0; i < 2; i++)
-        CHECK_ON(subject, model_holds(full_models[i], LONG, FEW, subject));
+    for (size_t i = 0; i < sizeof long_models / sizeof long_models[0]; i++)
+        CHECK_ON(subject, model_holds(long_models[i], LONG, FEW, subject));
 }
 
 /* Makes the f32 matrices of a graph bf16. */
