@@ -21,6 +21,9 @@ MARKS = [
     ("attention", r"attention(_sinks)?\([^)]*window=", "window"),
     ("attention", r"attention(_sinks)?\([^)]*limit=", "soft cap"),
     ("attention", r"= head_rmsnorm\b", "norms of heads"),
+    ("attention", r"= short_conv\b", "short convolution"),
+    ("attention", r"= gated_delta\b", "linear (gated delta rule)"),
+    ("attention", r"= activation\(sigmoid\).*# \S*self_attn", "gated output"),
     ("attention", r"rope=\d+i", "rope of neighbours"),
     ("attention", r"= position_scale\b", "scale by position"),
     ("mlp", r"= (matmul_glu|glu|activation)\(silu", "SwiGLU"),
@@ -87,7 +90,6 @@ def main():
         words = [", ".join(row["words"].get(c, {})) for c in ("attention", "mlp", "routing", "norm")]
         rules, files = ", ".join(sorted(row["rules"])), ", ".join(gguf.get(name, []))
         print(f"| {name} | {' | '.join(words)} | {rules} | {files} | {', '.join(row['goldens'])} |")
-    print("\nNot there: Qwen3-Next, Qwen3.5, LFM2 and LFM2-MoE, whose layers keep a recurrent state. They are refused by name.")
 
 
 if __name__ == "__main__":

@@ -33,9 +33,9 @@ typedef struct zmlx_session_options { /* zero means the default */
 
 typedef struct zmlx_memory { /* bytes, computed before anything is loaded */
     size_t weights;          /* mapped from the file */
-    size_t kv;               /* pages for 'context' tokens, and the tables that find them */
-    size_t activations;      /* of the largest step, with scratch and the batch */
-    size_t available;        /* on this machine, now */
+    size_t kv;          /* pages for 'context' tokens, slots of recurrent state, their tables */
+    size_t activations; /* of the largest step, with scratch and the batch */
+    size_t available;   /* on this machine, now */
 } zmlx_memory;
 
 /* What a session of these options will need. */

@@ -148,19 +148,18 @@ static zmlx_status make_weight(zx_case *made, const zx_case_input *input, zx_ope
     ZX_TRY(zx_arena_alloc(&made->arena, sizeof(zx_weight), &memory));
     zx_weight *const weight = memory;
     const zx_dtype dtype = input->kind == ZX_KIND_SCORE_VECTOR ? ZX_F32 : shape->other_dtype;
-    *weight =
-        (zx_weight){.format = is_matrix ? format->format : dense[dtype],
-                    .dtype = is_matrix ? format->dtype : dtype,
-                    .bits = is_matrix ? format->bits : (uint8_t)(8 * zx_dtypes[dtype].bytes),
-                    .group = is_matrix ? format->group : 1,
-                    .count = input->kind == ZX_KIND_MATRICES ? shape->dims[ZX_DIM_EXPERTS] : 1,
-                    .rows = is_matrix ? zx_case_width(shape, input->rows) : 1,
-                    .columns = zx_case_width(shape, input->columns)};
+    *weight = (zx_weight){
+        .format = is_matrix ? format->format : dense[dtype],
+        .dtype = is_matrix ? format->dtype : dtype,
+        .bits = is_matrix ? format->bits : (uint8_t)(8 * zx_dtypes[dtype].bytes),
+        .group = is_matrix ? format->group : 1,
+        .count = input->kind == ZX_KIND_MATRICES ? shape->dims[ZX_DIM_EXPERTS] : 1,
+        .rows = is_matrix || input->kind == ZX_KIND_TAPS ? zx_case_width(shape, input->rows) : 1,
+        .columns = zx_case_width(shape, input->columns)};
     ZX_TRY(fill_weight(made, weight));
-    const bool takes_bias = input->kind == ZX_KIND_BIASED_VECTOR || input->kind > ZX_KIND_TABLE;
-    if (takes_bias && (shape->bits & ZX_BIT_BIAS) != 0) {
-        const size_t count =
-            weight->count * (input->kind == ZX_KIND_BIASED_VECTOR ? weight->columns : weight->rows);
+    const bool by_column = input->kind == ZX_KIND_BIASED_VECTOR || input->kind == ZX_KIND_TAPS;
+    if ((by_column || input->kind > ZX_KIND_TABLE) && (shape->bits & ZX_BIT_BIAS) != 0) {
+        const size_t count = weight->count * (by_column ? weight->columns : weight->rows);
         ZX_TRY(zx_arena_alloc(&made->arena, count * sizeof(float), &memory));
         for (size_t i = 0; i < count; i++) zx_store(ZX_F32, memory, i, next_value(made));
         weight->bias = memory;
@@ -341,6 +340,55 @@ static zmlx_status make_cache(zx_case *made)
     return ZMLX_OK;
 }
 
+/* Values of the op's state of a sequence. */
+static size_t state_values(const zx_case *made)
+{
+    const zx_case_shape *shape = &made->shape;
+    for (size_t i = 0; i < ZX_MAX_INPUTS; i++)
+        if (made->row->inputs[i].kind == ZX_KIND_TAPS)
+            return (zx_case_width(shape, ZX_WIDTH_TAPS) - 1) *
+                   zx_case_width(shape, ZX_WIDTH_COLUMNS);
+    return zx_case_width(shape, ZX_WIDTH_HEADS_OF_VALUES) * shape->dims[ZX_DIM_HEAD_SIZE];
+}
+
+/* Two ops' states, the second in use: a slot for each sequence, and one for the snapshot behind the
+ * last page that it fills.  They are the cache's pages; what no step has written is NaN. */
+static zmlx_status make_states(zx_case *made)
+{
+    enum { FIRST = 16 };
+    const size_t sequences = made->batch.sequences, count = 2 * sequences;
+    const size_t pages = (size_t)made->page_start[sequences], values = state_values(made);
+    const size_t bytes = FIRST * sizeof(float) + zx_round_up(values * sizeof(float), 64);
+    void *memory = NULL;
+    made->state_layers[0] = (zx_state_layer){FIRST, 0};
+    made->state_layers[ZX_CASE_LAYER - 1] = (zx_state_layer){values, FIRST * sizeof(float)};
+    ZX_TRY(zx_arena_alloc(&made->arena, (pages + 1) * sizeof(int32_t), &memory));
+    made->snapshots = memset(memory, 0, (pages + 1) * sizeof(int32_t));
+    ZX_TRY(zx_arena_alloc(&made->arena, count * bytes, &memory));
+    made->kv = (zx_kv_pages){.memory = memset(memory, 0xff, count * bytes),
+                             .page_bytes = bytes,
+                             .page_count = count,
+                             .dtype = ZX_F32,
+                             .states = {.memory = memory,
+                                        .slot_bytes = bytes,
+                                        .slot_count = count + 1,
+                                        .layer_count = ZX_CASE_LAYER,
+                                        .layers = made->state_layers}};
+    for (size_t s = 0; s < sequences; s++) {
+        const size_t end = (size_t)made->positions[made->token_start[s + 1] - 1] + 1;
+        uint8_t *const state = made->kv.memory + (count - 1 - s) * bytes + FIRST * sizeof(float);
+        made->states[s] = (int32_t)(count - s);
+        if (end >= ZX_PAGE_TOKENS)
+            made->snapshots[(size_t)made->page_start[s] + end / ZX_PAGE_TOKENS - 1] =
+                (int32_t)(s + 1);
+        for (size_t i = 0; i < values && made->positions[made->token_start[s]] > 0; i++)
+            zx_store(ZX_F32, state, i, next_value(made));
+    }
+    made->batch.states = made->states;
+    made->batch.snapshots = made->snapshots;
+    return ZMLX_OK;
+}
+
 static zmlx_status make_attributes(zx_case *made)
 {
     const zx_case_shape *shape = &made->shape;
@@ -368,6 +416,12 @@ static zmlx_status make_attributes(zx_case *made)
         a->value_size = (uint32_t)made->layers[ZX_CASE_LAYER - 1].value_size;
         a->scale = 1.0F / sqrtf((float)head);
         if ((bits & ZX_BIT_WINDOW) != 0) a->window = 1 + (uint32_t)shape->dims[ZX_DIM_PAST] / 2;
+    }
+    if ((traits & ZX_TRAIT_STATE) != 0) {
+        a->state = ZX_CASE_LAYER;
+        a->value_size = (uint32_t)(zx_case_width(shape, ZX_WIDTH_HEADS_OF_VALUES) /
+                                   zx_case_width(shape, ZX_WIDTH_HEAD_COUNT));
+        a->scale = 1.0F / sqrtf((float)head);
     }
     if ((traits & ZX_TRAIT_ROPE) == 0) return ZMLX_OK;
     void *memory = NULL;
@@ -434,6 +488,7 @@ zmlx_status zx_case_open(const zx_case_shape *shape, zx_case *made)
     made->state = shape->seed;
     ZX_TRY(make_batch(made));
     if ((made->row->traits & ZX_TRAIT_CACHE) != 0) ZX_TRY(make_cache(made));
+    if ((made->row->traits & ZX_TRAIT_STATE) != 0) ZX_TRY(make_states(made));
     ZX_TRY(make_attributes(made));
     if ((made->row->traits & ZX_TRAIT_CHAIN) != 0) make_chain(made);
     for (size_t i = 0; i < ZX_MAX_INPUTS; i++) {

@@ -94,6 +94,7 @@ enum {
     ZX_TRAIT_ACTIVATES = 1u << 12,
     ZX_TRAIT_LENGTH = 1u << 13,  /* output 0 is input 0 turned: the length of a head stays */
     ZX_TRAIT_CHOOSES = 1u << 11, /* an output are the places of the largest of input 0 */
+    ZX_TRAIT_STATE = 1u << 14,   /* reads and writes slots of recurrent state */
 };
 
 typedef enum zx_case_kind { /* how an input is made */
@@ -108,6 +109,7 @@ typedef enum zx_case_kind { /* how an input is made */
                             ZX_KIND_VECTOR, /* of the model */
                             ZX_KIND_BIASED_VECTOR,
                             ZX_KIND_SCORE_VECTOR, /* f32 */
+                            ZX_KIND_TAPS,         /* of a convolution: a dense matrix */
                             ZX_KIND_TABLE,        /* a matrix without a bias */
                             ZX_KIND_MATRIX,
                             ZX_KIND_MATRICES, /* one for each expert */
@@ -127,6 +129,7 @@ typedef enum zx_width { /* a number of columns, or of a matrix's rows */
                         ZX_WIDTH_HEAD_PARTS, /* x of head_matmul */
                         ZX_WIDTH_EXPERTS,
                         ZX_WIDTH_TOP_K,
+                        ZX_WIDTH_TAPS,     /* top_k + 1 */
                         ZX_WIDTH_SLOTS,    /* top_k times columns */
                         ZX_WIDTH_EXPERT_X, /* columns, or slots */
 } zx_width;
@@ -180,6 +183,8 @@ typedef struct zx_case {
     zx_kv_layer layers[ZX_CASE_LAYER];
     int32_t token_start[ZX_CASE_SEQUENCES + 1], page_start[ZX_CASE_SEQUENCES + 1];
     int32_t *positions, *ids, *sampled, *pages;
+    zx_state_layer state_layers[ZX_CASE_LAYER];
+    int32_t states[ZX_CASE_SEQUENCES], *snapshots; /* beside pages */
     size_t result_rows, vocabulary;
     zx_node nodes[ZX_CASE_NODES]; /* of the inputs' makers; what the shape rules ask */
 } zx_case;

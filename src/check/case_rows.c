@@ -53,6 +53,10 @@ const size_t zx_case_format_count = sizeof zx_case_formats / sizeof zx_case_form
     {                                                         \
         ZX_KIND_BIASED_VECTOR, ZX_WIDTH_COLUMNS, ZX_WIDTH_ONE \
     }
+#define TAPS                                          \
+    {                                                 \
+        ZX_KIND_TAPS, ZX_WIDTH_COLUMNS, ZX_WIDTH_TAPS \
+    }
 #define MATRIX(rows)                                      \
     {                                                     \
         ZX_KIND_MATRIX, ZX_WIDTH_COLUMNS, ZX_WIDTH_##rows \
@@ -89,6 +93,7 @@ enum {
 #define SUMS      ZX_TRAIT_SUMS
 #define ACTIVATES ZX_TRAIT_ACTIVATES
 #define MIXES     ZX_TRAIT_EXPERTS
+#define STATE     ZX_TRAIT_STATE
 
 /* clang-format off */
 const zx_case_op zx_case_ops[] = {
@@ -126,6 +131,14 @@ const zx_case_op zx_case_ops[] = {
     ROW(KV_APPEND, APPENDS, ZX_BIT_NARROW, IN(FLOATS(KEYS), FLOATS(VALUES)), 0),
     ROW(ATTENTION, READS, ATTENTION, IN(FLOATS(HEADS), CACHE), .limit = 2),
     ROW(ATTENTION_SINKS, READS, ATTENTION, IN(FLOATS(HEADS), CACHE, VECTOR(HEAD_COUNT)), .limit = 2),
+    ROW(HEAD_L2NORM, 0, 0, IN(FLOATS(HEADS)), .epsilon = 1e-6F),
+    ROW(GATED_HEAD_RMSNORM, ACTIVATES, NORM, IN(FLOATS(HEADS), FLOATS(HEADS), VECTOR(HEAD)), .epsilon = 1e-5F),
+    ROW(DECAY, 0, 0, IN(FLOATS(COLUMNS), VECTOR(COLUMNS), VECTOR(COLUMNS)), 0),
+    ROW(GATED_DELTA, STATE, ZX_BIT_NARROW,
+        IN(SCORES(KEYS), SCORES(KEYS), FLOATS(HEADS_OF_VALUES), SCORES(HEAD_COUNT), FLOATS(HEAD_COUNT)), 0),
+    ROW(SHORT_CONV, STATE, ZX_BIT_BIAS, IN(FLOATS(COLUMNS), TAPS), 0),
+    ROW(SHORT_CONV_ACTIVATION, STATE | ACTIVATES, ZX_BIT_BIAS, IN(FLOATS(COLUMNS), TAPS), 0),
+    ROW(SHORT_CONV_GATED, STATE, ZX_BIT_BIAS, IN(FLOATS(COLUMNS), FLOATS(COLUMNS), TAPS, FLOATS(COLUMNS)), 0),
     ROW(GLU, IN_PLACE | ACTIVATES, 0, IN(FLOATS(COLUMNS), FLOATS(COLUMNS)), 0),
     ROW(GLU_QUANTIZE, LAYOUT | ACTIVATES, 0, IN(FLOATS(COLUMNS), FLOATS(COLUMNS)), 0),
     ROW(ADD_RMSNORM, 0, NORM, IN(FLOATS(COLUMNS), FLOATS(COLUMNS), VECTOR(COLUMNS)), .epsilon = 1e-5F),
@@ -221,6 +234,7 @@ size_t zx_case_width(const zx_case_shape *shape, zx_width width)
         [ZX_WIDTH_HEAD_PARTS] = heads * (transposed ? part : columns),
         [ZX_WIDTH_EXPERTS] = dims[ZX_DIM_EXPERTS],
         [ZX_WIDTH_TOP_K] = dims[ZX_DIM_TOP_K],
+        [ZX_WIDTH_TAPS] = dims[ZX_DIM_TOP_K] + 1,
         [ZX_WIDTH_SLOTS] = dims[ZX_DIM_TOP_K] * columns,
         [ZX_WIDTH_EXPERT_X] = slots * columns,
     };
@@ -308,7 +322,8 @@ static bool uses_dim(const zx_case_op *row, zx_case_shape shape, zx_dim dim)
 {
     const size_t before = shape.dims[dim];
     if (dim == ZX_DIM_ROWS) return true;
-    if (dim == ZX_DIM_PAST) return (row->traits & (ZX_TRAIT_CACHE | ZX_TRAIT_ROPE)) != 0;
+    if (dim == ZX_DIM_PAST)
+        return (row->traits & (ZX_TRAIT_CACHE | ZX_TRAIT_ROPE | ZX_TRAIT_STATE)) != 0;
     for (size_t i = 0; i < ZX_MAX_INPUTS && row->inputs[i].kind != ZX_KIND_NONE; i++) {
         shape.dims[dim] = before;
         const size_t columns = zx_case_width(&shape, row->inputs[i].columns);

@@ -26,6 +26,8 @@ typedef struct golden {
     int32_t token_start[2], page_start[2], pages[4];
     zx_kv_layer layer;
     zx_kv_pages kv;
+    zx_state_layer state_layer;
+    zx_operand state; /* before the step */
     zx_operand keys, values;
     zx_precision precision;
     zx_activation_layout layout; /* of a quantized output */
@@ -194,6 +196,22 @@ static zmlx_status read_cache(golden *g, reader *r)
     return ZMLX_OK;
 }
 
+/* A slot with the state that the step begins with. */
+static zmlx_status read_state(golden *g, reader *r)
+{
+    void *memory = NULL;
+    ZX_TRY(read_table(g, r, ZX_F32, &g->state));
+    ZX_TRY(zx_arena_alloc(&g->arena, g->state.stride, &memory));
+    g->state_layer.values = g->state.columns;
+    g->kv.states = (zx_state_slots){.memory = memory,
+                                    .slot_bytes = g->state.stride,
+                                    .slot_count = 2,
+                                    .layer_count = 1,
+                                    .layers = &g->state_layer};
+    g->attributes.state = 1;
+    return ZMLX_OK;
+}
+
 static zmlx_status read_rope(golden *g, reader *r)
 {
     void *memory = NULL;
@@ -344,6 +362,7 @@ static const struct {
     {"weight", read_weight},
     {"bias", read_bias},
     {"cache", read_cache},
+    {"state", read_state},
     {"keys", read_keys},
     {"values", read_values},
     {"rope", read_rope},
@@ -375,6 +394,7 @@ static zmlx_status read_case(golden *g, reader *r)
 static zmlx_status run_kernel(golden *g, const zx_kernel *kernel, zx_launch *launch)
 {
     void *scratch = NULL;
+    if (g->kv.states.memory != NULL) memcpy(g->kv.states.memory, g->state.data, g->state.stride);
     ZX_TRY(zx_arena_alloc(&g->arena, kernel->scratch(launch) + 1, &scratch));
     launch->scratch = scratch;
     return kernel->run(launch);
@@ -398,6 +418,7 @@ static zmlx_status quantize(golden *g)
 /* Keys and values into the cache, and the batch of one sequence. */
 static zmlx_status prepare(golden *g)
 {
+    static const int32_t slots[] = {1}, none[4] = {0};
     g->launch.attributes = &g->attributes;
     g->attributes.dtype = ZX_F32;
     g->token_start[1] = (int32_t)g->batch.tokens;
@@ -408,8 +429,11 @@ static zmlx_status prepare(golden *g)
     g->batch.token_start = g->token_start;
     g->batch.page_start = g->page_start;
     g->batch.pages = g->pages;
+    g->batch.states = slots;
+    g->batch.snapshots = none;
     g->launch.batch = &g->batch;
     ZX_TRY(quantize(g));
+    if (g->kv.states.memory != NULL) g->launch.kv = &g->kv;
     if (g->kv.memory == NULL) return ZMLX_OK;
     g->launch.kv = &g->kv;
     zx_launch append = g->launch;
@@ -493,8 +517,8 @@ static zmlx_status check_case(golden *g, reader *r, bool *right)
     return ZMLX_OK;
 }
 
-static const char *const files[] = {"elementwise", "norms",    "routers",   "heads",  "formats",
-                                    "matmul",      "quantize", "attention", "experts"};
+static const char *const files[] = {"elementwise", "norms",    "routers",   "heads",   "formats",
+                                    "matmul",      "quantize", "attention", "experts", "states"};
 
 /* Ops that no file names; each for a reason. */
 static const zx_op without[] = {

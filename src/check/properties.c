@@ -94,7 +94,7 @@ static zmlx_status check_bounds(zx_trial *t, zx_verdict *verdict)
 static zmlx_status check_inputs(zx_trial *t, zx_verdict *verdict)
 {
     const zx_kv_pages *kv = &t->on->kv;
-    const bool reads = (t->on->row->traits & ZX_TRAIT_APPENDS) == 0;
+    const bool reads = (t->on->row->traits & (ZX_TRAIT_APPENDS | ZX_TRAIT_STATE)) == 0;
     t->why = "it wrote into an input";
     if (digest_inputs(t->on) != t->inputs) *verdict = ZX_BROKEN;
     if (kv->memory != NULL && reads &&

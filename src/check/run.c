@@ -29,6 +29,7 @@ zmlx_status zx_results_open(zx_case *on, zx_placement placement, uint8_t poison,
     memset(memory, poison, bytes + (size_t)2 * GUARD);
     results->kv.memory = (uint8_t *)memory + GUARD;
     memcpy(results->kv.memory, on->kv.memory, bytes);
+    if (on->kv.states.memory != NULL) results->kv.states.memory = results->kv.memory;
     return ZMLX_OK;
 }
 

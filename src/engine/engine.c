@@ -19,18 +19,22 @@ struct zx_engine {
     zx_ropes ropes;
     zx_batch batch; /* its arrays point into 'numbers' */
     int32_t *numbers, *ids, *positions, *token_start, *page_start, *pages, *sampled;
-    float *row; /* a row of logits of a 16-bit model */
+    int32_t *states, *snapshots; /* NULL where no layer is recurrent */
+    float *row;                  /* a row of logits of a 16-bit model */
     size_t activation_bytes;
 };
 
 /* Numbers in the block tables of a step, and in all arrays of its batch together. */
-static zmlx_status batch_numbers(const zx_engine_options *options, size_t *tables, size_t *count)
+static zmlx_status batch_numbers(const zx_engine_options *options, bool recurrent, size_t *tables,
+                                 size_t *count)
 {
     const zx_plan_limits *limits = &options->limits;
-    const size_t parts[] = {limits->tokens, limits->tokens, limits->sequences + 1,
-                            limits->sequences + 1, limits->sampled_rows};
     bool fits =
         limits->sequences < SIZE_MAX && zx_multiply_fits(options->pages, limits->sequences, tables);
+    const size_t parts[] = {limits->tokens,         limits->tokens,
+                            limits->sequences + 1,  limits->sequences + 1,
+                            limits->sampled_rows,   recurrent ? limits->sequences : 0,
+                            recurrent ? *tables : 0};
     *count = *tables;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         fits = fits && zx_add_fits(*count, parts[i], count);
@@ -41,10 +45,11 @@ static zmlx_status batch_numbers(const zx_engine_options *options, size_t *table
 }
 
 /* What reserve_batch takes. */
-static zmlx_status batch_bytes(const zx_engine_options *options, size_t vocabulary, size_t *bytes)
+static zmlx_status batch_bytes(const zx_engine_options *options, bool recurrent, size_t vocabulary,
+                               size_t *bytes)
 {
     size_t tables = 0, row = 0;
-    ZX_TRY(batch_numbers(options, &tables, bytes));
+    ZX_TRY(batch_numbers(options, recurrent, &tables, bytes));
     if (!zx_multiply_fits(*bytes, sizeof(int32_t), bytes) ||
         !zx_multiply_fits(vocabulary, sizeof(float), &row) || !zx_add_fits(*bytes, row, bytes))
         return ZX_FAIL(ZMLX_ERROR_MEMORY, "a batch exceeds the address space");
@@ -57,7 +62,8 @@ static zmlx_status reserve_batch(zx_engine *engine)
     const zx_plan_limits *limits = &engine->options.limits;
     size_t tables = 0, count = 0;
     void *memory = NULL;
-    ZX_TRY(batch_numbers(&engine->options, &tables, &count));
+    const bool recurrent = engine->cache.states != NULL;
+    ZX_TRY(batch_numbers(&engine->options, recurrent, &tables, &count));
     ZX_TRY(zx_alloc_array(count, sizeof(int32_t), "a batch", &memory));
     engine->numbers = memory;
     engine->ids = engine->numbers;
@@ -66,29 +72,53 @@ static zmlx_status reserve_batch(zx_engine *engine)
     engine->page_start = engine->token_start + limits->sequences + 1;
     engine->pages = engine->page_start + limits->sequences + 1;
     engine->sampled = engine->pages + tables;
-    engine->batch =
-        (zx_batch){.ids = engine->ids,
-                   .positions = engine->positions,
-                   .token_start = engine->token_start,
-                   .page_start = engine->page_start,
-                   .pages = engine->pages,
-                   .sampled = engine->sampled,
-                   .ropes = engine->ropes.table.count > 0 ? &engine->ropes.table : NULL};
+    if (recurrent) {
+        engine->states = engine->sampled + limits->sampled_rows;
+        engine->snapshots = engine->states + limits->sequences;
+    }
+    engine->batch = (zx_batch){.ids = engine->ids,
+                               .positions = engine->positions,
+                               .token_start = engine->token_start,
+                               .page_start = engine->page_start,
+                               .pages = engine->pages,
+                               .sampled = engine->sampled,
+                               .ropes = engine->ropes.table.count > 0 ? &engine->ropes.table : NULL,
+                               .states = engine->states,
+                               .snapshots = engine->snapshots};
     ZX_TRY(zx_alloc_array(zx_engine_vocabulary(engine), sizeof(float), "a row of logits", &memory));
     engine->row = memory;
-    ZX_TRY(batch_bytes(&engine->options, zx_engine_vocabulary(engine), &engine->activation_bytes));
+    ZX_TRY(batch_bytes(&engine->options, recurrent, zx_engine_vocabulary(engine),
+                       &engine->activation_bytes));
     for (size_t i = 0; i < engine->variants.count; i++) /* all exist, so does their sum */
         engine->activation_bytes += zx_plan_memory(engine->variants.items[i].plan);
     return ZMLX_OK;
 }
 
-static zmlx_status build(zx_engine *engine, const zx_graph *traced, const zx_kv_layer layers[],
-                         size_t layer_count)
+static zmlx_status size_cache(const zx_cache_layers *layers, const zx_engine_options *options,
+                              zx_cache_size *size)
+{
+    *size = (zx_cache_size){options->pages, options->slots};
+    if (size->slots > 0) return ZMLX_OK;
+    return zx_cache_usual_slots(layers, options->kv_dtype, options->pages,
+                                options->limits.sequences, &size->slots);
+}
+
+zmlx_status zx_engine_cache_bytes(const zx_cache_layers *layers, const zx_engine_options *options,
+                                  size_t *bytes)
+{
+    zx_cache_size size;
+    ZX_TRY(size_cache(layers, options, &size));
+    return zx_cache_bytes(layers, options->kv_dtype, &size, bytes);
+}
+
+static zmlx_status build(zx_engine *engine, const zx_graph *traced, const zx_cache_layers *layers)
 {
     const zx_engine_options *options = &engine->options;
+    zx_cache_size size;
     ZX_TRY(zx_variants_init(traced, options, &engine->variants));
     ZX_TRY(zx_pool_create(options->threads, &engine->pool));
-    ZX_TRY(zx_cache_create(layers, layer_count, options->kv_dtype, options->pages, &engine->cache));
+    ZX_TRY(size_cache(layers, options, &size));
+    ZX_TRY(zx_cache_create(layers, options->kv_dtype, &size, &engine->cache));
     ZX_TRY(zx_variants_plan_all(&engine->variants, options, engine->pool, &engine->cache.pages));
     engine->plan = zx_variants_plan(&engine->variants, 1);
     ZX_TRY(
@@ -96,14 +126,14 @@ static zmlx_status build(zx_engine *engine, const zx_graph *traced, const zx_kv_
     return reserve_batch(engine);
 }
 
-zmlx_status zx_engine_create(const zx_graph *traced, const zx_kv_layer layers[], size_t layer_count,
+zmlx_status zx_engine_create(const zx_graph *traced, const zx_cache_layers *layers,
                              const zx_engine_options *options, zx_engine **engine)
 {
     void *memory = NULL;
     ZX_TRY(zx_alloc(sizeof(zx_engine), "engine", &memory));
     zx_engine *fresh = memory;
     fresh->options = *options;
-    const zmlx_status status = build(fresh, traced, layers, layer_count);
+    const zmlx_status status = build(fresh, traced, layers);
     if (status == ZMLX_OK)
         *engine = fresh;
     else
@@ -123,22 +153,21 @@ void zx_engine_destroy(zx_engine *engine)
     zx_free(engine);
 }
 
-zmlx_status zx_engine_activation_bytes(const zx_graph *traced, const zx_kv_layer layers[],
-                                       size_t layer_count, const zx_engine_options *options,
-                                       size_t *bytes)
+zmlx_status zx_engine_activation_bytes(const zx_graph *traced, const zx_cache_layers *layers,
+                                       const zx_engine_options *options, size_t *bytes)
 {
     zx_variants variants;
     zx_pool *pool = NULL;
-    size_t page_bytes = 0, batch = 0;
-    ZX_TRY(zx_cache_page_bytes(layers, layer_count, options->kv_dtype, &page_bytes));
+    zx_cache_size size;
+    zx_kv_pages pages;
+    size_t batch = 0;
+    ZX_TRY(batch_bytes(options, layers->state_count > 0, zx_value_type(traced->output)->columns,
+                       &batch));
+    ZX_TRY(size_cache(layers, options, &size));
+    ZX_TRY(zx_cache_measure(layers, options->kv_dtype, &size, &pages));
     ZX_TRY(zx_variants_init(traced, options, &variants));
-    const zx_kv_pages pages = {NULL,        page_bytes, options->pages, options->kv_dtype,
-                               layer_count, layers};
     zmlx_status status = zx_pool_create_unstarted(options->threads, &pool);
     if (status == ZMLX_OK) status = zx_variants_bytes(&variants, options, pool, &pages, bytes);
-    if (status == ZMLX_OK)
-        status =
-            batch_bytes(options, zx_value_type(variants.items[0].graph.output)->columns, &batch);
     if (status == ZMLX_OK && !zx_add_fits(*bytes, batch, bytes))
         status = ZX_FAIL(ZMLX_ERROR_MEMORY, "activations exceed the address space");
     zx_pool_destroy(pool);
@@ -180,6 +209,18 @@ static zmlx_status reserve(zx_engine *engine, const zx_feed feeds[], size_t coun
     return ZMLX_OK;
 }
 
+/* The slots of a step's sequence whose pages begin at 'pages'. */
+static void fill_states(zx_engine *engine, const zx_feed *feed, size_t index, size_t pages)
+{
+    zx_sequence *const sequence = feed->sequence;
+    if (engine->states == NULL) return;
+    zx_sequence_plan_snapshots(&engine->cache, sequence, feed->count);
+    engine->states[index] = sequence->state;
+    memset(engine->snapshots + pages, 0, sequence->page_count * sizeof(int32_t));
+    for (size_t i = 0; i < sequence->snapshot_count; i++)
+        engine->snapshots[pages + sequence->snapshots[i].page] = sequence->snapshots[i].slot;
+}
+
 static void fill_batch(zx_engine *engine, const zx_feed feeds[], size_t count)
 {
     int32_t tokens = 0, pages = 0, sampled = 0;
@@ -190,6 +231,7 @@ static void fill_batch(zx_engine *engine, const zx_feed feeds[], size_t count)
         zx_ropes_set(&engine->ropes, s, feed->sequence->rope_length);
         memcpy(engine->pages + pages, feed->sequence->table,
                feed->sequence->page_count * sizeof(int32_t));
+        fill_states(engine, feed, s, (size_t)pages);
         pages += (int32_t)feed->sequence->page_count;
         for (size_t i = 0; i < feed->count; i++, tokens++) {
             engine->ids[tokens] = feed->ids[i];
@@ -209,10 +251,13 @@ zmlx_status zx_engine_step(zx_engine *engine, const zx_feed feeds[], size_t coun
     ZX_TRY(reserve(engine, feeds, count));
     fill_batch(engine, feeds, count);
     engine->plan = zx_variants_plan(&engine->variants, engine->batch.tokens);
-    ZX_TRY(zx_plan_run(engine->plan, &engine->batch));
+    const zmlx_status status = zx_plan_run(engine->plan, &engine->batch);
     for (size_t i = 0; i < count; i++)
-        zx_sequence_commit(&engine->cache, feeds[i].sequence, feeds[i].ids, feeds[i].count);
-    return ZMLX_OK;
+        if (status == ZMLX_OK)
+            zx_sequence_commit(&engine->cache, feeds[i].sequence, feeds[i].ids, feeds[i].count);
+        else
+            zx_sequence_tear(&engine->cache, feeds[i].sequence);
+    return status;
 }
 
 size_t zx_engine_activations(const zx_engine *engine)

@@ -1,5 +1,5 @@
-/* engine.h - a traced graph made runnable: fused, planned, with threads and a cache of keys and
- * values.
+/* engine.h - a traced graph made runnable: fused, planned, with threads and a cache of keys, values
+ * and recurrent states.
  *
  * One thread uses an engine at a time. */
 #ifndef ZX_ENGINE_ENGINE_H
@@ -11,18 +11,20 @@
 typedef struct zx_engine zx_engine;
 
 /* 'traced' is copied (its weights are shared and must outlive the engine). */
-ZMLX_MUST_CHECK zmlx_status zx_engine_create(const zx_graph *traced, const zx_kv_layer layers[],
-                                             size_t layer_count, const zx_engine_options *options,
-                                             zx_engine **engine);
+ZMLX_MUST_CHECK zmlx_status zx_engine_create(const zx_graph *traced, const zx_cache_layers *layers,
+                                             const zx_engine_options *options, zx_engine **engine);
 void zx_engine_destroy(zx_engine *engine);
 
 /* What zx_engine_create would take for activations, scratch and a batch, in bytes; starts no
  * thread. */
 ZMLX_MUST_CHECK zmlx_status zx_engine_activation_bytes(const zx_graph *traced,
-                                                       const zx_kv_layer layers[],
-                                                       size_t layer_count,
+                                                       const zx_cache_layers *layers,
                                                        const zx_engine_options *options,
                                                        size_t *bytes);
+
+/* What its cache would take, in bytes. */
+ZMLX_MUST_CHECK zmlx_status zx_engine_cache_bytes(const zx_cache_layers *layers,
+                                                  const zx_engine_options *options, size_t *bytes);
 
 /* Opens an empty sequence of at most 'capacity' tokens.  Where the model's rope depends on the
  * length it is that for 'length' tokens as long as the sequence lives, and prefixes are shared only
@@ -38,7 +40,8 @@ typedef struct zx_feed { /* one sequence's part of a step */
 } zx_feed;
 
 /* Computes one step over 'count' different sequences.  Room in the cache is reserved, and given up
- * again when that fails for any of them; nothing is computed then.  Allocates nothing. */
+ * again when that fails for any of them; nothing is computed then.  Allocates nothing.  Where a
+ * kernel fails, sequences with recurrent state can only be closed. */
 ZMLX_MUST_CHECK zmlx_status zx_engine_step(zx_engine *engine, const zx_feed feeds[], size_t count);
 
 /* Row 'row' of the last step's logits as f32 [vocabulary]; the rows are those sampled, in order.

@@ -17,6 +17,7 @@ enum {
     LOGIT_ROWS = 16
 }; /* LOGIT_ROWS: of an expert where WIDTH are chosen from */
 enum { WIDTH = 128, TOKENS = 5, HEAD = 32, LEAVES = 8, ROW_BYTES = WIDTH * 4, LAYERS = 1 };
+enum { TAPS = 3 };
 
 typedef struct setting { /* one case */
     zx_dtype dtype;
@@ -168,6 +169,7 @@ static zx_attributes attributes_of(builder *b, zx_op op)
     if (op == ZX_OP_ROPE || op == ZX_OP_KV_APPEND || op == ZX_OP_HEAD_RMSNORM)
         attributes.head_size = HEAD;
     if (op == ZX_OP_KV_APPEND) attributes.layer = 1;
+    if (op == ZX_OP_SHORT_CONV) attributes.state = 1;
     if (op == ZX_OP_TOPK) attributes.top_k = CHOSEN;
     if (op == ZX_OP_NORMALIZE) attributes.epsilon = 1e-6F;
     if (op == ZX_OP_SCALE) attributes.scale = 2.5F;
@@ -222,6 +224,7 @@ static zx_value new_leaf(builder *b, zx_op reader, int place)
         return weight_value(b, ZX_FORMAT_F32, 1);
     if (reader == ZX_OP_HEAD_RMSNORM && place == 1) return head_weight(b);
     if (reader == ZX_OP_ADD_ROW && place == 1) return weight_value(b, ZX_FORMAT_F32, 1);
+    if (reader == ZX_OP_SHORT_CONV && place == 1) return weight_value(b, ZX_FORMAT_F32, TAPS);
     if (reader == ZX_OP_EXPERT_MATMUL) return expert_leaf(b, place);
     if (reader == ZX_OP_COMBINE && place == 1) return random_shares(b);
     const zx_value values = random_values(b);
@@ -336,11 +339,26 @@ static bool run(const zx_graph *graph, unsigned char *result, size_t *bytes)
     static const int32_t page_start[] = {0, 1};
     static const zx_kv_layer layers[LAYERS] = {
         {.kv_heads = WIDTH / HEAD, .key_size = HEAD, .value_size = HEAD}};
-    const zx_batch batch = {TOKENS, 1, TOKENS, ids, ids, starts, page_start, pages, ids, NULL};
+    static const zx_state_layer states[] = {{.values = (TAPS - 1) * WIDTH}};
+    static const int32_t slots[] = {1}, snapshots[] = {0};
+    const zx_cache_layers all = {
+        .kv = layers, .kv_count = LAYERS, .states = states, .state_count = 1};
+    const zx_batch batch = {.tokens = TOKENS,
+                            .sequences = 1,
+                            .sampled_rows = TOKENS,
+                            .ids = ids,
+                            .positions = ids,
+                            .token_start = starts,
+                            .page_start = page_start,
+                            .pages = pages,
+                            .sampled = ids,
+                            .states = slots,
+                            .snapshots = snapshots};
     const zx_plan_limits limits = {TOKENS, 1, TOKENS};
     zx_cache cache;
     zx_plan *plan = NULL;
-    if (zx_cache_create(layers, LAYERS, ZX_F32, 3, &cache) != ZMLX_OK) return false;
+    if (zx_cache_create(&all, ZX_F32, &(zx_cache_size){.pages = 3, .slots = 2}, &cache) != ZMLX_OK)
+        return false;
     const bool ok = zx_plan_create(graph, &limits, NULL, &cache.pages, &plan) == ZMLX_OK &&
                     zx_plan_run(plan, &batch) == ZMLX_OK;
     if (ok) {

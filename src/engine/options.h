@@ -12,6 +12,7 @@ typedef struct zx_engine_options {
     bool no_fuse;
     const zx_fusion_choice *choice; /* NULL: every exact rule; read by zx_engine_create alone */
     size_t pages;                   /* of keys and values, for all sequences together */
+    size_t slots;                   /* of recurrent state; 0: zx_cache_usual_slots */
     zx_plan_limits limits;          /* of one step */
 } zx_engine_options;
 

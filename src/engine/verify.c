@@ -16,6 +16,7 @@ enum {
     MOST_TOKENS = 256, /* of a measured run */
     PAGES_OF_SEQUENCE = 4,
     PAGES = 2 * PAGES_OF_SEQUENCE + 1,
+    SLOTS = 4, /* of each sequence, and a snapshot of the first's */
     FIRST_POSITION = ZX_PAGE_TOKENS - 2,
 };
 
@@ -50,9 +51,10 @@ typedef struct trial {
     size_t bound_count;
     zx_batch batch;
     zx_kv_pages kv;
-    uint8_t *fresh_pages; /* what the cache holds before a run */
+    uint8_t *fresh_pages; /* what pages and slots hold before a run */
+    size_t cache_bytes;
     int32_t ids[MOST_TOKENS], positions[MOST_TOKENS], sampled[MOST_TOKENS];
-    int32_t token_start[3], page_start[3], pages[PAGES];
+    int32_t token_start[3], page_start[3], pages[PAGES], states[2], snapshots[PAGES];
     runner unfused[ZX_MATCH_NODES], fused;
     bool missing; /* some op has no kernel */
 } trial;
@@ -178,11 +180,61 @@ static const zx_operand *find_operand(const trial *t, zx_value value)
     return NULL;
 }
 
-/* Two sequences on pages of their own, and a cache that holds random keys and values. */
+/* One layer's room is enough, and one state's: only they are used. */
+static zmlx_status place_cache(trial *t)
+{
+    const zx_verifier *v = t->verifier;
+    const size_t layer = t->match->attributes.layer, state = t->match->attributes.state;
+    const size_t bytes = ZX_PAGE_TOKENS * zx_dtypes[v->kv_dtype].bytes;
+    void *memory = NULL;
+    t->kv = (zx_kv_pages){.page_count = PAGES, .dtype = v->kv_dtype};
+    t->kv.states.slot_count = SLOTS;
+    if (layer > 0) {
+        ZX_TRY(zx_arena_alloc(&t->arena, layer * sizeof(zx_kv_layer), &memory));
+        zx_kv_layer *const own = (zx_kv_layer *)memory + layer - 1;
+        *own = v->layers->kv[layer - 1];
+        own->keys_offset = 0;
+        own->values_offset = zx_round_up(own->kv_heads * own->key_size * bytes, 64);
+        t->kv.page_bytes =
+            own->values_offset + zx_round_up(own->kv_heads * own->value_size * bytes, 64);
+        t->kv.layers = memory;
+        t->kv.layer_count = layer;
+    }
+    if (state > 0) {
+        ZX_TRY(zx_arena_alloc(&t->arena, state * sizeof(zx_state_layer), &memory));
+        ((zx_state_layer *)memory)[state - 1] =
+            (zx_state_layer){v->layers->states[state - 1].values, 0};
+        t->kv.states.slot_bytes = v->layers->states[state - 1].values * sizeof(float);
+        t->kv.states.layers = memory;
+        t->kv.states.layer_count = state;
+    }
+    return ZMLX_OK;
+}
+
+/* A cache that holds random keys, values and states. */
+static zmlx_status open_cache(trial *t)
+{
+    void *memory = NULL;
+    ZX_TRY(place_cache(t));
+    const size_t page_bytes = PAGES * t->kv.page_bytes;
+    t->cache_bytes = page_bytes + (SLOTS - 1) * t->kv.states.slot_bytes;
+    if (t->cache_bytes == 0) return ZMLX_OK;
+    ZX_TRY(zx_arena_alloc(&t->arena, 2 * t->cache_bytes, &memory));
+    t->fresh_pages = memory;
+    t->kv.memory = t->fresh_pages + t->cache_bytes;
+    t->kv.states.memory = t->kv.memory + page_bytes;
+    const zx_dtype dtype = t->kv.dtype;
+    for (size_t i = 0; i < page_bytes / zx_dtypes[dtype].bytes; i++)
+        zx_store(dtype, t->fresh_pages, i, next_value(t));
+    for (size_t i = page_bytes / sizeof(float); i < t->cache_bytes / sizeof(float); i++)
+        zx_store(ZX_F32, t->fresh_pages, i, next_value(t));
+    return ZMLX_OK;
+}
+
+/* Two sequences on pages of their own. */
 static zmlx_status open_batch(trial *t)
 {
     const size_t first = (t->tokens + 1) / 2;
-    void *memory = NULL;
     for (size_t i = 0; i < t->tokens; i++) {
         t->positions[i] = (int32_t)(i < first ? FIRST_POSITION + i : i - first);
         t->ids[i] = t->sampled[i] = (int32_t)i;
@@ -201,33 +253,18 @@ static zmlx_status open_batch(trial *t)
                           .token_start = t->token_start,
                           .page_start = t->page_start,
                           .pages = t->pages,
-                          .sampled = t->sampled};
-    const zx_verifier *v = t->verifier;
-    ZX_TRY(zx_arena_alloc(&t->arena, (v->layer_count + 1) * sizeof(zx_kv_layer), &memory));
-    zx_kv_layer *const layers = memory;
-    t->kv = (zx_kv_pages){.page_count = PAGES, .dtype = v->kv_dtype, .layers = layers};
-    t->kv.layer_count = v->layer_count;
-    const size_t layer = t->match->attributes.layer;
-    if (layer == 0) return ZMLX_OK;
-    /* one layer's room is enough: only it is used */
-    const size_t bytes = ZX_PAGE_TOKENS * zx_dtypes[v->kv_dtype].bytes;
-    layers[layer - 1] = v->layers[layer - 1];
-    zx_kv_layer *const own = &layers[layer - 1];
-    own->keys_offset = 0;
-    own->values_offset = zx_round_up(own->kv_heads * own->key_size * bytes, 64);
-    t->kv.page_bytes =
-        own->values_offset + zx_round_up(own->kv_heads * own->value_size * bytes, 64);
-    ZX_TRY(zx_arena_alloc(&t->arena, (size_t)2 * PAGES * t->kv.page_bytes, &memory));
-    t->fresh_pages = memory;
-    t->kv.memory = t->fresh_pages + PAGES * t->kv.page_bytes;
-    for (size_t i = 0; i < PAGES * t->kv.page_bytes / zx_dtypes[v->kv_dtype].bytes; i++)
-        zx_store(v->kv_dtype, t->fresh_pages, i, next_value(t));
-    return ZMLX_OK;
+                          .sampled = t->sampled,
+                          .states = t->states,
+                          .snapshots = t->snapshots};
+    t->states[0] = 2;
+    t->states[1] = 1;
+    t->snapshots[0] = 3;
+    return open_cache(t);
 }
 
 static void reset_pages(trial *t)
 {
-    if (t->fresh_pages != NULL) memcpy(t->kv.memory, t->fresh_pages, PAGES * t->kv.page_bytes);
+    if (t->fresh_pages != NULL) memcpy(t->kv.memory, t->fresh_pages, t->cache_bytes);
 }
 
 /* The match's nodes, inputs first. */
@@ -402,7 +439,7 @@ static void compare_all(const trial *t, const zx_fusion_rule *rule, const uint8_
     for (int i = 0; i < match->export_count; i++)
         compare(t, rule, match->exports[i], &outputs[match->root_count + i], reason);
     if (unfused_pages != NULL && *reason == '\0' &&
-        memcmp(unfused_pages, t->kv.memory, PAGES * t->kv.page_bytes) != 0)
+        memcmp(unfused_pages, t->kv.memory, t->cache_bytes) != 0)
         describe(t, "the cache", reason);
 }
 
@@ -418,8 +455,8 @@ static zmlx_status run_trial(trial *t, const zx_fusion_rule *rule, char reason[Z
     ZX_TRY(run_unfused(t));
     if (t->fresh_pages != NULL) {
         void *memory = NULL;
-        ZX_TRY(zx_arena_alloc(&t->arena, PAGES * t->kv.page_bytes, &memory));
-        unfused_pages = memcpy(memory, t->kv.memory, PAGES * t->kv.page_bytes);
+        ZX_TRY(zx_arena_alloc(&t->arena, t->cache_bytes, &memory));
+        unfused_pages = memcpy(memory, t->kv.memory, t->cache_bytes);
         reset_pages(t);
     }
     ZX_TRY(run_fused(t));

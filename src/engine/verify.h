@@ -12,8 +12,7 @@
 
 typedef struct zx_verifier {
     zx_pool *pool;
-    const zx_kv_layer *layers; /* of the model; offsets need not be filled in */
-    size_t layer_count;
+    const zx_cache_layers *layers; /* of the model; NULL: none */
     zx_dtype kv_dtype;
     uint64_t seed;
 } zx_verifier;

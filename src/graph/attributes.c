@@ -25,7 +25,7 @@ static const field fields[] = {
     FIELD(head_size, UINT),  FIELD(first, UINT),    FIELD(size, UINT),    FIELD(transposed, BOOL),
     FIELD(value_size, UINT), FIELD(window, UINT),   FIELD(layer, UINT),   FIELD(rope, OTHER),
     FIELD(chain, OTHER),     FIELD(layout, OTHER),  FIELD(top_k, UINT),   FIELD(groups, UINT),
-    FIELD(top_groups, UINT), FIELD(beta, FLOAT),    FIELD(period, UINT),
+    FIELD(top_groups, UINT), FIELD(beta, FLOAT),    FIELD(period, UINT),  FIELD(state, UINT),
 };
 
 enum { FIELDS = sizeof fields / sizeof fields[0] };

@@ -346,6 +346,85 @@ zmlx_status zx_shape_rope_append(zx_node *node)
     return ZMLX_OK;
 }
 
+/* Ops with a state see tokens in their order, and know where the state lies. */
+static zmlx_status check_state(const zx_node *node)
+{
+    if (input(node, 0)->rows != ZX_ROWS_TOKENS)
+        return misfit(node, "the kind of the rows", input(node, 0)->rows, ZX_ROWS_TOKENS);
+    return node->attributes.state > 0 ? ZMLX_OK : misfit(node, "the number of the state", 0, 1);
+}
+
+zmlx_status zx_shape_short_conv(zx_node *node)
+{
+    const int place = node->op == ZX_OP_SHORT_CONV_GATED ? 2 : 1;
+    const zx_weight *weight = node->inputs[place].node->weight;
+    const size_t columns = input(node, 0)->columns;
+    node->types[0] = *input(node, 0);
+    ZX_TRY(check_state(node));
+    if (weight == NULL || weight->columns != columns)
+        return misfit(node, "the weight's width", weight != NULL ? weight->columns : 0, columns);
+    if (weight->rows < 2 || weight->rows > ZX_MAX_TAPS)
+        return misfit(node, "the count of taps", weight->rows, ZX_MAX_TAPS);
+    for (int i = 1; i < zx_ops[node->op].inputs; i++)
+        if (i != place && input(node, i)->columns != columns)
+            return misfit(node, "the width of the other operand", input(node, i)->columns, columns);
+    return ZMLX_OK;
+}
+
+zmlx_status zx_shape_head_l2norm(zx_node *node)
+{
+    ZX_TRY(zx_shape_heads(node));
+    node->types[0].dtype = ZX_F32;
+    return ZMLX_OK;
+}
+
+/* A vector of the model as an operand. */
+static zmlx_status check_vector(const zx_node *node, int index, size_t length)
+{
+    const zx_weight *weight = node->inputs[index].node->weight;
+    const size_t is = weight != NULL ? weight->rows * weight->columns : 0;
+    return is == length ? ZMLX_OK : misfit(node, "the weight's length", is, length);
+}
+
+zmlx_status zx_shape_gated_head_norm(zx_node *node)
+{
+    ZX_TRY(zx_shape_heads(node));
+    if (node->attributes.activation == ZX_ACTIVATION_NONE)
+        return misfit(node, "the function's number", 0, ZX_ACTIVATION_SILU);
+    if (input(node, 1)->columns != input(node, 0)->columns)
+        return misfit(node, "the gate's width", input(node, 1)->columns, input(node, 0)->columns);
+    return check_vector(node, 2, node->attributes.head_size);
+}
+
+zmlx_status zx_shape_decay(zx_node *node)
+{
+    node->types[0] = *input(node, 0);
+    node->types[0].dtype = ZX_F32;
+    ZX_TRY(check_vector(node, 1, input(node, 0)->columns));
+    return check_vector(node, 2, input(node, 0)->columns);
+}
+
+zmlx_status zx_shape_gated_delta(zx_node *node)
+{
+    const size_t key_size = node->attributes.head_size, value_size = node->attributes.value_size;
+    const zx_type *queries = input(node, 0), *keys = input(node, 1), *values = input(node, 2);
+    ZX_TRY(zx_shape_heads(node));
+    ZX_TRY(check_state(node));
+    node->types[0] = *values;
+    if (keys->columns != queries->columns)
+        return misfit(node, "the keys' width", keys->columns, queries->columns);
+    if (queries->dtype != ZX_F32 || keys->dtype != ZX_F32 || input(node, 3)->dtype != ZX_F32)
+        return misfit(node, "the dtype of queries, keys or decays", 1, ZX_F32);
+    const size_t key_heads = keys->columns / key_size;
+    const size_t heads = value_size > 0 ? values->columns / value_size : 0;
+    if (heads == 0 || heads * value_size != values->columns || heads % key_heads != 0)
+        return misfit(node, "the count of values", values->columns, key_heads * value_size);
+    for (int i = 3; i < 5; i++)
+        if (input(node, i)->columns != heads)
+            return misfit(node, "the count of decays or rates", input(node, i)->columns, heads);
+    return ZMLX_OK;
+}
+
 zmlx_status zx_shape_chain(zx_node *node)
 {
     const zx_chain *chain = node->attributes.chain;

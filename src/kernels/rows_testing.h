@@ -188,6 +188,8 @@ static inline bool testing_row_agrees(const zx_kernel *kernel, const zx_launch *
         page_bytes = kv.page_bytes * kv.page_count;
         kv.memory = testing_alloc(page_bytes);
         memcpy(kv.memory, pages_before, page_bytes);
+        if (kv.states.memory != NULL) /* lies within the pages' memory */
+            kv.states.memory = kv.memory + (launch->kv->states.memory - launch->kv->memory);
         fresh.kv = &kv;
     }
     same = testing_run(kernel, &fresh);

@@ -174,6 +174,16 @@ static inline float zx_silu(float x)
     return x * zx_sigmoid(x);
 }
 
+/* log(1 + exp(x)): max(x, 0) + log(1 + e), e = exp(-|x|) <= 1, whose rounding into 1 + e is undone
+ * by the quotient. */
+static inline float zx_softplus(float x)
+{
+    const float e = zx_exp(-fabsf(x));
+    const float sum = 1.0F + e;
+    const float rest = sum == 1.0F ? e : zx_log(sum) * (e / (sum - 1.0F));
+    return (x > 0.0F ? x : 0.0F) + rest;
+}
+
 static inline float zx_gelu(float x)
 {
     return 0.5F * x * (1.0F + zx_erf(x * 0x1.6a09e6p-1F));

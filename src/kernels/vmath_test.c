@@ -24,6 +24,11 @@ static double silu(double x)
     return x * sigmoid(x);
 }
 
+static double softplus(double x)
+{
+    return fmax(x, 0) + log1p(exp(-fabs(x)));
+}
+
 typedef struct function_row {
     const char *name;
     float (*ours)(float x);
@@ -33,10 +38,11 @@ typedef struct function_row {
 } function_row;
 
 static const function_row functions[] = {
-    {"exp", zx_exp, exp, 1.0, INFINITY},     {"log", zx_log, log, 1.0, INFINITY},
-    {"sin", zx_sin, sin, 0.51, 0x1p30F},     {"cos", zx_cos, cos, 0.51, 0x1p30F},
-    {"tanh", zx_tanh, tanh, 2.0, INFINITY},  {"erf", zx_erf, erf, 2.0, INFINITY},
-    {"sigmoid", zx_sigmoid, sigmoid, 3, 87}, {"silu", zx_silu, silu, 4, 87},
+    {"exp", zx_exp, exp, 1.0, INFINITY},        {"log", zx_log, log, 1.0, INFINITY},
+    {"sin", zx_sin, sin, 0.51, 0x1p30F},        {"cos", zx_cos, cos, 0.51, 0x1p30F},
+    {"tanh", zx_tanh, tanh, 2.0, INFINITY},     {"erf", zx_erf, erf, 2.0, INFINITY},
+    {"sigmoid", zx_sigmoid, sigmoid, 3, 87},    {"silu", zx_silu, silu, 4, 87},
+    {"softplus", zx_softplus, softplus, 3, 87},
 };
 
 /* An odd step through all bit patterns meets every exponent, both signs, NaN and infinity. */

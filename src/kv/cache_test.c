@@ -8,6 +8,12 @@ enum { TOKENS = 3 * ZX_PAGE_TOKENS + 5 };
 
 static const zx_kv_layer layers[] = {{.kv_heads = 2, .key_size = 16, .value_size = 8},
                                      {.kv_heads = 1, .key_size = 4, .value_size = 4}};
+static const zx_cache_layers attending = {.kv = layers, .kv_count = 2};
+
+static zmlx_status create(size_t pages, zx_cache *cache)
+{
+    return zx_cache_create(&attending, ZX_F32, &(zx_cache_size){.pages = pages}, cache);
+}
 
 static void fill(int32_t ids[TOKENS], int32_t change_at)
 {
@@ -24,14 +30,16 @@ static bool compute(zx_cache *cache, zx_sequence *sequence, const int32_t *ids, 
 TEST(a_page_holds_each_layer_at_an_aligned_place)
 {
     zx_cache cache;
-    CHECK(zx_cache_create(layers, 2, ZX_F16, 4, &cache) == ZMLX_OK);
+    const zx_cache_size size = {.pages = 4};
+    CHECK(zx_cache_create(&attending, ZX_F16, &size, &cache) == ZMLX_OK);
     const size_t keys = 2 * 16 * ZX_PAGE_TOKENS * 2;
     CHECK(cache.pages.layers[0].values_offset == keys);
     CHECK(cache.pages.layers[1].keys_offset == keys + keys / 2);
-    size_t page_bytes = 0;
-    CHECK(zx_cache_page_bytes(layers, 2, ZX_F16, &page_bytes) == ZMLX_OK);
-    CHECK(cache.pages.page_bytes == page_bytes);
+    zx_kv_pages pages;
+    CHECK(zx_cache_measure(&attending, ZX_F16, &size, &pages) == ZMLX_OK);
+    CHECK(cache.pages.page_bytes == pages.page_bytes);
     CHECK(cache.pages.page_bytes % 64 == 0);
+    CHECK(cache.states == NULL && cache.pages.states.memory == NULL);
     zx_cache_destroy(&cache);
 }
 
@@ -51,28 +59,47 @@ static void inner_free(void *memory, void *user)
     inner->free(memory, inner->user);
 }
 
-TEST(the_figures_of_memory_are_what_is_taken)
+static const zx_state_layer state_layers[] = {{.values = 5}, {.values = 32}};
+static const zx_cache_layers recurrent = {layers, 2, state_layers, 2};
+
+static bool takes_what_it_says(const zx_cache_layers *model, const zx_cache_size *size)
 {
     zx_cache cache = {0};
     zx_sequence sequence = {0};
-    size_t cache_bytes = 0, page_bytes = 0, sequence_bytes = 0;
-    CHECK(zx_cache_page_bytes(layers, 2, ZX_F16, &page_bytes) == ZMLX_OK);
-    CHECK(zx_cache_bytes(layers, 2, ZX_F16, 300, &cache_bytes) == ZMLX_OK);
-    CHECK(zx_sequence_bytes(TOKENS, &sequence_bytes) == ZMLX_OK);
+    zx_kv_pages pages;
+    size_t cache_bytes = 0, sequence_bytes = 0;
+    if (zx_cache_measure(model, ZX_F16, size, &pages) != ZMLX_OK ||
+        zx_cache_bytes(model, ZX_F16, size, &cache_bytes) != ZMLX_OK ||
+        zx_sequence_bytes(TOKENS, &sequence_bytes) != ZMLX_OK)
+        return false;
     zmlx_allocator inner = zx_test_allocator();
     const zmlx_allocator adding = {adding_alloc, inner_free, &inner};
     zmlx_set_allocator(&adding);
     asked = 0;
-    zmlx_status status = zx_cache_create(layers, 2, ZX_F16, 300, &cache);
-    const size_t of_cache = asked + 300 * page_bytes; /* the pages are mapped */
+    zmlx_status status = zx_cache_create(model, ZX_F16, size, &cache);
+    /* pages and slots are mapped */
+    const size_t slots = model->state_count > 0 ? size->slots - 1 : 0;
+    const size_t of_cache = asked + size->pages * pages.page_bytes + slots * (64 + 128);
     asked = 0;
     if (status == ZMLX_OK) status = zx_sequence_open(TOKENS, 0, &sequence);
     const size_t of_sequence = asked;
     if (status == ZMLX_OK) zx_sequence_close(&cache, &sequence);
     zx_cache_destroy(&cache);
     zmlx_set_allocator(&inner);
-    CHECK(status == ZMLX_OK);
-    CHECK(of_cache == cache_bytes && of_sequence == sequence_bytes);
+    return status == ZMLX_OK && of_cache == cache_bytes && of_sequence == sequence_bytes;
+}
+
+TEST(the_figures_of_memory_are_what_is_taken)
+{
+    CHECK(takes_what_it_says(&attending, &(zx_cache_size){300, 7}));
+    CHECK(takes_what_it_says(&recurrent, &(zx_cache_size){300, 7}));
+}
+
+static zmlx_status bytes_of_page(const zx_kv_layer *kv, size_t count, zx_dtype dtype)
+{
+    zx_kv_pages pages;
+    const zx_cache_layers model = {.kv = kv, .kv_count = count};
+    return zx_cache_measure(&model, dtype, &(zx_cache_size){.pages = 1}, &pages);
 }
 
 TEST(sizes_that_wrap_are_refused)
@@ -84,15 +111,24 @@ TEST(sizes_that_wrap_are_refused)
         {.kv_heads = SIZE_MAX / 2 + 1, .key_size = 2, .value_size = 2}}; /* a product of 0 */
     size_t bytes = 0;
     zx_cache cache;
-    CHECK(zx_cache_page_bytes(zero, 1, ZX_F16, &bytes) == ZMLX_ERROR_MEMORY);
-    CHECK(zx_cache_page_bytes(wide, 1, ZX_F16, &bytes) == ZMLX_ERROR_MEMORY);
+    CHECK(bytes_of_page(zero, 1, ZX_F16) == ZMLX_ERROR_MEMORY);
+    CHECK(bytes_of_page(wide, 1, ZX_F16) == ZMLX_ERROR_MEMORY);
     CHECK(strstr(zmlx_error_message(), "keys of a page exceed the address space") != NULL);
-    CHECK(zx_cache_page_bytes(two, 1, ZX_F32, &bytes) == ZMLX_OK);
-    CHECK(zx_cache_page_bytes(two, 2, ZX_F32, &bytes) == ZMLX_ERROR_MEMORY);
+    CHECK(bytes_of_page(two, 1, ZX_F32) == ZMLX_OK);
+    CHECK(bytes_of_page(two, 2, ZX_F32) == ZMLX_ERROR_MEMORY);
     CHECK(strstr(zmlx_error_message(), "values of a page exceed the address space") != NULL);
-    CHECK(zx_cache_bytes(two, 1, ZX_F32, 4, &bytes) == ZMLX_ERROR_MEMORY);
-    CHECK(zx_cache_create(two, 1, ZX_F32, 4, &cache) == ZMLX_ERROR_MEMORY);
-    CHECK(zx_cache_create(wide, 1, ZX_F16, 4, &cache) == ZMLX_ERROR_MEMORY);
+    const zx_cache_layers of_two = {.kv = two, .kv_count = 1},
+                          of_wide = {.kv = wide, .kv_count = 1};
+    const zx_cache_size four = {.pages = 4, .slots = 4};
+    CHECK(zx_cache_bytes(&of_two, ZX_F32, &four, &bytes) == ZMLX_ERROR_MEMORY);
+    CHECK(zx_cache_create(&of_two, ZX_F32, &four, &cache) == ZMLX_ERROR_MEMORY);
+    CHECK(zx_cache_create(&of_wide, ZX_F16, &four, &cache) == ZMLX_ERROR_MEMORY);
+    static const zx_state_layer large[] = {{.values = SIZE_MAX / 4}, {.values = SIZE_MAX / 32}};
+    const zx_cache_layers one_state = {layers, 2, large + 1, 1}, two_states = {layers, 2, large, 2};
+    CHECK(zx_cache_bytes(&two_states, ZX_F32, &four, &bytes) == ZMLX_ERROR_MEMORY);
+    CHECK(zx_cache_bytes(&one_state, ZX_F32, &four, &bytes) == ZMLX_OK);
+    CHECK(zx_cache_bytes(&one_state, ZX_F32, &(zx_cache_size){4, 9}, &bytes) == ZMLX_ERROR_MEMORY);
+    CHECK(zx_states_bytes(SIZE_MAX / 8, 4, &bytes) == ZMLX_ERROR_MEMORY);
     CHECK(zx_blocks_bytes(SIZE_MAX / 300, &bytes) == ZMLX_ERROR_MEMORY);
     CHECK(zx_sequence_bytes(SIZE_MAX / 4, &bytes) == ZMLX_ERROR_MEMORY);
 }
@@ -103,7 +139,7 @@ TEST(a_sequence_starts_with_the_full_pages_it_shares_with_an_earlier_one)
     zx_sequence first, second;
     int32_t ids[TOKENS];
     fill(ids, TOKENS);
-    CHECK(zx_cache_create(layers, 2, ZX_F32, 12, &cache) == ZMLX_OK);
+    CHECK(create(12, &cache) == ZMLX_OK);
     CHECK(zx_sequence_open(TOKENS, 0, &first) == ZMLX_OK);
     CHECK(zx_sequence_open(TOKENS, 0, &second) == ZMLX_OK);
     CHECK(compute(&cache, &first, ids, TOKENS));
@@ -125,7 +161,7 @@ TEST(at_least_one_token_is_left_to_compute)
     zx_sequence first, second;
     int32_t ids[TOKENS];
     fill(ids, TOKENS);
-    CHECK(zx_cache_create(layers, 2, ZX_F32, 12, &cache) == ZMLX_OK);
+    CHECK(create(12, &cache) == ZMLX_OK);
     CHECK(zx_sequence_open(TOKENS, 0, &first) == ZMLX_OK);
     CHECK(zx_sequence_open(TOKENS, 0, &second) == ZMLX_OK);
     CHECK(compute(&cache, &first, ids, TOKENS));
@@ -144,7 +180,7 @@ TEST(equal_pages_computed_twice_are_known_once)
     zx_sequence first, second, third;
     int32_t ids[TOKENS];
     fill(ids, TOKENS);
-    CHECK(zx_cache_create(layers, 2, ZX_F32, 16, &cache) == ZMLX_OK);
+    CHECK(create(16, &cache) == ZMLX_OK);
     CHECK(zx_sequence_open(TOKENS, 0, &first) == ZMLX_OK);
     CHECK(zx_sequence_open(TOKENS, 0, &second) == ZMLX_OK);
     CHECK(zx_sequence_open(TOKENS, 0, &third) == ZMLX_OK);
@@ -166,7 +202,7 @@ TEST(running_out_of_pages_changes_nothing)
     zx_sequence sequence;
     int32_t ids[TOKENS];
     fill(ids, TOKENS);
-    CHECK(zx_cache_create(layers, 2, ZX_F32, 3, &cache) == ZMLX_OK);
+    CHECK(create(3, &cache) == ZMLX_OK);
     CHECK(zx_sequence_open(TOKENS, 0, &sequence) == ZMLX_OK);
     CHECK(compute(&cache, &sequence, ids, 10));
     CHECK(zx_sequence_reserve(&cache, &sequence, TOKENS - 10) == ZMLX_ERROR_MEMORY);

@@ -131,11 +131,12 @@ zmlx_status zx_block_linear_part(zx_trace *trace, zx_value x, const char *name, 
 }
 
 /* Files of llama.cpp have the offset in the weight. */
-static zx_attributes norm_attributes(const zx_trace *trace)
+zx_attributes zx_block_norm_attributes(const zx_trace *trace)
 {
     const zx_norm *norm = &trace->family->norm;
+    const bool shifted = trace->config->norms_shifted || zx_checkpoint_is_gguf(trace->checkpoint);
     return (zx_attributes){.epsilon = (float)trace->config->norm_epsilon,
-                           .offset = zx_checkpoint_is_gguf(trace->checkpoint) ? 0 : norm->offset,
+                           .offset = shifted ? 0 : norm->offset,
                            .wide = norm->wide};
 }
 
@@ -143,7 +144,7 @@ zmlx_status zx_block_norm(zx_trace *trace, zx_value x, const char *name, zx_valu
 {
     zx_value weight;
     ZX_TRY(zx_block_vector(trace, name, zx_value_type(x)->columns, &weight));
-    const zx_attributes attributes = norm_attributes(trace);
+    const zx_attributes attributes = zx_block_norm_attributes(trace);
     const zx_op op = trace->family->norm.layernorm ? ZX_OP_LAYERNORM : ZX_OP_RMSNORM;
     return zx_graph_add(trace->graph, op, (zx_value[]){x, weight}, &attributes, y);
 }
@@ -161,7 +162,7 @@ zmlx_status zx_block_head_norm(zx_trace *trace, zx_value x, const char *name, si
                                zx_value *y)
 {
     zx_value weight;
-    zx_attributes attributes = norm_attributes(trace);
+    zx_attributes attributes = zx_block_norm_attributes(trace);
     attributes.head_size = (uint32_t)head_size;
     ZX_TRY(zx_block_vector(trace, name, head_size, &weight));
     return zx_graph_add(trace->graph, ZX_OP_HEAD_RMSNORM, (zx_value[]){x, weight}, &attributes, y);
@@ -190,6 +191,20 @@ zmlx_status zx_block_ones(zx_trace *trace, size_t columns, zx_value *value)
 zmlx_status zx_block_add(zx_trace *trace, zx_value a, zx_value b, zx_value *y)
 {
     return zx_graph_add(trace->graph, ZX_OP_ADD, (zx_value[]){a, b}, NULL, y);
+}
+
+zmlx_status zx_block_activation(zx_trace *trace, zx_value x, zx_activation activation, zx_value *y)
+{
+    const zx_attributes attributes = {.activation = activation};
+    return zx_graph_add(trace->graph, ZX_OP_ACTIVATION, &x, &attributes, y);
+}
+
+zmlx_status zx_block_columns(zx_trace *trace, zx_value x, size_t head_size, size_t first,
+                             size_t size, zx_value *y)
+{
+    const zx_attributes attributes = {
+        .head_size = (uint32_t)head_size, .first = (uint32_t)first, .size = (uint32_t)size};
+    return zx_graph_add(trace->graph, ZX_OP_COLUMNS, &x, &attributes, y);
 }
 
 zmlx_status zx_block_scale(zx_trace *trace, zx_value x, double scale, zx_value *y)
@@ -282,15 +297,27 @@ zmlx_status zx_block_attend(zx_trace *trace, const zx_value qkv[3], const zx_att
                         &attributes, y);
 }
 
+/* Queries, and where they have some their gates. */
+static zmlx_status project_queries(zx_trace *trace, zx_value x, const zx_attention *attention,
+                                   zx_value *queries, zx_value *gates)
+{
+    const size_t size = attention->heads.head_size, width = trace->config->heads * size;
+    zx_value both;
+    if (!attention->gated) return zx_block_linear(trace, x, attention->query, width, queries);
+    ZX_TRY(zx_block_linear(trace, x, attention->query, 2 * width, &both));
+    ZX_TRY(zx_block_columns(trace, both, 2 * size, 0, size, queries));
+    return zx_block_columns(trace, both, 2 * size, size, size, gates);
+}
+
 static zmlx_status project(zx_trace *trace, zx_value x, const zx_attention *attention,
-                           zx_value qkv[3])
+                           zx_value qkv[3], zx_value *gates)
 {
     const size_t width = trace->config->heads * attention->heads.head_size;
     const size_t kv_width = attention->heads.kv_heads * attention->heads.head_size;
     const size_t all = width + 2 * kv_width;
     const char *together = attention->together;
     if (together == NULL) {
-        ZX_TRY(zx_block_linear(trace, x, attention->query, width, &qkv[0]));
+        ZX_TRY(project_queries(trace, x, attention, &qkv[0], gates));
         if (attention->shares_cache) return ZMLX_OK;
         ZX_TRY(zx_block_linear(trace, x, attention->key, kv_width, &qkv[1]));
         qkv[2] = qkv[1];
@@ -314,7 +341,7 @@ static zmlx_status norm_heads(zx_trace *trace, const zx_attention *attention, co
 static zmlx_status norm_values(zx_trace *trace, const zx_attention *attention, zx_value *x)
 {
     const size_t size = attention->heads.head_size;
-    zx_attributes attributes = norm_attributes(trace);
+    zx_attributes attributes = zx_block_norm_attributes(trace);
     zx_value ones;
     if (!attention->value_norm) return ZMLX_OK;
     attributes.offset = 0;
@@ -327,15 +354,17 @@ zmlx_status zx_block_attention(zx_trace *trace, zx_value x, const zx_attention *
                                zx_value *y)
 {
     const char *outer = NULL;
-    zx_value qkv[3] = {{0}}, attended;
+    zx_value qkv[3] = {{0}}, gates = {0}, attended;
     ZX_TRY(zx_block_enter(trace, attention->module, &outer));
-    ZX_TRY(project(trace, x, attention, qkv));
+    ZX_TRY(project(trace, x, attention, qkv, &gates));
     ZX_TRY(norm_heads(trace, attention, attention->query_norm, &qkv[0]));
     if (!attention->shares_cache) {
         ZX_TRY(norm_heads(trace, attention, attention->key_norm, &qkv[1]));
         ZX_TRY(norm_values(trace, attention, &qkv[2]));
     }
     ZX_TRY(zx_block_attend(trace, qkv, attention, &attended));
+    if (attention->gated)
+        ZX_TRY(zx_block_gate(trace, gates, attended, ZX_ACTIVATION_SIGMOID, &attended));
     ZX_TRY(zx_block_linear(trace, attended, attention->output, trace->config->hidden_size, y));
     zx_block_leave(trace, outer);
     return ZMLX_OK;
@@ -344,8 +373,7 @@ zmlx_status zx_block_attention(zx_trace *trace, zx_value x, const zx_attention *
 zmlx_status zx_block_gate(zx_trace *trace, zx_value gate, zx_value up, zx_activation activation,
                           zx_value *y)
 {
-    const zx_attributes attributes = {.activation = activation};
-    ZX_TRY(zx_graph_add(trace->graph, ZX_OP_ACTIVATION, &gate, &attributes, &gate));
+    ZX_TRY(zx_block_activation(trace, gate, activation, &gate));
     return zx_graph_add(trace->graph, ZX_OP_MUL, (zx_value[]){gate, up}, NULL, y);
 }
 
@@ -462,6 +490,10 @@ zmlx_status zx_trace_model(zx_trace *trace)
     ZX_TRY(
         zx_arena_alloc(&trace->graph->arena, trace->config->layers * sizeof(zx_kv_layer), &memory));
     trace->kv_layers = memory;
+    ZX_TRY(zx_arena_alloc(&trace->graph->arena,
+                          ZX_LAYER_STATES * trace->config->layers * sizeof(zx_state_layer),
+                          &memory));
+    trace->state_layers = memory;
     ZX_TRY(trace_embed(trace, &x));
     if (trace->family->trace_inputs != NULL) ZX_TRY(trace->family->trace_inputs(trace, x));
     for (size_t layer = 0; layer < trace->config->layers; layer++) {

@@ -7,6 +7,8 @@
 #include "graph/rope.h"
 #include "model/family.h"
 
+enum { ZX_LAYER_STATES = 2 }; /* the most that a layer keeps */
+
 struct zx_trace {
     const zx_checkpoint *checkpoint;
     const zx_family *family;
@@ -18,7 +20,9 @@ struct zx_trace {
     zx_value caches[ZX_LAYER_TYPES]; /* of the last layer of that type with one of its own */
     zx_value layer_inputs;           /* [T, layers * layer_input_size]: of trace_inputs */
     size_t kv_layer_count;
-    zx_kv_layer *kv_layers;          /* [config->layers] */
+    zx_kv_layer *kv_layers; /* [config->layers] */
+    size_t state_layer_count;
+    zx_state_layer *state_layers;    /* [ZX_LAYER_STATES * config->layers] */
     size_t parameters, weight_bytes; /* of all weights traced so far */
 };
 
@@ -64,10 +68,19 @@ ZMLX_MUST_CHECK zmlx_status zx_block_rmsnorm(zx_trace *trace, zx_value x, const 
 ZMLX_MUST_CHECK zmlx_status zx_block_head_norm(zx_trace *trace, zx_value x, const char *name,
                                                size_t head_size, zx_value *y);
 
+/* The family's norm as attributes. */
+zx_attributes zx_block_norm_attributes(const zx_trace *trace);
+
 /* The weight of a norm that has none: a vector of ones, which is not counted. */
 ZMLX_MUST_CHECK zmlx_status zx_block_ones(zx_trace *trace, size_t columns, zx_value *weight);
 
 ZMLX_MUST_CHECK zmlx_status zx_block_add(zx_trace *trace, zx_value a, zx_value b, zx_value *y);
+/* y = activation(x) */
+ZMLX_MUST_CHECK zmlx_status zx_block_activation(zx_trace *trace, zx_value x,
+                                                zx_activation activation, zx_value *y);
+/* The part [first, first + size) of every run of 'head_size' columns. */
+ZMLX_MUST_CHECK zmlx_status zx_block_columns(zx_trace *trace, zx_value x, size_t head_size,
+                                             size_t first, size_t size, zx_value *y);
 /* x * scale; x itself where the scale is 0 (not set) or 1. */
 ZMLX_MUST_CHECK zmlx_status zx_block_scale(zx_trace *trace, zx_value x, double scale, zx_value *y);
 /* x + residual_scale * part */
@@ -80,6 +93,8 @@ typedef struct zx_attention {
     const char *together;              /* one matrix of queries, keys, values; or NULL */
     const char *query_norm, *key_norm; /* NULL: none */
     bool whole_norm;                   /* of all heads as one row (OLMo) */
+    bool gated;                        /* behind every head's queries stands a gate: the output is
+                                        * multiplied by its sigmoid (Qwen3-Next) */
     const char *sinks;                 /* a vector, or NULL */
     bool keys_are_values;              /* no projection of values; they have the keys' */
     bool value_norm;                   /* an rmsnorm of every head of the values, without weight */

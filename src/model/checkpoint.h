@@ -67,4 +67,13 @@ ZMLX_MUST_CHECK zmlx_status zx_checkpoint_stack(const zx_checkpoint *checkpoint,
 ZMLX_MUST_CHECK zmlx_status zx_checkpoint_vector(const zx_checkpoint *checkpoint, const char *name,
                                                  size_t columns, zx_weight *weight);
 
+/* The weight of a convolution of every column by itself, as f32 [taps, columns] in the arena, with
+ * its bias of 'columns' values where it has one.  The tensor is [columns, 1, taps] (Hugging Face),
+ * [columns, taps, 1] (MLX) or [columns, taps] (GGUF). */
+ZMLX_MUST_CHECK zmlx_status zx_checkpoint_conv(const zx_checkpoint *checkpoint, const char *name,
+                                               size_t columns, size_t taps, zx_arena *arena,
+                                               zx_weight *weight);
+/* True where that tensor of a convolution is laid out as MLX has it. */
+bool zx_stored_is_mlx_conv(const zx_stored_tensor *tensor);
+
 #endif

@@ -322,3 +322,16 @@ zmlx_status zx_config_read(const zx_family *family, const zx_checkpoint *checkpo
     ZX_TRY(zx_rope_context(&fields, &config->context_length));
     return family->check != NULL ? family->check(checkpoint, config) : ZMLX_OK;
 }
+
+zmlx_status zx_family_rope(const zx_family *family, const zx_checkpoint *checkpoint,
+                           const zx_config *config, zx_layer_type type, zx_arena *arena,
+                           zx_rope_settings *settings)
+{
+    const char *const name = zx_layer_type_names[type];
+    const size_t head_size = zx_config_heads(config, type).head_size;
+    ZX_TRY(zx_checkpoint_rope_settings(checkpoint, name, head_size, arena, settings));
+    if (family->rope_theta > 0 && !zx_checkpoint_has_theta(checkpoint, name))
+        settings->theta = family->rope_theta;
+    if (family->adjust_rope == NULL) return ZMLX_OK;
+    return family->adjust_rope(checkpoint, config, type, settings);
+}

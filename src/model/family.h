@@ -49,11 +49,16 @@ typedef struct zx_config {
     size_t expert_size;                /* of their inner values; default intermediate_size */
     size_t shared_size;                /* of the expert that every token goes to */
     size_t shared_experts;             /* so many of expert_size together */
+    size_t dense_layers;               /* LFM2-MoE: the first ones, that have no experts */
     bool normalize_weights;            /* by the sum of the chosen */
     double router_scale;               /* multiplies the weights */
     size_t groups, top_groups;         /* of experts; 0: none */
 
     double gate_limit, gate_alpha; /* of gpt-oss's clamped gating */
+
+    size_t conv_taps; /* of recurrent layers' convolutions */
+    size_t linear_key_heads, linear_value_heads, linear_key_size, linear_value_size;
+    bool norms_shifted; /* the file's norms have the family's offset in their weights already */
 
     double attention_scale;       /* of the scores; default head_size^-0.5 */
     double attention_limit;       /* soft cap of the scores */
@@ -136,6 +141,12 @@ ZMLX_MUST_CHECK zmlx_status zx_family_find(const zx_checkpoint *checkpoint,
 
 /* The family's names in this checkpoint, with the usual ones filled in. */
 zx_outer_names zx_family_names(const zx_family *family, const zx_checkpoint *checkpoint);
+
+/* The rope of layers of that type: what the config says, the family's theta where it says none, and
+ * the family's changes.  Arrays lie in the arena. */
+ZMLX_MUST_CHECK zmlx_status zx_family_rope(const zx_family *family, const zx_checkpoint *checkpoint,
+                                           const zx_config *config, zx_layer_type type,
+                                           zx_arena *arena, struct zx_rope_settings *settings);
 
 /* Fills 'config' from the common rows and the family's own, which go before common ones for the
  * same field. */

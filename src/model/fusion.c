@@ -45,8 +45,7 @@ static zmlx_status discover(const zmlx_model *model, const zmlx_discover_options
     const bool named = options->include != NULL || options->exclude != NULL;
     const zx_fusion_choice own = {options->include, options->exclude};
     const size_t threads = options->threads > 0 ? options->threads : zx_usable_cores();
-    zx_verifier verifier = {
-        .layers = model->kv_layers, .layer_count = model->kv_layer_count, .seed = options->seed};
+    zx_verifier verifier = {.layers = &model->layers, .seed = options->seed};
     ZX_TRY(zx_choose_precision(options->precision, &precision));
     verifier.kv_dtype = kv_dtype(model, precision);
     ZX_TRY(zx_pool_create(threads, &verifier.pool));

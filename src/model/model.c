@@ -47,19 +47,10 @@ static size_t bytes_per_token(const zx_graph *graph)
 /* A table for each type of layer that attends. */
 static zmlx_status build_ropes(zmlx_model *model, zx_rope ropes[ZX_LAYER_TYPES])
 {
-    const zx_family *family = model->family;
     for (size_t type = ZX_LAYER_FULL; type <= ZX_LAYER_SLIDING; type++) {
         zx_rope_settings settings;
-        ZX_TRY(zx_checkpoint_rope_settings(
-            model->checkpoint, zx_layer_type_names[type],
-            zx_config_heads(&model->config, (zx_layer_type)type).head_size, &model->graph.arena,
-            &settings));
-        if (family->rope_theta > 0 &&
-            !zx_checkpoint_has_theta(model->checkpoint, zx_layer_type_names[type]))
-            settings.theta = family->rope_theta;
-        if (family->adjust_rope != NULL)
-            ZX_TRY(family->adjust_rope(model->checkpoint, &model->config, (zx_layer_type)type,
-                                       &settings));
+        ZX_TRY(zx_family_rope(model->family, model->checkpoint, &model->config, (zx_layer_type)type,
+                              &model->graph.arena, &settings));
         ZX_TRY(zx_rope_create(&settings, &model->graph.arena, &ropes[type]));
     }
     return ZMLX_OK;
@@ -80,8 +71,8 @@ static zmlx_status trace(zmlx_model *model, const zmlx_model_options *options)
                       .mlx_cpu_decode = options->mlx_cpu_decode,
                       .ropes = ropes};
     ZX_TRY(zx_trace_model(&trace));
-    model->kv_layers = trace.kv_layers;
-    model->kv_layer_count = trace.kv_layer_count;
+    model->layers = (zx_cache_layers){trace.kv_layers, trace.kv_layer_count, trace.state_layers,
+                                      trace.state_layer_count};
     model->parameters = trace.parameters;
     model->weight_bytes = trace.weight_bytes;
     model->bytes_per_token = bytes_per_token(&model->graph);

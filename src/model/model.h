@@ -14,8 +14,7 @@ struct zmlx_model {
     zx_config config;
     zx_dtype dtype;
     zx_graph graph; /* as traced; its arena holds weights' descriptions and tables */
-    const zx_kv_layer *kv_layers;
-    size_t kv_layer_count;
+    zx_cache_layers layers;
     size_t parameters, weight_bytes, bytes_per_token;
     bool unfused; /* by zmlx_unfuse */
     zx_fusion_choice choice;

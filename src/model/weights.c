@@ -304,3 +304,52 @@ zmlx_status zx_checkpoint_vector(const zx_checkpoint *checkpoint, const char *na
     ZX_TRY(attach_bias(checkpoint, name, 0, weight));
     return zx_weight_check(weight);
 }
+
+bool zx_stored_is_mlx_conv(const zx_stored_tensor *tensor)
+{
+    return tensor->rank == 3 && tensor->shape[2] == 1 && tensor->shape[1] > 1;
+}
+
+static zmlx_status floats_of(const zx_stored_tensor *tensor, size_t count, zx_arena *arena,
+                             float **values)
+{
+    void *memory = NULL;
+    ZX_TRY(zx_arena_alloc(arena, count * sizeof(float), &memory));
+    *values = memory;
+    for (size_t i = 0; i < count; i++) (*values)[i] = zx_load(tensor->dtype, tensor->data, i);
+    return ZMLX_OK;
+}
+
+zmlx_status zx_checkpoint_conv(const zx_checkpoint *checkpoint, const char *name, size_t columns,
+                               size_t taps, zx_arena *arena, zx_weight *weight)
+{
+    float *stored = NULL, *turned = NULL, *bias = NULL;
+    const zx_stored_tensor *tensor = find(checkpoint, name, "weight");
+    if (tensor == NULL) return no_weight(checkpoint, name);
+    const bool mlx = zx_stored_is_mlx_conv(tensor);
+    ZX_TRY(check_tensor(tensor, is_float(tensor), "F32, F16 or BF16",
+                        tensor->rank == 2 ? 0 : columns,
+                        tensor->rank == 2 ? columns
+                        : mlx             ? taps
+                                          : 1,
+                        tensor->rank != 2 && mlx ? 1 : taps));
+    ZX_TRY(floats_of(tensor, columns * taps, arena, &stored));
+    ZX_TRY(floats_of(tensor, columns * taps, arena, &turned));
+    for (size_t i = 0; i < columns * taps; i++) turned[i % taps * columns + i / taps] = stored[i];
+    *weight = (zx_weight){.format = ZX_FORMAT_F32,
+                          .dtype = ZX_F32,
+                          .bits = zx_formats[ZX_FORMAT_F32].bits,
+                          .group = zx_formats[ZX_FORMAT_F32].group,
+                          .count = 1,
+                          .rows = taps,
+                          .columns = columns,
+                          .codes = (const uint8_t *)turned,
+                          .codes_stride = columns * sizeof(float)};
+    const zx_stored_tensor *given = find(checkpoint, name, "bias");
+    if (given == NULL) return ZMLX_OK;
+    ZX_TRY(check_tensor(given, is_float(given), "F32, F16 or BF16", 0, columns, 0));
+    ZX_TRY(floats_of(given, columns, arena, &bias));
+    weight->bias = bias;
+    weight->bias_dtype = ZX_F32;
+    return ZMLX_OK;
+}

@@ -261,20 +261,28 @@ TEST(a_stopped_prompt_says_so_and_harms_no_later_one)
     CHECK(zx_test_live_blocks() == 0);
 }
 
-TEST(steady_decoding_allocates_nothing)
+static void decode_steadily(const char *folder)
 {
     zmlx_model *model = NULL;
     zmlx_session *session = NULL;
     int32_t ids[200];
     for (int32_t i = 0; i < 200; i++) ids[i] = i % 300;
-    CHECK(zmlx_model_open("tests/golden/llama-4bit-g64", NULL, &model) == ZMLX_OK);
+    CHECK_ON(folder, zmlx_model_open(folder, NULL, &model) == ZMLX_OK);
     CHECK(zmlx_session_create(model, &(zmlx_session_options){.threads = 2}, &session) == ZMLX_OK);
     CHECK(zx_session_begin(session, ids, 200, 0, false) == ZMLX_OK);
     CHECK(zx_session_feed(session, ids, 10) == ZMLX_OK);
     const size_t before = zx_allocation_count();
     for (size_t i = 10; i < 200; i++) CHECK(zx_session_feed(session, &ids[i], 1) == ZMLX_OK);
-    CHECK(zx_allocation_count() == before);
+    CHECK_ON(folder, zx_allocation_count() == before);
     zmlx_session_destroy(session);
     zmlx_model_close(model);
     CHECK(zx_test_live_blocks() == 0);
+}
+
+/* Over the ends of pages, where recurrent layers leave snapshots. */
+TEST(steady_decoding_allocates_nothing)
+{
+    decode_steadily("tests/golden/llama-4bit-g64");
+    decode_steadily("tests/golden/lfm2");
+    decode_steadily("tests/golden/qwen3_next");
 }

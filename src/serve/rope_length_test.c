@@ -110,8 +110,8 @@ TEST(rope_by_length_is_each_sequences_own)
         zx_engine_options two = *zx_engine_settings(it.session->engine);
         two.threads = 3;
         two.limits = (zx_plan_limits){.tokens = LONG + SHORT, .sequences = 2, .sampled_rows = 2};
-        CHECK_ON(names[i], zx_engine_create(&it.model->graph, it.model->kv_layers,
-                                            it.model->kv_layer_count, &two, &engine) == ZMLX_OK);
+        CHECK_ON(names[i],
+                 zx_engine_create(&it.model->graph, &it.model->layers, &two, &engine) == ZMLX_OK);
         CHECK(zx_engine_open_sequence(engine, LONG, SHORT, &both[0]) == ZMLX_OK);
         CHECK(zx_engine_open_sequence(engine, LONG, LONG, &both[1]) == ZMLX_OK);
         const zx_feed feeds[2] = {{&both[0], it.ids, SHORT, 1}, {&both[1], it.ids, LONG, 1}};

@@ -70,8 +70,7 @@ static zmlx_status known_need(const zmlx_model *model, const zx_engine_options *
 {
     size_t sequence = 0;
     *memory = (zmlx_memory){.weights = model->weight_bytes, .available = zx_memory_available()};
-    ZX_TRY(zx_cache_bytes(model->kv_layers, model->kv_layer_count, resolved->kv_dtype,
-                          resolved->pages, &memory->kv));
+    ZX_TRY(zx_engine_cache_bytes(&model->layers, resolved, &memory->kv));
     ZX_TRY(zx_sequence_bytes(context, &sequence));
     if (zx_add_fits(memory->kv, sequence, &memory->kv)) return ZMLX_OK;
     return ZX_FAIL(ZMLX_ERROR_MEMORY, "keys and values for %zu tokens exceed the address space",
@@ -85,8 +84,8 @@ zmlx_status zmlx_session_estimate(const zmlx_model *model, const zmlx_session_op
     size_t context = 0;
     ZX_TRY(zx_session_resolve(model, options, &resolved, &context));
     ZX_TRY(known_need(model, &resolved, context, memory));
-    return zx_engine_activation_bytes(&model->graph, model->kv_layers, model->kv_layer_count,
-                                      &resolved, &memory->activations);
+    return zx_engine_activation_bytes(&model->graph, &model->layers, &resolved,
+                                      &memory->activations);
 }
 
 /* 'sessions' of them share the weights; 'need' is of all together. */
@@ -136,8 +135,7 @@ static zmlx_status build(zmlx_session *session, const zx_engine_options *options
     zmlx_memory need;
     ZX_TRY(known_need(model, options, session->context, &need));
     ZX_TRY(check_memory(&need, 1, session->context));
-    ZX_TRY(zx_engine_create(&model->graph, model->kv_layers, model->kv_layer_count, options,
-                            &session->engine));
+    ZX_TRY(zx_engine_create(&model->graph, &model->layers, options, &session->engine));
     need.activations = zx_engine_activations(session->engine);
     ZX_TRY(check_memory(&need, 1, session->context));
     return zx_sampler_init(zx_engine_vocabulary(session->engine), &session->sampler);

@@ -130,12 +130,11 @@ TEST(a_batch_whose_size_wraps_is_refused)
     CHECK(zmlx_model_open(golden, NULL, &model) == ZMLX_OK);
     CHECK(zx_session_resolve(model, &(zmlx_session_options){.threads = 1}, &options, &context) ==
           ZMLX_OK);
-    CHECK(zx_engine_activation_bytes(&model->graph, model->kv_layers, model->kv_layer_count,
-                                     &options, &bytes) == ZMLX_OK);
+    CHECK(zx_engine_activation_bytes(&model->graph, &model->layers, &options, &bytes) == ZMLX_OK);
     options.pages = SIZE_MAX / 2 + 1; /* times two sequences: 0 */
     options.limits.sequences = 2;
-    CHECK(zx_engine_activation_bytes(&model->graph, model->kv_layers, model->kv_layer_count,
-                                     &options, &bytes) == ZMLX_ERROR_MEMORY);
+    CHECK(zx_engine_activation_bytes(&model->graph, &model->layers, &options, &bytes) ==
+          ZMLX_ERROR_MEMORY);
     CHECK(strstr(zmlx_error_message(), "a batch of 256 tokens, 2 sequences") != NULL);
     zmlx_model_close(model);
     CHECK(zx_test_live_blocks() == 0);

@@ -135,9 +135,71 @@ static void head_norm_rows(const void *context, size_t part, size_t parts, size_
     }
 }
 
+/* One thread's scratch is the weight, the row at work and its gate. */
+static void gated_head_norm_rows(const void *context, size_t part, size_t parts, size_t thread)
+{
+    const zx_launch *launch = context;
+    const zx_attributes *attributes = launch->attributes;
+    const zx_operand *x = &launch->inputs[0], *gates = &launch->inputs[1];
+    const zx_operand *y = &launch->outputs[0];
+    const size_t size = attributes->head_size, heads = x->columns / size;
+    float *const scratch = (float *)launch->scratch + thread * 3 * x->columns;
+    float *const buffer = scratch + size, *const gate = buffer + size;
+    const float *weights =
+        zx_norm_weights(launch->inputs[2].weight, attributes->offset, size, scratch);
+    size_t row, end;
+    zx_split(x->rows * heads, 1, part, parts, &row, &end);
+    for (; row < end; row++) {
+        const size_t at = row % heads * size;
+        const char *from = zx_operand_row(x, row / heads);
+        const char *gates_from = zx_operand_row(gates, row / heads);
+        const float *in =
+            zx_row_load(x->dtype, from + at * zx_dtypes[x->dtype].bytes, size, buffer);
+        const float *g =
+            zx_row_load(gates->dtype, gates_from + at * zx_dtypes[gates->dtype].bytes, size, gate);
+        zx_rmsnorm_row(y->dtype, in, weights, attributes, size, buffer);
+        zx_activation_values(ZX_F32, attributes->activation, g, size, gate);
+        zx_mul_values(y->dtype, buffer, gate, size, buffer);
+        zx_row_store(y->dtype,
+                     (char *)zx_operand_row(y, row / heads) + at * zx_dtypes[y->dtype].bytes, size,
+                     buffer);
+    }
+}
+
+static void head_l2norm_rows(const void *context, size_t part, size_t parts, size_t thread)
+{
+    const zx_launch *launch = context;
+    const zx_operand *x = &launch->inputs[0], *y = &launch->outputs[0];
+    const size_t size = launch->attributes->head_size, heads = x->columns / size;
+    float *const buffer = (float *)launch->scratch + thread * 2 * x->columns;
+    size_t row, end;
+    zx_split(x->rows * heads, 1, part, parts, &row, &end);
+    for (; row < end; row++) {
+        const size_t at = row % heads * size;
+        const char *from = zx_operand_row(x, row / heads);
+        const float *in =
+            zx_row_load(x->dtype, from + at * zx_dtypes[x->dtype].bytes, size, buffer);
+        float *const out = (float *)zx_operand_row(y, row / heads) + at;
+        const float scale = 1.0F / sqrtf(zx_row_dot(in, in, size) + launch->attributes->epsilon);
+        for (size_t i = 0; i < size; i++) out[i] = in[i] * scale;
+    }
+}
+
 zmlx_status ZX_KERNEL(head_rmsnorm)(const zx_launch *launch)
 {
     zx_pool_run(launch->pool, zx_row_parts(launch), head_norm_rows, launch);
+    return ZMLX_OK;
+}
+
+zmlx_status ZX_KERNEL(gated_head_rmsnorm)(const zx_launch *launch)
+{
+    zx_pool_run(launch->pool, zx_row_parts(launch), gated_head_norm_rows, launch);
+    return ZMLX_OK;
+}
+
+zmlx_status ZX_KERNEL(head_l2norm)(const zx_launch *launch)
+{
+    zx_pool_run(launch->pool, zx_row_parts(launch), head_l2norm_rows, launch);
     return ZMLX_OK;
 }
 

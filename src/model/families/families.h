@@ -17,6 +17,8 @@ extern const zx_family zx_family_gpt_neox;
 extern const zx_family zx_family_granite;
 extern const zx_family zx_family_granitemoe;
 extern const zx_family zx_family_gpt_oss;
+extern const zx_family zx_family_lfm2;
+extern const zx_family zx_family_lfm2_moe;
 extern const zx_family zx_family_llama;
 extern const zx_family zx_family_ministral3;
 extern const zx_family zx_family_mistral;
@@ -29,6 +31,9 @@ extern const zx_family zx_family_qwen2;
 extern const zx_family zx_family_qwen2_moe;
 extern const zx_family zx_family_qwen3;
 extern const zx_family zx_family_qwen3_moe;
+extern const zx_family zx_family_qwen3_5;
+extern const zx_family zx_family_qwen3_5_moe;
+extern const zx_family zx_family_qwen3_next;
 extern const zx_family zx_family_smollm3;
 extern const zx_family zx_family_starcoder2;
 

@@ -2,6 +2,7 @@
  * a bias; a mixture of experts with the softmax of the chosen logits and a clamped gating of its
  * own. swiglu_limit and swiglu_alpha come from the config (mlx-lm has 7 and 1.702 fixed). */
 #include "model/families/families.h"
+#include "model/rope_config.h"
 
 static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
 {
@@ -11,6 +12,23 @@ static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
                        "%s: config key 'swiglu_limit' is %g; expected more than 0",
                        zx_checkpoint_path(checkpoint), config->gate_limit);
     return zx_moe_check(checkpoint, config);
+}
+
+/* A config without an object for its rope has the official one: yarn. */
+static zmlx_status adjust_rope(const zx_checkpoint *checkpoint, const zx_config *config,
+                               zx_layer_type type, zx_rope_settings *settings)
+{
+    const zx_fields fields = zx_checkpoint_fields(checkpoint);
+    (void)config;
+    (void)type;
+    if (zx_fields_have(&fields, "rope_parameters") || zx_fields_have(&fields, "rope_scaling") ||
+        zx_checkpoint_is_gguf(checkpoint))
+        return ZMLX_OK;
+    settings->type = ZX_ROPE_YARN;
+    settings->factor = 32;
+    settings->original_length = 4096;
+    settings->truncate = false;
+    return ZMLX_OK;
 }
 
 static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
@@ -27,6 +45,7 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 
 static const zx_config_row rows[] = {
     {"head_dim", ZX_FIELD_SIZE, offsetof(zx_config, head_size), false, 64},
+    {"max_position_embeddings", ZX_FIELD_SIZE, offsetof(zx_config, context_length), false, 131072},
     {"rms_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-5},
     {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), false, 128},
     {"num_local_experts|num_experts", ZX_FIELD_SIZE, offsetof(zx_config, experts), false, 128},
@@ -41,7 +60,9 @@ const zx_family zx_family_gpt_oss = {
     .name = "gpt_oss",
     .architectures = {"GptOssForCausalLM", NULL},
     .model_types = {"gpt_oss", NULL},
+    .rope_theta = 150000,
     .config = rows,
     .check = check,
+    .adjust_rope = adjust_rope,
     .trace_block = trace_block,
 };

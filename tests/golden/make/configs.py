@@ -167,6 +167,29 @@ ROWS = {
                          linear_value_head_dim=8, num_attention_heads=2, num_key_value_heads=1, intermediate_size=24)),
         "extra": {"mtp.fc.weight": [32, 64], "mtp.norm.weight": [32]},
         "notes": "the text part of a multimodal file with layers that predict further tokens; untied"},
+    "qwen3_5_moe-text": {
+        "config": of("Qwen3_5MoeForCausalLM", "qwen3_5_moe_text", head_dim=16, num_experts=4, num_experts_per_tok=2,
+                     moe_intermediate_size=6, shared_expert_intermediate_size=8, full_attention_interval=2,
+                     rope_parameters={"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.25,
+                                      "mrope_interleaved": True, "mrope_section": [1, 1, 0]},
+                     linear_conv_kernel_dim=4, linear_key_head_dim=8, linear_num_key_heads=2, linear_num_value_heads=4,
+                     linear_value_head_dim=6, hidden_act="gelu_pytorch_tanh", tie_word_embeddings=False) | MOE,
+        "notes": "the text model alone, value heads of another size, another activation, untied"},
+    "qwen3_5_moe-vision": {
+        "config": of("Qwen3_5MoeForConditionalGeneration", "qwen3_5_moe", image_token_id=2, tie_word_embeddings=True,
+                     vision_config={"model_type": "qwen3_5_moe", "depth": 1, "hidden_size": 8, "intermediate_size": 8,
+                                    "num_heads": 2, "out_hidden_size": 32, "patch_size": 2, "spatial_merge_size": 1,
+                                    "temporal_patch_size": 1, "num_position_embeddings": 4, "in_channels": 3},
+                     text_config=dict(
+                         model_type="qwen3_5_moe_text", head_dim=16, num_experts=3, num_experts_per_tok=2,
+                         moe_intermediate_size=8, shared_expert_intermediate_size=6, rope_parameters={
+                             "rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5,
+                             "mrope_interleaved": True, "mrope_section": [2, 1, 1]},
+                         layer_types=["linear_attention", "full_attention"], linear_conv_kernel_dim=3,
+                         linear_key_head_dim=8, linear_num_key_heads=2, linear_num_value_heads=2,
+                         linear_value_head_dim=8, num_attention_heads=2, num_key_value_heads=1,
+                         tie_word_embeddings=True)),
+        "notes": "the text part of a multimodal file, as many key as value heads, kernel of 3, tied"},
     # --- Gemma ---
     "gemma2-caps": {
         "config": of("Gemma2ForCausalLM", "gemma2", head_dim=16, query_pre_attn_scalar=12, sliding_window=8,

@@ -578,12 +578,88 @@ def experts(folder):
     f.close()
 
 
+def convolve(x, weight, before):
+    """weight: a row for each tap, the oldest first; before: the inputs of the tokens before."""
+    columns = x.shape[1]
+    whole = torch.cat([before, x]).T[None]
+    return F.conv1d(whole, weight.T[:, None], groups=columns)[0].T
+
+
+def delta(q, k, v, decay, rate, state, scale):  # modeling_qwen3_next.py, torch_recurrent_gated_delta_rule
+    """q, k [token, head, key], v [token, head, value], state [head, key, value]."""
+    rows = []
+    for t in range(q.shape[0]):
+        state = state * decay[t][:, None, None]
+        memory = (state * k[t][:, :, None]).sum(1)
+        state = state + k[t][:, :, None] * ((v[t] - memory) * rate[t][:, None])[:, None, :]
+        rows.append((state * (q[t] * scale)[:, :, None]).sum(1).reshape(-1))
+    return torch.stack(rows)
+
+
+def states(folder):
+    f = File(folder, "states")
+    eps = f32(1e-6)
+    x, gate, w = f.values(3, 60), f.values(3, 60), f.values(1, 20)[0]
+    by_head = x.reshape(3, 3, 20)
+    simple(f, "head_l2norm", [x], (by_head / (by_head.pow(2).sum(-1, keepdim=True) + eps).sqrt()).reshape(3, 60),
+           head_size=20, epsilon=eps)
+    normed = F.rms_norm(by_head, (20,), w, eps).reshape(3, 60)
+    simple(f, "gated_head_rmsnorm", [x, gate], normed * F.silu(gate), vectors=[w], head_size=20, epsilon=eps,
+           activation="silu")
+    a, logarithms, biases = f.values(4, 19, 6), f.values(1, 19, 3)[0], f.values(1, 19, 3)[0]
+    simple(f, "decay", [a], torch.exp(-logarithms.exp() * F.softplus(a + biases)), vectors=[logarithms, biases])
+
+    taps, columns = 4, 37
+    x, gate, other = f.values(9, columns), f.values(9, columns), f.values(9, columns)
+    weight, before, bias = f.values(taps, columns), f.values(taps - 1, columns), f.values(1, columns)[0]
+
+    def begin(name, op, first, state, inputs, **attributes):
+        f.begin(name, op, **attributes)
+        f.input(state.reshape(1, -1), "state")
+        f.integers("positions", [list(range(first, first + 9))])
+        for each in inputs:
+            f.input(each)
+
+    def convolution(name, op, first, operands, y, biased=False, **attributes):
+        begin(name, op, first, before, operands[:-1] if op == "short_conv_gated" else operands, **attributes)
+        f.weight("f32", 32, 1, "f32", 1, [[floats_hex(row)] for row in weight], columns)
+        if biased:
+            f.bias(bias)
+        if op == "short_conv_gated":
+            f.input(operands[-1])
+        f.output(y)
+        f.end()
+
+    convolution("short_conv", "short_conv", 5, [x], convolve(x, weight, before))
+    convolution("short_conv_begins", "short_conv", 0, [x], convolve(x, weight, 0 * before) + bias, biased=True)
+    convolution("short_conv_activation", "short_conv_activation", 5, [x], F.silu(convolve(x, weight, before)),
+                activation="silu")
+    product = (x * other).to(torch.float32).to(D)
+    convolution("short_conv_gated", "short_conv_gated", 5, [x, other, gate],
+                convolve(product, weight, before) * gate)
+
+    groups, heads, key, value = 2, 4, 12, 10
+    q, k = (F.normalize(f.values(9, groups * key).reshape(9, groups, key), dim=-1).to(torch.float32).to(D)
+            for _ in range(2))
+    v, state = f.values(9, heads * value), f.values(heads * key, value, 0.5).reshape(heads, key, value)
+    decay, rate = f.values(9, heads, 0.5) + 0.5, f.values(9, heads, 0.5) + 0.5
+    decay, rate = (z.to(torch.float32).to(D) for z in (decay, rate))
+    scale = f32(key ** -0.5)
+    for name, first in (("gated_delta", 3), ("gated_delta_begins", 0)):
+        begin(name, "gated_delta", first, state, [q.reshape(9, -1), k.reshape(9, -1), v, decay, rate],
+              head_size=key, value_size=value, scale=scale)
+        spread = (z.repeat_interleave(heads // groups, 1) for z in (q, k))
+        f.output(delta(*spread, v.reshape(9, heads, value), decay, rate, state if first > 0 else 0 * state, scale))
+        f.end()
+    f.close()
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", default=os.path.join(os.path.dirname(__file__), "..", "ops"))
     folder = parser.parse_args().out
     os.makedirs(folder, exist_ok=True)
-    for write in (elementwise, norms, routers, heads, formats, matmuls, quantized, attention, experts):
+    for write in (elementwise, norms, routers, heads, formats, matmuls, quantized, attention, experts, states):
         write(folder)
 
 

@@ -1,0 +1,7 @@
+/* gated_delta_avx2.c - the reference's loops, vectorized by the compiler for AVX2. */
+#ifdef __AVX2__
+#include "kernels/kernels.h"
+
+#define ZX_KERNEL(name) zx_##name##_avx2
+#include "kernels/state/gated_delta_body.h"
+#endif
