@@ -138,8 +138,8 @@ class Model(Handle):
     ):
         """Tries every match of every fusion rule on this model; a list of Site.
 
-        include, exclude: names of rules.  apply: measure chains, apply the faster ones; keep:
-        remember what was refused.  See docs/discover.md.
+        include, exclude: names of rules.  apply: measure rules and chains, apply each to the
+        steps it makes faster; keep: remember what was refused or measured.  See docs/discover.md.
         """
         options = DiscoverOptions(
             choice(PRECISIONS, precision, "precision"),

@@ -6,6 +6,7 @@
 #include "base/fail.h"
 #include "base/memory.h"
 #include "engine/lower.h"
+#include "engine/variants.h"
 #include "fuse/chains.h"
 
 /* Tokens of the steps that are measured; what holds for one holds up to the next. */
@@ -17,6 +18,7 @@ typedef struct discoverer {
     const zx_verifier *verifier;
     zx_discover_use use;
     zx_discovery *discovery;
+    size_t tokens;             /* of the steps that the graph at hand is for */
     zx_token_range chain_pays; /* the chain at hand */
     char measured[ZX_REASON_BYTES];
 } discoverer;
@@ -94,18 +96,32 @@ static zmlx_status measure_range(discoverer *at, const zx_fusion_rule *rule, con
     return ZMLX_OK;
 }
 
+/* Of what was measured at an earlier match. */
+static void say_measured(discoverer *at)
+{
+    (void)snprintf(at->measured, sizeof at->measured,
+                   "measured: not faster for any size of step at its first match");
+}
+
+static bool find_measured(const zx_measured_rules *list, const char *rule, zx_token_range *range)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(list->items[i].rule, rule) != 0) continue;
+        *range = list->items[i].pays;
+        return true;
+    }
+    return false;
+}
+
 /* For which steps a rule of the table pays: measured at its first match. */
 static zmlx_status rule_pays(discoverer *at, const zx_fusion_rule *rule, const zx_match *match,
                              zx_token_range *range)
 {
     zx_verdicts *measured = &at->discovery->measured;
     *range = rule->guard;
-    if (at->use != ZX_DISCOVER_APPLY) return ZMLX_OK;
-    for (size_t i = 0; i < measured->rules.count; i++)
-        if (strcmp(measured->rules.items[i].rule, rule->name) == 0) {
-            *range = measured->rules.items[i].pays;
-            return ZMLX_OK;
-        }
+    say_measured(at);
+    if (at->use != ZX_DISCOVER_APPLY || find_measured(&measured->rules, rule->name, range))
+        return ZMLX_OK;
     ZX_TRY(measure_range(at, rule, match, range));
     return zx_verdicts_limit(measured, rule->name, *range);
 }
@@ -118,27 +134,48 @@ static const char *reason_off(const discoverer *at, const zx_fusion_rule *rule, 
                                       : "left out by name";
 }
 
+/* The site as it was found in the graph for other steps, or NULL. */
+static const zx_found_site *find_site(const zx_discovery *discovery, const zx_found_site *site)
+{
+    for (size_t i = 0; i < discovery->count; i++) {
+        const zx_found_site *known = &discovery->sites[i];
+        if (known->verdict == site->verdict && known->site.ordinal == site->site.ordinal &&
+            strcmp(known->site.rule->name, site->site.rule->name) == 0 &&
+            strcmp(known->site.rule->pattern, site->site.rule->pattern) == 0 &&
+            strcmp(known->site.where, site->site.where) == 0)
+            return known;
+    }
+    return NULL;
+}
+
 static zmlx_status judge(const zx_graph *graph, const zx_fusion_site *site, const zx_match *match,
                          bool *apply, void *user)
 {
     discoverer *at = user;
+    zx_verdicts *measured = &at->discovery->measured;
     const zx_fusion_rule *rule = site->rule;
     zx_found_site found = {.site = *site, .verdict = ZX_VERDICT_REFUSED};
     char reason[ZX_REASON_BYTES];
     (void)graph;
     *apply = false;
     ZX_TRY(zx_verify_match(at->verifier, rule, match, reason));
+    if (*reason == '\0' && zx_verdicts_refused(measured, site))
+        (void)snprintf(reason, sizeof reason, "another match in this module was refused");
     found.reason = reason;
-    if (*reason != '\0') return add_site(at->discovery, &found);
+    if (*reason != '\0') {
+        ZX_TRY(zx_verdicts_refuse(measured, site));
+        return find_site(at->discovery, &found) ? ZMLX_OK : add_site(at->discovery, &found);
+    }
     const bool chosen = zx_fusion_chosen(at->choice, rule);
     if (rule->fused == ZX_OP_CHAIN)
         found.pays = at->chain_pays;
     else if (chosen)
         ZX_TRY(rule_pays(at, rule, match, &found.pays));
-    *apply = chosen && !never(found.pays);
-    found.verdict = *apply ? ZX_VERDICT_APPLIED : ZX_VERDICT_OFF;
-    if (!*apply) found.reason = reason_off(at, rule, !chosen || !never(found.pays));
-    return add_site(at->discovery, &found);
+    const bool applied = chosen && !never(found.pays);
+    *apply = applied && zx_tokens_within(found.pays, at->tokens);
+    found.verdict = applied ? ZX_VERDICT_APPLIED : ZX_VERDICT_OFF;
+    if (!applied) found.reason = reason_off(at, rule, !chosen || !never(found.pays));
+    return find_site(at->discovery, &found) ? ZMLX_OK : add_site(at->discovery, &found);
 }
 
 /* The first match of a rule. */
@@ -152,15 +189,18 @@ static bool find_match(const zx_fusion_rule *rule, const zx_graph *graph, zx_mat
 static zmlx_status try_chain(discoverer *at, const char *pattern, zx_graph *graph)
 {
     const zx_fusion_rule rule = zx_chain_rule(pattern);
+    zx_verdicts *measured = &at->discovery->measured;
     zx_match match;
     at->chain_pays = (zx_token_range)ZX_NO_STEP;
     (void)snprintf(at->measured, sizeof at->measured,
                    "not measured; --apply does, and applies what is faster");
-    if (at->use == ZX_DISCOVER_APPLY && find_match(&rule, graph, &match))
+    if (at->use == ZX_DISCOVER_APPLY) say_measured(at);
+    if (at->use == ZX_DISCOVER_APPLY && find_match(&rule, graph, &match) &&
+        !find_measured(&measured->chains, pattern, &at->chain_pays)) {
         ZX_TRY(measure_range(at, &rule, &match, &at->chain_pays));
-    ZX_TRY(zx_fuse_rule(&rule, graph, judge, at));
-    if (never(at->chain_pays)) return ZMLX_OK;
-    return zx_verdicts_use(&at->discovery->measured, rule.pattern, at->chain_pays);
+        ZX_TRY(zx_verdicts_use(measured, pattern, at->chain_pays));
+    }
+    return zx_fuse_rule(&rule, graph, judge, at);
 }
 
 /* Runs of row-wise ops that the rules leave; each is verified like a match of a rule. */
@@ -175,13 +215,44 @@ static zmlx_status try_chains(discoverer *at, zx_graph *graph)
     return status;
 }
 
+/* Goes over the graph as it is fused for steps of so many tokens. */
+static zmlx_status walk(discoverer *at, const zx_graph *lowered, size_t tokens)
+{
+    zx_graph graph = {0};
+    at->tokens = tokens;
+    zmlx_status status = zx_graph_copy(lowered, &graph);
+    if (status == ZMLX_OK) status = zx_fuse_across_rows(&graph, judge, at);
+    if (status == ZMLX_OK) status = try_chains(at, &graph);
+    if (status == ZMLX_OK) status = zx_fuse_rows(&graph, judge, at);
+    zx_graph_fini(&graph);
+    return status;
+}
+
+static bool was_walked(const size_t *walked, size_t count, size_t tokens)
+{
+    for (size_t i = 0; i < count; i++)
+        if (walked[i] == tokens) return true;
+    return false;
+}
+
+/* Every graph that an engine may run: what is measured in one makes further ones. */
 static zmlx_status discover(discoverer *at, zx_precision precision, zx_graph *graph)
 {
+    enum { WALKS = 2 * ZX_MOST_VARIANTS };
+    size_t starts[ZX_MOST_VARIANTS], walked[WALKS], count = 0;
     ZX_TRY(zx_lower_to_precision(graph, precision));
     ZX_TRY(zx_verdicts_key(graph, &at->discovery->key));
-    ZX_TRY(zx_fuse_across_rows(graph, judge, at));
-    ZX_TRY(try_chains(at, graph));
-    return zx_fuse_rows(graph, judge, at);
+    for (bool again = true; again;) {
+        again = false;
+        const size_t ranges = zx_variant_starts(&at->discovery->measured, SIZE_MAX - 1, starts);
+        for (size_t i = 0; i < ranges && count < WALKS; i++) {
+            if (was_walked(walked, count, starts[i])) continue;
+            walked[count++] = starts[i];
+            ZX_TRY(walk(at, graph, starts[i]));
+            again = true;
+        }
+    }
+    return ZMLX_OK;
 }
 
 zmlx_status zx_discover(const zx_graph *traced, zx_precision precision,
@@ -215,7 +286,8 @@ zmlx_status zx_discovery_save(const zx_discovery *discovery)
             status = zx_verdicts_refuse(&verdicts, &discovery->sites[i].site);
     const zx_measured_rules *chains = &discovery->measured.chains;
     for (size_t i = 0; i < chains->count && status == ZMLX_OK; i++)
-        status = zx_verdicts_use(&verdicts, chains->items[i].rule, chains->items[i].pays);
+        if (!never(chains->items[i].pays))
+            status = zx_verdicts_use(&verdicts, chains->items[i].rule, chains->items[i].pays);
     const zx_measured_rules *rules = &discovery->measured.rules;
     for (size_t i = 0; i < rules->count && status == ZMLX_OK; i++)
         if (rules->items[i].pays.least > 0 || rules->items[i].pays.most > 0)

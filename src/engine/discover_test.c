@@ -221,7 +221,7 @@ TEST(stored_verdicts_are_honoured)
     if (status == ZMLX_OK) status = zx_verdicts_load(42, &loaded);
     const bool honoured = zx_verdicts_refused(&loaded, &site);
     zx_fusion_site other = site;
-    other.ordinal = 1;
+    other.where = "model.layers.4";
     const bool only_there = !zx_verdicts_refused(&loaded, &other);
     /* a chain that was found to be faster is in the graph that an engine runs */
     zx_graph traced = {0}, lowered = {0}, run = {0};
@@ -321,4 +321,35 @@ TEST(applying_measures_every_rule_once)
     zx_discovery_fini(&found);
     CHECK(status == ZMLX_OK);
     CHECK(kept);
+}
+
+/* Whatever was measured, sessions run nothing that discovery has not verified. */
+TEST(every_fused_op_of_every_variant_was_discovered)
+{
+    const zx_engine_options options = {.precision = ZX_PRECISION_F32, .limits = {512, 1, 1}};
+    const zx_verifier verifier = {.kv_dtype = ZX_F32};
+    own_store store;
+    zx_graph graph = {0};
+    zx_value sum;
+    zx_discovery found = {0};
+    zx_variants variants = {0};
+    CHECK(open_store(&store));
+    zmlx_status status = trace(&graph, &sum) ? ZMLX_OK : ZMLX_ERROR_MEMORY;
+    if (status == ZMLX_OK)
+        status = zx_discover(&graph, ZX_PRECISION_F32, NULL, ZX_DISCOVER_APPLY, &verifier, &found);
+    if (status == ZMLX_OK) status = zx_discovery_save(&found);
+    if (status == ZMLX_OK) status = zx_variants_init(&graph, &options, &variants);
+    bool seen = status == ZMLX_OK;
+    for (size_t i = 0; seen && i < variants.count; i++)
+        for (const zx_node *node = variants.items[i].graph.first; seen && node; node = node->next) {
+            seen = node->op < ZX_OP_CHAIN;
+            for (size_t k = 0; !seen && k < found.count; k++)
+                seen = found.sites[k].site.rule->fused == node->op;
+        }
+    zx_variants_fini(&variants);
+    zx_discovery_fini(&found);
+    zx_graph_fini(&graph);
+    close_store(&store);
+    CHECK(status == ZMLX_OK);
+    CHECK(seen);
 }

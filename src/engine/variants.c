@@ -80,14 +80,10 @@ static void cut_range(zx_token_range range, size_t most, size_t starts[ZX_MOST_V
     if (range.most > 0) cut_at(range.most + 1, most, starts, count);
 }
 
-/* Where other fusions begin to pay: ranges[i] goes from starts[i] to before starts[i + 1]. */
-static size_t find_starts(const zx_engine_options *options, const zx_verdicts *verdicts,
-                          size_t starts[ZX_MOST_VARIANTS])
+size_t zx_variant_starts(const zx_verdicts *verdicts, size_t most, size_t starts[ZX_MOST_VARIANTS])
 {
-    const size_t most = options->limits.tokens;
     size_t count = 1;
     starts[0] = 1;
-    if (options->no_fuse) return count;
     for (size_t i = 0; i < zx_fusion_rule_count; i++)
         cut_range(zx_fusion_rules[i].guard, most, starts, &count);
     for (size_t i = 0; i < verdicts->rules.count; i++)
@@ -116,7 +112,9 @@ zmlx_status zx_variants_init(const zx_graph *traced, const zx_engine_options *op
     zx_verdicts verdicts;
     *variants = (zx_variants){0};
     ZX_TRY(prepare(traced, options, &lowered, &verdicts));
-    const size_t count = find_starts(options, &verdicts, starts);
+    size_t count = 1;
+    starts[0] = 1;
+    if (!options->no_fuse) count = zx_variant_starts(&verdicts, options->limits.tokens, starts);
     zmlx_status status = ZMLX_OK;
     for (size_t i = 0; i < count && status == ZMLX_OK; i++) {
         const size_t most = i + 1 < count ? starts[i + 1] - 1 : options->limits.tokens;

@@ -35,6 +35,10 @@ ZMLX_MUST_CHECK zmlx_status zx_variants_bytes(const zx_variants *variants,
                                               const zx_engine_options *options, zx_pool *pool,
                                               const zx_kv_pages *kv, size_t *bytes);
 
+/* Where other fusions begin to pay, for steps of at most 'most' tokens: range i goes from starts[i]
+ * to before starts[i + 1].  starts[0] is 1.  Returns their count. */
+size_t zx_variant_starts(const zx_verdicts *verdicts, size_t most, size_t starts[ZX_MOST_VARIANTS]);
+
 /* The plan for a step of so many tokens. */
 zx_plan *zx_variants_plan(const zx_variants *variants, size_t tokens);
 

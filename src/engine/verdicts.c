@@ -44,7 +44,7 @@ zmlx_status zx_verdicts_key(const zx_graph *graph, uint64_t *key)
 
 static void site_text(const zx_fusion_site *site, char text[SITE_BYTES])
 {
-    (void)snprintf(text, SITE_BYTES, "%s/%zu/%s", site->rule->name, site->ordinal, site->where);
+    (void)snprintf(text, SITE_BYTES, "%s/%s", site->rule->name, site->where);
 }
 
 static void key_text(uint64_t key, char text[KEY_BYTES])
@@ -145,7 +145,7 @@ static zmlx_status read_measured(zx_verdicts *verdicts, zx_measured_rules *list,
     if (end == value || *end != ' ') return ZMLX_OK;
     value = end + 1;
     pays.most = strtoull(value, &end, 10);
-    if (end == value || *end != ' ') return ZMLX_OK;
+    if (end == value || *end != ' ' || pays.most == SIZE_MAX) return ZMLX_OK;
     return add(verdicts, list, end + 1, pays);
 }
 

@@ -31,7 +31,7 @@ typedef struct zx_measured_rules {
  * though no rule has them.  {0} is empty. */
 typedef struct zx_verdicts {
     zx_arena arena;
-    zx_table refused; /* "RULE/ORDINAL/WHERE" */
+    zx_table refused; /* "RULE/WHERE": all matches of the rule in that module */
     zx_measured_rules rules, chains;
 } zx_verdicts;
 

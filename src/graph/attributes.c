@@ -36,6 +36,15 @@ static bool is_set(const field *row, const zx_attributes *attributes)
     return memcmp((const char *)attributes + row->offset, unset, row->bytes) != 0;
 }
 
+bool zx_attributes_same(const zx_attributes *a, const zx_attributes *b)
+{
+    for (size_t i = 0; i < FIELDS; i++)
+        if (memcmp((const char *)a + fields[i].offset, (const char *)b + fields[i].offset,
+                   fields[i].bytes) != 0)
+            return false;
+    return true;
+}
+
 bool zx_attributes_unite(zx_attributes *a, const zx_attributes *b)
 {
     zx_attributes united = *a;

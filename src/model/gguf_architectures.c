@@ -125,7 +125,12 @@ static zmlx_status finish_gemma2(const zx_gguf *gguf, const char *name, json_t *
 /* Without a window all layers are full ones. */
 static zmlx_status finish_gemma3(const zx_gguf *gguf, const char *name, json_t *config)
 {
-    (void)name;
+    const json_t *window = json_object_get(config, "sliding_window");
+    if (json_is_array(window))
+        return ZX_FAIL(ZMLX_ERROR_FORMAT,
+                       "%s: metadata key '%s.attention.sliding_window' is a list of unlike "
+                       "numbers; expected one for all layers",
+                       gguf->stored.path, name);
     if (count_of(config, "sliding_window") == 0) {
         ZX_TRY(zx_gguf_set(gguf, config, "sliding_window", json_integer(0)));
         ZX_TRY(zx_gguf_set(gguf, config, "sliding_window_pattern", json_integer(1)));

@@ -254,7 +254,8 @@ static zmlx_status fill_head(const zx_gguf *gguf, json_t *config)
 {
     const json_int_t heads = json_integer_value(json_object_get(config, "num_attention_heads"));
     const json_int_t hidden = json_integer_value(json_object_get(config, "hidden_size"));
-    if (json_object_get(config, "head_dim") != NULL || heads <= 0) return ZMLX_OK;
+    const json_int_t said = json_integer_value(json_object_get(config, "head_dim"));
+    if (said != 0 || heads <= 0) return ZMLX_OK;
     return zx_gguf_set(gguf, config, "head_dim", json_integer(hidden / heads));
 }
 

@@ -312,6 +312,7 @@ TEST(the_scale_of_gemmas_scores_follows_from_its_sizes)
 
 TEST(gemma3_without_a_window_has_full_layers_alone)
 {
+    static const uint8_t unlike[] = {8, 4, 8, 4};
     zx_gguf_maker maker = {0};
     zx_checkpoint *checkpoint = NULL;
     const zx_family *family = NULL;
@@ -320,6 +321,22 @@ TEST(gemma3_without_a_window_has_full_layers_alone)
     CHECK(zx_family_find(checkpoint, &family) == ZMLX_OK);
     CHECK(zx_config_read(family, checkpoint, config) == ZMLX_OK);
     CHECK(config->window == 0 && config->layer_types[0] == ZX_LAYER_FULL);
+    zx_checkpoint_close(checkpoint);
+    zx_gguf_maker_fini(&maker);
+    CHECK(start(&maker, "gemma3") &&
+          put_bytes(&maker, "gemma3", "attention.sliding_window", ZX_GGUF_U8, unlike, 4));
+    CHECK(open_maker(&maker, &checkpoint) == ZMLX_ERROR_FORMAT);
+    CHECK(says("'gemma3.attention.sliding_window' is a list of unlike numbers"));
+    zx_gguf_maker_fini(&maker);
+}
+
+TEST(a_head_size_of_zero_is_as_none)
+{
+    zx_gguf_maker maker = {0};
+    zx_checkpoint *checkpoint = NULL;
+    CHECK(start(&maker, "gemma3") && put(&maker, "gemma3", "attention.key_length", 0));
+    CHECK(open_maker(&maker, &checkpoint) == ZMLX_OK);
+    CHECK(number(checkpoint, "head_dim") == 8 && number(checkpoint, "query_pre_attn_scalar") == 8);
     zx_checkpoint_close(checkpoint);
     zx_gguf_maker_fini(&maker);
 }

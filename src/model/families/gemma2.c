@@ -21,6 +21,10 @@ zmlx_status zx_trace_gemma_block(zx_trace *trace, const zx_attention *attention,
 
 zmlx_status zx_check_gemma(const zx_checkpoint *checkpoint, zx_config *config)
 {
+    if (!(config->query_size > 0 && config->query_size < 1e9)) {
+        const zx_fields fields = zx_checkpoint_fields(checkpoint);
+        return zx_fields_fail(&fields, "query_pre_attn_scalar", "a number above 0");
+    }
     config->attention_scale = 1 / sqrt(config->query_size);
     config->embedding_scale = sqrt((double)config->hidden_size);
     config->embedding_scale_rounded = true;

@@ -5,6 +5,7 @@
  * The size of LFM2's mlp is computed from the config's, unless that says not to. */
 #include <stdio.h>
 
+#include "base/fail.h"
 #include "model/families/families.h"
 #include "model/recurrent.h"
 
@@ -22,6 +23,14 @@ static void set_layer_types(const zx_checkpoint *checkpoint, zx_config *config)
     }
 }
 
+static zmlx_status check_size(const zx_checkpoint *checkpoint, const zx_config *config)
+{
+    if (config->intermediate_size > 0 && config->intermediate_size <= 1 << 24) return ZMLX_OK;
+    return ZX_FAIL(ZMLX_ERROR_FORMAT,
+                   "%s: the mlp's size, adjusted as the config says, is %zu; expected a usual size",
+                   zx_checkpoint_path(checkpoint), config->intermediate_size);
+}
+
 /* int(multiplier * int(2 * size / 3)), rounded up to a multiple; a multiplier of null: neither. */
 static zmlx_status adjust_mlp(const zx_checkpoint *checkpoint, zx_config *config)
 {
@@ -35,11 +44,11 @@ static zmlx_status adjust_mlp(const zx_checkpoint *checkpoint, zx_config *config
     ZX_TRY(zx_fields_integer(&fields, "block_multiple_of", 1, 1 << 20, &multiple));
     if (!adjust) return ZMLX_OK;
     config->intermediate_size = 2 * config->intermediate_size / 3;
-    if (json_is_null(said)) return ZMLX_OK;
+    if (json_is_null(said)) return check_size(checkpoint, config);
     const size_t size = (size_t)(multiplier * (double)config->intermediate_size);
     const size_t unit = (size_t)multiple;
     config->intermediate_size = (size + unit - 1) / unit * unit;
-    return ZMLX_OK;
+    return check_size(checkpoint, config);
 }
 
 /* The activation is silu whatever a config says. */

@@ -131,6 +131,7 @@ TEST(recurrent_families_refuse_what_they_do_not_compute)
          "'layer_types' says linear_attention; this family has full_attention and conv"},
         {LFM2("\"block_multiple_of\":0,"), "'block_multiple_of' is 0; expected"},
         {LFM2("\"block_ffn_dim_multiplier\":-1,"), "'block_ffn_dim_multiplier' is -1; expected"},
+        {LFM2("\"block_ffn_dim_multiplier\":1e-6,"), "adjusted as the config says, is 0; expected"},
         {LFM2_MOE("\"num_experts_per_tok\":33,"), "experts per token (num_experts_per_tok) is 33"},
         {NEXT("\"layer_types\":[\"conv\",\"conv\",\"conv\",\"conv\",\"conv\"],"),
          "'layer_types' says conv; this family has full_attention and linear_attention"},
