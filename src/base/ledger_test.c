@@ -7,7 +7,7 @@
 
 #include "base/arena.h"
 #include "base/file.h"
-#include "base/ledger.h"
+#include "base/ledger_testing.h"
 #include "base/memory.h"
 #include "base/region.h"
 #include "base/test.h"

@@ -33,8 +33,8 @@ extern const zmlx_allocator zx_default_allocator;
 size_t zx_allocation_count(void);
 
 /* Told of every block with its 'what', and of the memory that comes through other doors (regions,
- * mapped files, buffers of the CPU): base/ledger.h looks for leaks so.  'what' may not outlive the
- * call.  Both are called from any thread. */
+ * mapped files, buffers of the CPU): base/ledger_testing.h looks for leaks so.  'what' may not
+ * outlive the call.  Both are called from any thread. */
 typedef struct zx_memory_watch {
     void (*taken)(const void *memory, size_t bytes, const char *what);
     void (*freed)(const void *memory); /* before it is */

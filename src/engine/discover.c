@@ -134,8 +134,8 @@ static const char *reason_off(const discoverer *at, const zx_fusion_rule *rule, 
                                       : "left out by name";
 }
 
-/* The site as it was found in the graph for other steps, or NULL. */
-static const zx_found_site *find_site(const zx_discovery *discovery, const zx_found_site *site)
+/* Whether the site was found in the graph for other steps. */
+static bool is_known(const zx_discovery *discovery, const zx_found_site *site)
 {
     for (size_t i = 0; i < discovery->count; i++) {
         const zx_found_site *known = &discovery->sites[i];
@@ -143,9 +143,9 @@ static const zx_found_site *find_site(const zx_discovery *discovery, const zx_fo
             strcmp(known->site.rule->name, site->site.rule->name) == 0 &&
             strcmp(known->site.rule->pattern, site->site.rule->pattern) == 0 &&
             strcmp(known->site.where, site->site.where) == 0)
-            return known;
+            return true;
     }
-    return NULL;
+    return false;
 }
 
 static zmlx_status judge(const zx_graph *graph, const zx_fusion_site *site, const zx_match *match,
@@ -164,7 +164,7 @@ static zmlx_status judge(const zx_graph *graph, const zx_fusion_site *site, cons
     found.reason = reason;
     if (*reason != '\0') {
         ZX_TRY(zx_verdicts_refuse(measured, site));
-        return find_site(at->discovery, &found) ? ZMLX_OK : add_site(at->discovery, &found);
+        return is_known(at->discovery, &found) ? ZMLX_OK : add_site(at->discovery, &found);
     }
     const bool chosen = zx_fusion_chosen(at->choice, rule);
     if (rule->fused == ZX_OP_CHAIN)
@@ -175,7 +175,7 @@ static zmlx_status judge(const zx_graph *graph, const zx_fusion_site *site, cons
     *apply = applied && zx_tokens_within(found.pays, at->tokens);
     found.verdict = applied ? ZX_VERDICT_APPLIED : ZX_VERDICT_OFF;
     if (!applied) found.reason = reason_off(at, rule, !chosen || !never(found.pays));
-    return find_site(at->discovery, &found) ? ZMLX_OK : add_site(at->discovery, &found);
+    return is_known(at->discovery, &found) ? ZMLX_OK : add_site(at->discovery, &found);
 }
 
 /* The first match of a rule. */
@@ -279,20 +279,5 @@ void zx_discovery_fini(zx_discovery *discovery)
 
 zmlx_status zx_discovery_save(const zx_discovery *discovery)
 {
-    zx_verdicts verdicts = {0};
-    zmlx_status status = ZMLX_OK;
-    for (size_t i = 0; i < discovery->count && status == ZMLX_OK; i++)
-        if (discovery->sites[i].verdict == ZX_VERDICT_REFUSED)
-            status = zx_verdicts_refuse(&verdicts, &discovery->sites[i].site);
-    const zx_measured_rules *chains = &discovery->measured.chains;
-    for (size_t i = 0; i < chains->count && status == ZMLX_OK; i++)
-        if (!never(chains->items[i].pays))
-            status = zx_verdicts_use(&verdicts, chains->items[i].rule, chains->items[i].pays);
-    const zx_measured_rules *rules = &discovery->measured.rules;
-    for (size_t i = 0; i < rules->count && status == ZMLX_OK; i++)
-        if (rules->items[i].pays.least > 0 || rules->items[i].pays.most > 0)
-            status = zx_verdicts_limit(&verdicts, rules->items[i].rule, rules->items[i].pays);
-    if (status == ZMLX_OK) status = zx_verdicts_save(discovery->key, &verdicts);
-    zx_verdicts_fini(&verdicts);
-    return status;
+    return zx_verdicts_save(discovery->key, &discovery->measured);
 }

@@ -25,7 +25,7 @@ typedef struct zx_discovery { /* {0} is empty */
     zx_found_site *sites;
     size_t count, capacity;
     uint64_t key;         /* of the verdicts */
-    zx_verdicts measured; /* rules and chains, with the steps for which they pay */
+    zx_verdicts measured; /* what was refused, and the steps for which rules and chains pay */
 } zx_discovery;
 
 /* What to do beside verifying. */

@@ -196,10 +196,11 @@ static zmlx_status put_all(zx_facts *store, const char *prefix, const zx_table *
 }
 
 static zmlx_status put_measured(zx_facts *store, const char *prefix, const char *kind,
-                                const zx_measured_rules *list)
+                                const zx_measured_rules *list, zx_token_range usual)
 {
     for (size_t i = 0; i < list->count; i++) {
         const zx_measured_rule *item = &list->items[i];
+        if (item->pays.least == usual.least && item->pays.most == usual.most) continue;
         char key[2 * KEY_BYTES];
         zx_text value = {0};
         (void)snprintf(key, sizeof key, "%s%s%04zu", prefix, kind + 1, i);
@@ -215,13 +216,15 @@ static zmlx_status put_measured(zx_facts *store, const char *prefix, const char 
 /* Replaces the key's entries; 'verdicts' NULL: by nothing. */
 static zmlx_status replace(zx_facts *store, uint64_t key, const zx_verdicts *verdicts)
 {
+    static const zx_token_range never = ZX_NO_STEP, always = ZX_EVERY_STEP;
     char prefix[KEY_BYTES];
     key_text(key, prefix);
     ZX_TRY(zx_facts_begin(store));
     ZX_TRY(zx_facts_remove(store, space, prefix));
     if (verdicts != NULL) ZX_TRY(put_all(store, prefix, &verdicts->refused));
-    if (verdicts != NULL) ZX_TRY(put_measured(store, prefix, use_prefix, &verdicts->chains));
-    if (verdicts != NULL) ZX_TRY(put_measured(store, prefix, pays_prefix, &verdicts->rules));
+    if (verdicts != NULL) ZX_TRY(put_measured(store, prefix, use_prefix, &verdicts->chains, never));
+    if (verdicts != NULL)
+        ZX_TRY(put_measured(store, prefix, pays_prefix, &verdicts->rules, always));
     return zx_facts_commit(store);
 }
 

@@ -51,7 +51,8 @@ ZMLX_MUST_CHECK zmlx_status zx_verdicts_use(zx_verdicts *verdicts, const char *p
 bool zx_verdicts_pays(const zx_verdicts *verdicts, const zx_fusion_rule *rule, size_t tokens);
 bool zx_verdicts_refused(const zx_verdicts *verdicts, const zx_fusion_site *site);
 
-/* Replaces what is stored under the key; the store is made where it is missing. */
+/* Replaces what is stored under the key (but for what holds of a rule or chain without an entry);
+ * the store is made where it is missing. */
 ZMLX_MUST_CHECK zmlx_status zx_verdicts_save(uint64_t key, const zx_verdicts *verdicts);
 /* Forgets what is stored under the key. */
 ZMLX_MUST_CHECK zmlx_status zx_verdicts_forget(uint64_t key);

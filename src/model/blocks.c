@@ -130,8 +130,16 @@ zmlx_status zx_block_linear_part(zx_trace *trace, zx_value x, const char *name, 
     return zx_graph_add(trace->graph, ZX_OP_MATMUL, (zx_value[]){x, value}, NULL, y);
 }
 
+bool zx_block_has(const zx_trace *trace, const char *name)
+{
+    char module[ZX_MODULE_NAME], full[ZX_MODULE_NAME + 8];
+    zx_block_name(trace, name, module);
+    (void)snprintf(full, sizeof full, "%s.weight", module);
+    return zx_checkpoint_peek(trace->checkpoint, full) != NULL;
+}
+
 /* Files of llama.cpp have the offset in the weight. */
-zx_attributes zx_block_norm_attributes(const zx_trace *trace)
+static zx_attributes norm_attributes(const zx_trace *trace)
 {
     const zx_norm *norm = &trace->family->norm;
     const bool shifted = trace->config->norms_shifted || zx_checkpoint_is_gguf(trace->checkpoint);
@@ -144,7 +152,7 @@ zmlx_status zx_block_norm(zx_trace *trace, zx_value x, const char *name, zx_valu
 {
     zx_value weight;
     ZX_TRY(zx_block_vector(trace, name, zx_value_type(x)->columns, &weight));
-    const zx_attributes attributes = zx_block_norm_attributes(trace);
+    const zx_attributes attributes = norm_attributes(trace);
     const zx_op op = trace->family->norm.layernorm ? ZX_OP_LAYERNORM : ZX_OP_RMSNORM;
     return zx_graph_add(trace->graph, op, (zx_value[]){x, weight}, &attributes, y);
 }
@@ -162,7 +170,7 @@ zmlx_status zx_block_head_norm(zx_trace *trace, zx_value x, const char *name, si
                                zx_value *y)
 {
     zx_value weight;
-    zx_attributes attributes = zx_block_norm_attributes(trace);
+    zx_attributes attributes = norm_attributes(trace);
     attributes.head_size = (uint32_t)head_size;
     ZX_TRY(zx_block_vector(trace, name, head_size, &weight));
     return zx_graph_add(trace->graph, ZX_OP_HEAD_RMSNORM, (zx_value[]){x, weight}, &attributes, y);
@@ -341,7 +349,7 @@ static zmlx_status norm_heads(zx_trace *trace, const zx_attention *attention, co
 static zmlx_status norm_values(zx_trace *trace, const zx_attention *attention, zx_value *x)
 {
     const size_t size = attention->heads.head_size;
-    zx_attributes attributes = zx_block_norm_attributes(trace);
+    zx_attributes attributes = norm_attributes(trace);
     zx_value ones;
     if (!attention->value_norm) return ZMLX_OK;
     attributes.offset = 0;
@@ -408,6 +416,18 @@ zmlx_status zx_block_glu_together(zx_trace *trace, zx_value x, const char *modul
     const char *outer = NULL;
     ZX_TRY(zx_block_enter(trace, module, &outer));
     ZX_TRY(trace_glu(trace, x, size, true, y));
+    zx_block_leave(trace, outer);
+    return ZMLX_OK;
+}
+
+zmlx_status zx_block_mlp(zx_trace *trace, zx_value x, const char *up, const char *down, zx_value *y)
+{
+    const zx_config *config = trace->config;
+    const char *outer = NULL;
+    ZX_TRY(zx_block_enter(trace, "mlp", &outer));
+    ZX_TRY(zx_block_linear(trace, x, up, config->intermediate_size, &x));
+    ZX_TRY(zx_block_activation(trace, x, config->activation, &x));
+    ZX_TRY(zx_block_linear(trace, x, down, config->hidden_size, y));
     zx_block_leave(trace, outer);
     return ZMLX_OK;
 }

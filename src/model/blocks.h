@@ -58,6 +58,9 @@ typedef struct zx_row_range {
 ZMLX_MUST_CHECK zmlx_status zx_block_linear_part(zx_trace *trace, zx_value x, const char *name,
                                                  zx_row_range rows, zx_value *y);
 
+/* Whether the checkpoint has the weight of this module of the one that is traced. */
+bool zx_block_has(const zx_trace *trace, const char *name);
+
 /* The family's norm of x. */
 ZMLX_MUST_CHECK zmlx_status zx_block_norm(zx_trace *trace, zx_value x, const char *name,
                                           zx_value *y);
@@ -67,9 +70,6 @@ ZMLX_MUST_CHECK zmlx_status zx_block_rmsnorm(zx_trace *trace, zx_value x, const 
 /* The family's norm of every run of head_size columns. */
 ZMLX_MUST_CHECK zmlx_status zx_block_head_norm(zx_trace *trace, zx_value x, const char *name,
                                                size_t head_size, zx_value *y);
-
-/* The family's norm as attributes. */
-zx_attributes zx_block_norm_attributes(const zx_trace *trace);
 
 /* The weight of a norm that has none: a vector of ones, which is not counted. */
 ZMLX_MUST_CHECK zmlx_status zx_block_ones(zx_trace *trace, size_t columns, zx_value *weight);
@@ -121,6 +121,9 @@ ZMLX_MUST_CHECK zmlx_status zx_block_glu(zx_trace *trace, zx_value x, const char
 /* The same over one matrix gate_up_proj of 2 * size rows. */
 ZMLX_MUST_CHECK zmlx_status zx_block_glu_together(zx_trace *trace, zx_value x, const char *module,
                                                   size_t size, zx_value *y);
+/* down(activation(up x)) of the module "mlp", the config's activation: an mlp without gate. */
+ZMLX_MUST_CHECK zmlx_status zx_block_mlp(zx_trace *trace, zx_value x, const char *up,
+                                         const char *down, zx_value *y);
 /* activation(gate) * up */
 ZMLX_MUST_CHECK zmlx_status zx_block_gate(zx_trace *trace, zx_value gate, zx_value up,
                                           zx_activation activation, zx_value *y);

@@ -31,7 +31,7 @@ static const zx_config_row common_rows[] = {
     {0},
 };
 
-enum { MAX_SIZE = 1 << 24, MAX_CONTEXT = 1 << 30 };
+enum { MAX_CONTEXT = 1 << 30 };
 
 static bool holds(const char *const names[], const json_t *name)
 {
@@ -155,7 +155,8 @@ static zmlx_status read_activation(const zx_checkpoint *checkpoint, const char *
 static zmlx_status read_row(const zx_checkpoint *checkpoint, const zx_config_row *row,
                             zx_config *config)
 {
-    static const char *const kinds[] = {"whole number from 0 to 1073741824", "number", "boolean"};
+    static const char *const kinds[] = {"whole number from 0 to 1073741824", "number", "boolean",
+                                        "activation"};
     const json_t *value = find_value(zx_checkpoint_config(checkpoint), row->key);
     void *field = (char *)config + row->offset;
     const bool absent = value == NULL;
@@ -193,11 +194,11 @@ static zmlx_status check_sizes(const zx_checkpoint *checkpoint, zx_config *confi
         const char *key;
         size_t value, most;
     } sizes[] = {
-        {"hidden_size", config->hidden_size, MAX_SIZE},
-        {"intermediate_size", config->intermediate_size, MAX_SIZE},
+        {"hidden_size", config->hidden_size, ZX_MAX_SIZE},
+        {"intermediate_size", config->intermediate_size, ZX_MAX_SIZE},
         {"num_hidden_layers", config->layers, ZX_MAX_LAYERS},
-        {"num_attention_heads", config->heads, MAX_SIZE},
-        {"vocab_size", config->vocabulary, MAX_SIZE},
+        {"num_attention_heads", config->heads, ZX_MAX_SIZE},
+        {"vocab_size", config->vocabulary, ZX_MAX_SIZE},
         {"max_position_embeddings", config->context_length, MAX_CONTEXT},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
@@ -256,6 +257,27 @@ void zx_config_pattern(const zx_checkpoint *checkpoint, size_t period, zx_layer_
     for (size_t i = 0; i < config->layers; i++)
         config->layer_types[i] =
             (uint8_t)(period > 0 && (i + 1) % period == 0 ? ZX_LAYER_FULL : type);
+}
+
+zmlx_status zx_config_refuse(const zx_checkpoint *checkpoint, const char *what, size_t value,
+                             const char *expected)
+{
+    return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: the config's %s is %zu; expected %s",
+                   zx_checkpoint_path(checkpoint), what, value, expected);
+}
+
+zmlx_status zx_config_expect_types(const zx_checkpoint *checkpoint, const zx_config *config,
+                                   zx_layer_type a, zx_layer_type b)
+{
+    for (size_t i = 0; i < config->layers; i++) {
+        const uint8_t type = config->layer_types[i];
+        if (type == a || type == b) continue;
+        return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED,
+                       "%s: config key 'layer_types' says %s; this family has %s and %s",
+                       zx_checkpoint_path(checkpoint), zx_layer_type_names[type],
+                       zx_layer_type_names[a], zx_layer_type_names[b]);
+    }
+    return ZMLX_OK;
 }
 
 zmlx_status zx_config_refuse_true(const zx_checkpoint *checkpoint, const char *key)

@@ -30,6 +30,8 @@ typedef struct zx_heads {
 
 /* The sizes and constants that the families share; filled from config.json by rows.  Where a
  * comment gives no default, 0 stands for absent. */
+enum { ZX_MAX_SIZE = 1 << 24 }; /* of a width or a count in a config */
+
 typedef struct zx_config {
     size_t hidden_size, intermediate_size, layers, heads, kv_heads, head_size, vocabulary;
     size_t context_length; /* the longest sequence the model was made for */
@@ -161,6 +163,13 @@ zx_heads zx_config_heads(const zx_config *config, zx_layer_type type);
 void zx_config_pattern(const zx_checkpoint *checkpoint, size_t period, zx_layer_type type,
                        zx_config *config);
 
+/* "FILE: the config's WHAT is VALUE; expected EXPECTED" */
+zmlx_status zx_config_refuse(const zx_checkpoint *checkpoint, const char *what, size_t value,
+                             const char *expected);
+/* Fails unless every layer is of one of two types. */
+ZMLX_MUST_CHECK zmlx_status zx_config_expect_types(const zx_checkpoint *checkpoint,
+                                                   const zx_config *config, zx_layer_type a,
+                                                   zx_layer_type b);
 /* Fails where a key is there that says the model computes something this family does not. */
 ZMLX_MUST_CHECK zmlx_status zx_config_refuse_true(const zx_checkpoint *checkpoint, const char *key);
 

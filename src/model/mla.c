@@ -45,14 +45,6 @@ zmlx_status zx_mla_scale(const zx_checkpoint *checkpoint, const zx_config *confi
     return status;
 }
 
-static zmlx_status take(zx_trace *trace, zx_value x, size_t head, size_t first, size_t size,
-                        zx_value *y)
-{
-    const zx_attributes part = {
-        .head_size = (uint32_t)head, .first = (uint32_t)first, .size = (uint32_t)size};
-    return zx_graph_add(trace->graph, ZX_OP_COLUMNS, &x, &part, y);
-}
-
 static zmlx_status rotate(zx_trace *trace, zx_value x, zx_value *y)
 {
     const zx_attributes rope = {.head_size = (uint32_t)trace->config->rope_size,
@@ -96,19 +88,12 @@ typedef struct head_weights {
     zx_value values_weight;
 } head_weights;
 
-static bool has_weight(const zx_trace *trace, const char *name)
-{
-    char full[320];
-    (void)snprintf(full, sizeof full, "%s.%s.weight", trace->graph->path, name);
-    return zx_checkpoint_find(trace->checkpoint, full) != NULL;
-}
-
 static zmlx_status load_head_weights(zx_trace *trace, head_weights *heads)
 {
     const zx_config *config = trace->config;
     const uint32_t nope = (uint32_t)config->nope_size, value = (uint32_t)config->value_size;
     const uint32_t latent = (uint32_t)config->latent_size;
-    if (has_weight(trace, "kv_b_proj")) {
+    if (zx_block_has(trace, "kv_b_proj")) {
         ZX_TRY(zx_block_matrix(trace, "kv_b_proj", config->heads * (nope + value), latent,
                                &heads->weight));
         heads->values_weight = heads->weight;
@@ -148,9 +133,9 @@ static zmlx_status trace_heads(zx_trace *trace, zx_value x, const zx_mla *mla, z
     head_weights heads = {0};
     ZX_TRY(load_head_weights(trace, &heads));
     ZX_TRY(trace_queries(trace, x, mla, &queries));
-    ZX_TRY(take(trace, queries, nope + rope, nope, rope, &rotated));
+    ZX_TRY(zx_block_columns(trace, queries, nope + rope, nope, rope, &rotated));
     ZX_TRY(rotate(trace, rotated, &rotated));
-    ZX_TRY(take(trace, queries, nope + rope, 0, nope, &queries));
+    ZX_TRY(zx_block_columns(trace, queries, nope + rope, 0, nope, &queries));
     ZX_TRY(zx_graph_add(trace->graph, ZX_OP_HEAD_MATMUL, (zx_value[]){queries, heads.weight},
                         &heads.keys, &queries));
     ZX_TRY(join(trace, queries, latent, rotated, &queries));

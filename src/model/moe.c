@@ -20,7 +20,6 @@ zx_moe zx_moe_usual(const zx_trace *trace, const zx_router *router)
     return (zx_moe){.modules = {"mlp", "block_sparse_moe", NULL},
                     .gate = "gate",
                     .router = router,
-                    .activation = config->activation,
                     .experts = config->experts,
                     .top_k = config->experts_per_token,
                     .size = config->expert_size,
@@ -31,29 +30,22 @@ zx_moe zx_moe_usual(const zx_trace *trace, const zx_router *router)
                     .shared_size = config->shared_size};
 }
 
-static zmlx_status refuse(const zx_checkpoint *checkpoint, const char *what, size_t value,
-                          const char *expected)
-{
-    return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: the config's %s is %zu; expected %s",
-                   zx_checkpoint_path(checkpoint), what, value, expected);
-}
-
 zmlx_status zx_moe_check(const zx_checkpoint *checkpoint, zx_config *config)
 {
     const size_t experts = config->experts, chosen = config->experts_per_token;
     if (config->expert_size == 0) config->expert_size = config->intermediate_size;
     if (experts == 0 || experts > MOST_EXPERTS)
-        return refuse(checkpoint, "count of experts", experts, "1 to 4096");
+        return zx_config_refuse(checkpoint, "count of experts", experts, "1 to 4096");
     if (chosen == 0 || chosen > experts || chosen > MOST_CHOSEN)
-        return refuse(checkpoint, "count of experts per token (num_experts_per_tok)", chosen,
-                      "1 to the count of experts, at most 256");
+        return zx_config_refuse(checkpoint, "count of experts per token (num_experts_per_tok)",
+                                chosen, "1 to the count of experts, at most 256");
     if (config->groups <= 1) config->groups = config->top_groups = 0;
     if (config->groups == 0) return ZMLX_OK;
     if (experts % config->groups != 0)
-        return refuse(checkpoint, "count of groups (n_group)", config->groups,
-                      "a divisor of the count of experts");
+        return zx_config_refuse(checkpoint, "count of groups (n_group)", config->groups,
+                                "a divisor of the count of experts");
     if (config->top_groups == 0 || config->top_groups > config->groups)
-        return refuse(checkpoint, "topk_group", config->top_groups, "1 to n_group");
+        return zx_config_refuse(checkpoint, "topk_group", config->top_groups, "1 to n_group");
     return ZMLX_OK;
 }
 
@@ -141,7 +133,7 @@ static zmlx_status run_experts(zx_trace *trace, zx_value x, const zx_moe *moe, z
     if (moe->limit > 0)
         ZX_TRY(add(trace, ZX_OP_CLAMPED_GLU, gate, up, clamp, &gate));
     else
-        ZX_TRY(zx_block_gate(trace, gate, up, moe->activation, &gate));
+        ZX_TRY(zx_block_gate(trace, gate, up, trace->config->activation, &gate));
     return multiply(trace, moe, ZX_PROJECTION_DOWN, gate, indices, y);
 }
 
@@ -151,9 +143,8 @@ static zmlx_status add_shared(zx_trace *trace, zx_value x, const zx_moe *moe, zx
     if (moe->shared == NULL) return ZMLX_OK;
     ZX_TRY(zx_block_glu(trace, x, moe->shared, moe->shared_size, &shared));
     if (moe->shared_gate != NULL) {
-        const zx_attributes sigmoid = {.activation = ZX_ACTIVATION_SIGMOID};
         ZX_TRY(zx_block_linear(trace, x, moe->shared_gate, 1, &gate));
-        ZX_TRY(add(trace, ZX_OP_ACTIVATION, gate, (zx_value){0}, sigmoid, &gate));
+        ZX_TRY(zx_block_activation(trace, gate, ZX_ACTIVATION_SIGMOID, &gate));
         ZX_TRY(add(trace, ZX_OP_MUL_ROWS, shared, gate, (zx_attributes){0}, &shared));
     }
     return zx_block_add(trace, *y, shared, y);

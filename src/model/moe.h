@@ -32,9 +32,8 @@ typedef struct zx_moe {
     const zx_router *router;
     zx_value scored;          /* what the router reads; node NULL: what the experts read */
     const char *expert_scale; /* a vector that multiplies the weights of its experts, or NULL */
-    zx_activation activation;
-    float limit, alpha; /* a limit: the clamped gating of gpt-oss instead of the activation */
-    bool transposed;    /* see experts.h */
+    float limit, alpha;       /* a limit: the clamped gating of gpt-oss instead of the activation */
+    bool transposed;          /* see experts.h */
     size_t experts, top_k, size;
     bool normalize;
     double scale;

@@ -7,18 +7,12 @@
 
 enum { MOST_HEADS = 4096, MOST_HEAD_SIZE = 1024 };
 
-static zmlx_status refuse(const zx_checkpoint *checkpoint, const char *what, size_t value,
-                          const char *expected)
-{
-    return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: the config's %s is %zu; expected %s",
-                   zx_checkpoint_path(checkpoint), what, value, expected);
-}
-
 zmlx_status zx_check_taps(const zx_checkpoint *checkpoint, const zx_config *config)
 {
     if (config->conv_taps >= 2 && config->conv_taps <= ZX_MAX_TAPS) return ZMLX_OK;
-    return refuse(checkpoint, "length of a convolution (conv_L_cache, linear_conv_kernel_dim)",
-                  config->conv_taps, "2 to 16");
+    return zx_config_refuse(checkpoint,
+                            "length of a convolution (conv_L_cache, linear_conv_kernel_dim)",
+                            config->conv_taps, "2 to 16");
 }
 
 zmlx_status zx_check_delta(const zx_checkpoint *checkpoint, const zx_config *config)
@@ -34,10 +28,10 @@ zmlx_status zx_check_delta(const zx_checkpoint *checkpoint, const zx_config *con
     };
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         if (sizes[i].value == 0 || sizes[i].value > sizes[i].most)
-            return refuse(checkpoint, sizes[i].key, sizes[i].value, "a usual size");
+            return zx_config_refuse(checkpoint, sizes[i].key, sizes[i].value, "a usual size");
     if (config->linear_value_heads % config->linear_key_heads != 0)
-        return refuse(checkpoint, "linear_num_value_heads", config->linear_value_heads,
-                      "a multiple of linear_num_key_heads");
+        return zx_config_refuse(checkpoint, "linear_num_value_heads", config->linear_value_heads,
+                                "a multiple of linear_num_key_heads");
     return zx_check_taps(checkpoint, config);
 }
 

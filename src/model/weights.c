@@ -323,7 +323,8 @@ static zmlx_status floats_of(const zx_stored_tensor *tensor, size_t count, zx_ar
 zmlx_status zx_checkpoint_conv(const zx_checkpoint *checkpoint, const char *name, size_t columns,
                                size_t taps, zx_arena *arena, zx_weight *weight)
 {
-    float *stored = NULL, *turned = NULL, *bias = NULL;
+    float *bias = NULL;
+    void *memory = NULL;
     const zx_stored_tensor *tensor = find(checkpoint, name, "weight");
     if (tensor == NULL) return no_weight(checkpoint, name);
     const bool mlx = zx_stored_is_mlx_conv(tensor);
@@ -333,9 +334,10 @@ zmlx_status zx_checkpoint_conv(const zx_checkpoint *checkpoint, const char *name
                         : mlx             ? taps
                                           : 1,
                         tensor->rank != 2 && mlx ? 1 : taps));
-    ZX_TRY(floats_of(tensor, columns * taps, arena, &stored));
-    ZX_TRY(floats_of(tensor, columns * taps, arena, &turned));
-    for (size_t i = 0; i < columns * taps; i++) turned[i % taps * columns + i / taps] = stored[i];
+    ZX_TRY(zx_arena_alloc(arena, columns * taps * sizeof(float), &memory));
+    float *const turned = memory;
+    for (size_t i = 0; i < columns * taps; i++)
+        turned[i % taps * columns + i / taps] = zx_load(tensor->dtype, tensor->data, i);
     *weight = (zx_weight){.format = ZX_FORMAT_F32,
                           .dtype = ZX_F32,
                           .bits = zx_formats[ZX_FORMAT_F32].bits,

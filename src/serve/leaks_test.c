@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/ledger.h"
+#include "base/ledger_testing.h"
 #include "base/memory.h"
 #include "base/test.h"
 #include "model/make_files.h"

@@ -3,6 +3,7 @@
  *
  * A part is a run of the matrix's rows: their products are capped while they are in the cache. */
 #include "kernels/elementwise/elementwise_rows.h"
+#include "kernels/matmul/matmul.h"
 
 enum {
     CUT = 32,         /* rows are cut at multiples of this */
@@ -25,12 +26,7 @@ static zx_launch matmul_of(const zx_launch *launch, const zx_weight *rows, size_
     zx_operand y = launch->outputs[0];
     y.columns = rows->rows;
     if (y.data != NULL) y.data = (char *)y.data + first * zx_dtypes[y.dtype].bytes;
-    return (zx_launch){.inputs = {launch->inputs[0],
-                                  {.rows = rows->rows,
-                                   .columns = rows->columns,
-                                   .dtype = rows->dtype,
-                                   .weight = rows}},
-                       .outputs = {y}};
+    return zx_matmul_within(launch->inputs[0], rows, y);
 }
 
 static size_t scratch_each(const zx_launch *launch)

@@ -60,6 +60,17 @@ static inline zx_matmul zx_matmul_gated(const zx_launch *launch)
     return matmul;
 }
 
+/* One matmul within a larger kernel, on the calling thread. */
+static inline zx_launch zx_matmul_within(zx_operand x, const zx_weight *weight, zx_operand y)
+{
+    return (zx_launch){.inputs = {x,
+                                  {.rows = weight->rows,
+                                   .columns = weight->columns,
+                                   .dtype = weight->dtype,
+                                   .weight = weight}},
+                       .outputs = {y}};
+}
+
 /* y of row 'row' of a matrix, from its sum: rounded, the bias added, rounded. */
 static inline float zx_matmul_biased(zx_dtype dtype, const zx_weight *weight, size_t row, float sum)
 {

@@ -2,6 +2,7 @@
 #ifndef ZX_KERNELS_MOE_EXPERTS_H
 #define ZX_KERNELS_MOE_EXPERTS_H
 
+#include "kernels/matmul/matmul.h"
 #include "kernels/rows.h"
 
 /* Slot j of a token is the j-th of its experts. */
@@ -69,17 +70,6 @@ static inline size_t zx_experts_index(const zx_experts *experts, size_t token, s
 {
     const int32_t *indices = zx_operand_row(experts->indices, token);
     return (size_t)indices[slot];
-}
-
-/* One matmul within a larger kernel, on the calling thread. */
-static inline zx_launch zx_experts_matmul(zx_operand x, const zx_weight *weight, zx_operand y)
-{
-    return (zx_launch){.inputs = {x,
-                                  {.rows = weight->rows,
-                                   .columns = weight->columns,
-                                   .dtype = weight->dtype,
-                                   .weight = weight}},
-                       .outputs = {y}};
 }
 
 #endif

@@ -63,7 +63,7 @@ static size_t inner_bytes(const zx_experts *experts)
         const zx_weight matrix = zx_weight_matrix(experts->weights[i], 0);
         zx_operand x = zx_experts_slot(experts);
         x.rows = experts->x->rows;
-        const zx_launch all = zx_experts_matmul(x, &matrix, *experts->y);
+        const zx_launch all = zx_matmul_within(x, &matrix, *experts->y);
         const size_t bytes = zx_kernel_choose(ZX_OP_MATMUL, &all)->scratch(&all);
         most = bytes > most ? bytes : most;
     }
@@ -176,7 +176,7 @@ static void multiply(const expert_item *item, size_t matrix, zx_operand x, zx_op
 {
     const zx_weight all = zx_weight_matrix(item->job->experts.weights[matrix], item->expert);
     const zx_weight rows = zx_weight_rows(&all, item->first, item->rows);
-    zx_launch launch = zx_experts_matmul(x, &rows, y);
+    zx_launch launch = zx_matmul_within(x, &rows, y);
     launch.scratch = item->inner;
     const zmlx_status status = zx_kernel_choose(ZX_OP_MATMUL, &launch)->run(&launch);
     (void)status; /* a matmul of operands that fit does not fail */

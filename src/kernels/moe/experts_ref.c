@@ -18,7 +18,7 @@ enum { ROWS_OF_SCRATCH = 4 }; /* of outputs: two as T, two as f32 */
 static size_t matmul_bytes(const zx_experts *experts)
 {
     const zx_weight matrix = zx_weight_matrix(experts->weights[0], 0);
-    const zx_launch one = zx_experts_matmul(zx_experts_slot(experts), &matrix, *experts->y);
+    const zx_launch one = zx_matmul_within(zx_experts_slot(experts), &matrix, *experts->y);
     return zx_round_up(zx_kernel_reference(ZX_OP_MATMUL)->scratch(&one), 64);
 }
 
@@ -41,7 +41,7 @@ static zmlx_status multiply(const zx_experts *experts, size_t matrix, size_t tok
                           .columns = weight.rows,
                           .stride = weight.rows * zx_dtypes[dtype].bytes,
                           .dtype = dtype};
-    zx_launch one = zx_experts_matmul(x, &weight, y);
+    zx_launch one = zx_matmul_within(x, &weight, y);
     one.scratch = experts->launch->scratch;
     return zx_kernel_reference(ZX_OP_MATMUL)->run(&one);
 }

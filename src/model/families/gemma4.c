@@ -188,13 +188,11 @@ static zmlx_status trace_inputs(zx_trace *trace, zx_value x)
 
 static zmlx_status add_input(zx_trace *trace, size_t layer, zx_value *x)
 {
-    const uint32_t size = (uint32_t)trace->config->layer_input_size;
-    if (size == 0) return ZMLX_OK;
-    const zx_attributes columns = {.head_size = (uint32_t)trace->config->layers * size,
-                                   .first = (uint32_t)layer * size,
-                                   .size = size};
+    const size_t size = trace->config->layer_input_size;
     zx_value part, input;
-    ZX_TRY(zx_graph_add(trace->graph, ZX_OP_COLUMNS, &trace->layer_inputs, &columns, &input));
+    if (size == 0) return ZMLX_OK;
+    ZX_TRY(zx_block_columns(trace, trace->layer_inputs, trace->config->layers * size, layer * size,
+                            size, &input));
     ZX_TRY(zx_block_linear(trace, *x, "per_layer_input_gate", size, &part));
     ZX_TRY(zx_block_gate(trace, part, input, trace->config->activation, &part));
     ZX_TRY(zx_block_linear(trace, part, "per_layer_projection", trace->config->hidden_size, &part));

@@ -40,12 +40,8 @@ static zmlx_status trace_projection(zx_trace *trace, zx_value x, zx_value qkv[3]
         return ZMLX_OK;
     }
     ZX_TRY(zx_block_linear(trace, x, name, 3 * width, &all));
-    for (size_t i = 0; i < 3; i++) {
-        const zx_attributes part = {.head_size = (uint32_t)(3 * size),
-                                    .first = (uint32_t)(i * size),
-                                    .size = (uint32_t)size};
-        ZX_TRY(zx_graph_add(trace->graph, ZX_OP_COLUMNS, &all, &part, &qkv[i]));
-    }
+    for (size_t i = 0; i < 3; i++)
+        ZX_TRY(zx_block_columns(trace, all, 3 * size, i * size, size, &qkv[i]));
     return ZMLX_OK;
 }
 
@@ -62,19 +58,6 @@ static zmlx_status trace_attention(zx_trace *trace, zx_value x, const zx_attenti
     return ZMLX_OK;
 }
 
-static zmlx_status trace_mlp(zx_trace *trace, zx_value x, zx_value *y)
-{
-    const zx_attributes attributes = {.activation = trace->config->activation};
-    const char *outer = NULL;
-    zx_value inner;
-    ZX_TRY(zx_block_enter(trace, "mlp", &outer));
-    ZX_TRY(zx_block_linear(trace, x, "dense_h_to_4h", trace->config->intermediate_size, &inner));
-    ZX_TRY(zx_graph_add(trace->graph, ZX_OP_ACTIVATION, &inner, &attributes, &inner));
-    ZX_TRY(zx_block_linear(trace, inner, "dense_4h_to_h", trace->config->hidden_size, y));
-    zx_block_leave(trace, outer);
-    return ZMLX_OK;
-}
-
 static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 {
     const zx_attention attention = zx_attention_usual(trace, layer);
@@ -85,7 +68,7 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
     ZX_TRY(trace_attention(trace, part, &attention, &attended));
     ZX_TRY(zx_block_add(trace, *x, attended, &other));
     ZX_TRY(zx_block_norm(trace, in_turn ? other : *x, "post_attention_layernorm", &part));
-    ZX_TRY(trace_mlp(trace, part, &part));
+    ZX_TRY(zx_block_mlp(trace, part, "dense_h_to_4h", "dense_4h_to_h", &part));
     return zx_block_add(trace, other, part, x);
 }
 

@@ -25,10 +25,10 @@ static void set_layer_types(const zx_checkpoint *checkpoint, zx_config *config)
 
 static zmlx_status check_size(const zx_checkpoint *checkpoint, const zx_config *config)
 {
-    if (config->intermediate_size > 0 && config->intermediate_size <= 1 << 24) return ZMLX_OK;
-    return ZX_FAIL(ZMLX_ERROR_FORMAT,
-                   "%s: the mlp's size, adjusted as the config says, is %zu; expected a usual size",
-                   zx_checkpoint_path(checkpoint), config->intermediate_size);
+    const size_t size = config->intermediate_size;
+    if (size > 0 && size <= ZX_MAX_SIZE) return ZMLX_OK;
+    return zx_config_refuse(checkpoint, "size of the mlp, adjusted as the config says,", size,
+                            "a usual size");
 }
 
 /* int(multiplier * int(2 * size / 3)), rounded up to a multiple; a multiplier of null: neither. */
@@ -55,13 +55,7 @@ static zmlx_status adjust_mlp(const zx_checkpoint *checkpoint, zx_config *config
 static zmlx_status check_layers(const zx_checkpoint *checkpoint, zx_config *config)
 {
     config->activation = ZX_ACTIVATION_SILU;
-    for (size_t i = 0; i < config->layers; i++)
-        if (config->layer_types[i] != ZX_LAYER_FULL && config->layer_types[i] != ZX_LAYER_CONV)
-            return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED,
-                           "%s: config key 'layer_types' says %s; this family has full_attention "
-                           "and conv",
-                           zx_checkpoint_path(checkpoint),
-                           zx_layer_type_names[config->layer_types[i]]);
+    ZX_TRY(zx_config_expect_types(checkpoint, config, ZX_LAYER_FULL, ZX_LAYER_CONV));
     return zx_check_taps(checkpoint, config);
 }
 
@@ -92,21 +86,13 @@ static zmlx_status trace_operator(zx_trace *trace, size_t layer, zx_value *x)
     return zx_block_residual(trace, part, x);
 }
 
-static bool has_module(const zx_trace *trace, const char *name)
-{
-    char module[ZX_MODULE_NAME], full[ZX_MODULE_NAME + 8];
-    zx_block_name(trace, name, module);
-    (void)snprintf(full, sizeof full, "%s.weight", module);
-    return zx_checkpoint_peek(trace->checkpoint, full) != NULL;
-}
-
 /* Files of MLX have the usual names where there are experts. */
 static zmlx_status trace_mlp(zx_trace *trace, zx_value x, zx_value *y)
 {
     const size_t size = trace->config->intermediate_size;
     const char *outer = NULL;
     zx_value gate, up;
-    if (has_module(trace, "feed_forward.gate_proj"))
+    if (zx_block_has(trace, "feed_forward.gate_proj"))
         return zx_block_glu(trace, x, "feed_forward", size, y);
     ZX_TRY(zx_block_enter(trace, "feed_forward", &outer));
     ZX_TRY(zx_block_linear(trace, x, "w1", size, &gate));

@@ -27,13 +27,7 @@ static zmlx_status check_layers(const zx_checkpoint *checkpoint, zx_config *conf
     int64_t interval = 4;
     ZX_TRY(zx_fields_integer(&fields, "full_attention_interval", 1, ZX_MAX_LAYERS, &interval));
     zx_config_pattern(checkpoint, (size_t)interval, ZX_LAYER_LINEAR, config);
-    for (size_t i = 0; i < config->layers; i++)
-        if (config->layer_types[i] != ZX_LAYER_FULL && config->layer_types[i] != ZX_LAYER_LINEAR)
-            return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED,
-                           "%s: config key 'layer_types' says %s; this family has full_attention "
-                           "and linear_attention",
-                           zx_checkpoint_path(checkpoint),
-                           zx_layer_type_names[config->layer_types[i]]);
+    ZX_TRY(zx_config_expect_types(checkpoint, config, ZX_LAYER_FULL, ZX_LAYER_LINEAR));
     return zx_check_delta(checkpoint, config);
 }
 
@@ -120,14 +114,19 @@ static zmlx_status trace_moe(zx_trace *trace, size_t layer, zx_value *x)
 
 #define SIZE(key, field, usual) key, ZX_FIELD_SIZE, offsetof(zx_config, field), false, usual
 
+/* What the three have in common. */
+#define COMMON_ROWS                                                                               \
+    {SIZE("head_dim", head_size, 256)}, {SIZE("max_position_embeddings", context_length, 32768)}, \
+        {SIZE("linear_conv_kernel_dim", conv_taps, 4)},                                           \
+        {SIZE("linear_key_head_dim", linear_key_size, 128)},                                      \
+        {SIZE("linear_value_head_dim", linear_value_size, 128)},                                  \
+        {SIZE("linear_num_key_heads", linear_key_heads, 16)},                                     \
+    {                                                                                             \
+        SIZE("linear_num_value_heads", linear_value_heads, 32)                                    \
+    }
+
 static const zx_config_row next_rows[] = {
-    {SIZE("head_dim", head_size, 256)},
-    {SIZE("max_position_embeddings", context_length, 32768)},
-    {SIZE("linear_conv_kernel_dim", conv_taps, 4)},
-    {SIZE("linear_key_head_dim", linear_key_size, 128)},
-    {SIZE("linear_value_head_dim", linear_value_size, 128)},
-    {SIZE("linear_num_key_heads", linear_key_heads, 16)},
-    {SIZE("linear_num_value_heads", linear_value_heads, 32)},
+    COMMON_ROWS,
     {SIZE("intermediate_size", intermediate_size, 5632)},
     {SIZE("num_experts|num_local_experts", experts, 512)},
     {SIZE("num_experts_per_tok", experts_per_token, 10)},
@@ -138,25 +137,13 @@ static const zx_config_row next_rows[] = {
 };
 
 static const zx_config_row dense_rows[] = {
-    {SIZE("head_dim", head_size, 256)},
-    {SIZE("max_position_embeddings", context_length, 32768)},
-    {SIZE("linear_conv_kernel_dim", conv_taps, 4)},
-    {SIZE("linear_key_head_dim", linear_key_size, 128)},
-    {SIZE("linear_value_head_dim", linear_value_size, 128)},
-    {SIZE("linear_num_key_heads", linear_key_heads, 16)},
-    {SIZE("linear_num_value_heads", linear_value_heads, 32)},
+    COMMON_ROWS,
     {0},
 };
 
 /* No layer has a plain mlp. */
 static const zx_config_row moe_rows[] = {
-    {SIZE("head_dim", head_size, 256)},
-    {SIZE("max_position_embeddings", context_length, 32768)},
-    {SIZE("linear_conv_kernel_dim", conv_taps, 4)},
-    {SIZE("linear_key_head_dim", linear_key_size, 128)},
-    {SIZE("linear_value_head_dim", linear_value_size, 128)},
-    {SIZE("linear_num_key_heads", linear_key_heads, 16)},
-    {SIZE("linear_num_value_heads", linear_value_heads, 32)},
+    COMMON_ROWS,
     {SIZE("intermediate_size|moe_intermediate_size", intermediate_size, 512)},
     {SIZE("num_experts|num_local_experts", experts, 256)},
     {SIZE("num_experts_per_tok", experts_per_token, 8)},

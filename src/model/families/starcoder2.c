@@ -10,19 +10,6 @@ static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
     return ZMLX_OK;
 }
 
-static zmlx_status trace_mlp(zx_trace *trace, zx_value x, zx_value *y)
-{
-    const zx_attributes attributes = {.activation = trace->config->activation};
-    const char *outer = NULL;
-    zx_value inner;
-    ZX_TRY(zx_block_enter(trace, "mlp", &outer));
-    ZX_TRY(zx_block_linear(trace, x, "c_fc", trace->config->intermediate_size, &inner));
-    ZX_TRY(zx_graph_add(trace->graph, ZX_OP_ACTIVATION, &inner, &attributes, &inner));
-    ZX_TRY(zx_block_linear(trace, inner, "c_proj", trace->config->hidden_size, y));
-    zx_block_leave(trace, outer);
-    return ZMLX_OK;
-}
-
 static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 {
     const zx_attention attention = zx_attention_usual(trace, layer);
@@ -31,7 +18,7 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
     ZX_TRY(zx_block_attention(trace, part, &attention, &part));
     ZX_TRY(zx_block_add(trace, *x, part, x));
     ZX_TRY(zx_block_norm(trace, *x, "post_attention_layernorm", &part));
-    ZX_TRY(trace_mlp(trace, part, &part));
+    ZX_TRY(zx_block_mlp(trace, part, "c_fc", "c_proj", &part));
     return zx_block_add(trace, *x, part, x);
 }
 

@@ -1,10 +1,10 @@
-/* ledger.h - what the library holds, tag by tag, for tests that look for leaks.
+/* ledger_testing.h - what the library holds, tag by tag, for tests that look for leaks.
  *
  * A tag is the 'what' of a block ("session", "arena"), of a region, "mapped file" or "buffer";
  * "JSON" is what jansson takes.  pcre2 takes its memory as "regular expression"; SQLite and the C
  * library are not seen (valgrind sees them: 'make nightly'). */
-#ifndef ZX_BASE_LEDGER_H
-#define ZX_BASE_LEDGER_H
+#ifndef ZX_BASE_LEDGER_TESTING_H
+#define ZX_BASE_LEDGER_TESTING_H
 
 #include <stdbool.h>
 #include <stddef.h>
