@@ -53,6 +53,9 @@ enum { ZX_GGUF_WORD = 64 };
 ZMLX_MUST_CHECK zmlx_status zx_gguf_word(const zx_gguf *gguf, const char *key,
                                          char text[ZX_GGUF_WORD]);
 
+/* Whether a tensor's name ends so. */
+bool zx_gguf_has_tensor(const zx_gguf *gguf, const char *ending);
+
 /* Sets a key of the config; 'value' is given away. */
 ZMLX_MUST_CHECK zmlx_status zx_gguf_set(const zx_gguf *gguf, json_t *object, const char *key,
                                         json_t *value);
