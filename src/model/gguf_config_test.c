@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/test.h"
+#include "model/experts.h"
 #include "model/families/families.h"
 #include "model/gguf_config.h"
 #include "model/gguf_names.h"
@@ -345,6 +346,7 @@ TEST(an_architectures_own_names_go_before_the_usual_ones)
         {"gemma4", "per_layer_token_embd.weight", "model.embed_tokens_per_layer.weight"},
         {"gptneox", "token_embd.weight", "gpt_neox.embed_in.weight"},
         {"gptneox", "blk.1.attn_qkv.bias", "gpt_neox.layers.1.attention.query_key_value.bias"},
+        {"llama", "blk.5.ffn_up.12.weight", "model.layers.5.mlp.experts.12.up_proj.weight"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char name[ZX_TENSOR_NAME], back[ZX_TENSOR_NAME];
@@ -362,6 +364,24 @@ TEST(an_architectures_own_names_go_before_the_usual_ones)
         zx_gguf_close(&gguf);
         zx_gguf_maker_fini(&maker);
     }
+}
+
+TEST(missing_experts_are_named_as_files_of_today_have_them)
+{
+    static const zx_expert_request request = {
+        "model.layers.0.mlp", ZX_PROJECTION_UP, 8, 4, 32, false};
+    zx_gguf_maker maker = {0};
+    zx_checkpoint *checkpoint = NULL;
+    zx_arena arena = {0};
+    zx_weight weight;
+    CHECK(start_experts(&maker, "llama") && open_maker(&maker, &checkpoint) == ZMLX_OK);
+    CHECK(zx_checkpoint_experts(checkpoint, &request, &arena, &weight) == ZMLX_ERROR_FORMAT);
+    CHECK(says(
+        "f.gguf: tensor 'blk.0.ffn_up_exps.weight' (model.layers.0.mlp.experts.up_proj.weight) "
+        "is missing"));
+    zx_arena_reset(&arena);
+    zx_checkpoint_close(checkpoint);
+    zx_gguf_maker_fini(&maker);
 }
 
 TEST(a_factor_of_attention_is_a_usual_number_or_refused)

@@ -42,6 +42,8 @@ ROWS = [
     ("llama-llama3", "llama-llama3", {}, None, None),
     ("llama-nemo", "mistral-nemo", {}, "Q8_0", None),
     ("llama-mixtral", "mixtral-tied", {"sliding_window": None}, None, None),
+    ("llama-mixtral-apart", "mixtral-tied", {"sliding_window": None, "experts_apart": True}, None, (
+        "it reads stacked experts alone", None)),
     ("qwen2", "qwen2-tied", {}, None, None),
     ("qwen2-q4_0", "qwen2-tied", {}, "Q4_0", None),
     ("qwen3", "qwen3-tied", {}, None, None),
@@ -366,12 +368,15 @@ def neighbours(value, heads):
     return value.reshape(heads, 2, half, *value.shape[1:]).swapaxes(1, 2).reshape(value.shape)
 
 
-def stack(weights):
-    """Experts one by one become one tensor."""
+def stack(weights, apart):
+    """Experts one by one become one tensor; 'apart': they keep a name each, as old files have them."""
     stacked, out = {}, {}
+    parts = {"w1": "gate", "w2": "down", "w3": "up"}
     for key, value in weights.items():
         match = re.match(r"(.*\.experts)\.(\d+)\.(\w+)\.weight$", key)
-        if match:
+        if match and apart:
+            out[f"blk.{key.split('.')[2]}.ffn_{parts[match[3]]}.{match[2]}.weight"] = value
+        elif match:
             stacked.setdefault((match[1], match[3]), {})[int(match[2])] = value
         else:
             out[key] = value
@@ -443,7 +448,7 @@ def llama3_factors(config):
 def add_tensors(writer, config, arch, weights, kind):
     extra = config.get("num_nextn_predict_layers", 0)
     names = gguf.get_tensor_name_map(arch, config["num_hidden_layers"] + extra)
-    for key, value in split(stack(weights), config, arch).items():
+    for key, value in split(stack(weights, config.get("experts_apart")), config, arch).items():
         if key.endswith((".attention.bias", ".masked_bias", ".inv_freq")):
             continue
         layer = re.search(r"layers\.(\d+)\.", key)
