@@ -77,7 +77,7 @@ ROWS = [
     ("gpt-oss", "gpt_oss-yarn", {"swiglu_limit": 7.0}, None, (
         BETAS + " and rounds the ramp's bounds",
         {"rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}})),
-    ("gpt-oss-plain", "gpt_oss-yarn", {"swiglu_limit": 7.0, "rope_scaling": None}, None, None),
+    ("gpt-oss-plain", "gpt_oss-yarn", {"swiglu_limit": 7.0, "rope_scaling": {"rope_type": "default"}}, None, None),
     ("cohere2", "cohere2-pattern", {}, None, None),
     ("smollm3", "smollm3-nope", {"no_rope_layers": None, "no_rope_layer_interval": 4}, None, None),
     ("gptneox", "gpt_neox-pythia", {}, None, None),
