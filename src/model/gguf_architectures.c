@@ -7,6 +7,7 @@
 
 #include "base/fail.h"
 #include "model/gguf_layers.h"
+#include "model/gguf_recurrent.h"
 
 enum { SOFTMAX = 1, SIGMOID = 2, SOFTMAX_OF_CHOSEN = 3 }; /* expert_gating_func */
 
@@ -308,6 +309,9 @@ static zmlx_status finish_ministral3(const zx_gguf *gguf, const char *name, json
 
 #define EXPERTS "expert_count|expert_used_count"
 #define WINDOW  "attention.sliding_window"
+#define DELTA                                                                           \
+    "ssm.conv_kernel|ssm.state_size|ssm.group_count|ssm.time_step_rank|ssm.inner_size|" \
+    "rope.dimension_count"
 
 static const zx_gguf_architecture rows[] = {
     {.name = "llama",
@@ -405,6 +409,38 @@ static const zx_gguf_architecture rows[] = {
      .gating = SIGMOID,
      .settings = "{\"norm_topk_prob\": false, \"first_k_dense_replace\": 0}",
      .finish = finish_glm4_moe},
+    {.name = "lfm2",
+     .hub = "Lfm2ForCausalLM",
+     .top_names = zx_gguf_lfm2_top_names,
+     .layer_names = zx_gguf_lfm2_names,
+     .needs = "shortconv.l_cache",
+     .finish = zx_gguf_finish_lfm2},
+    {.name = "lfm2moe",
+     .hub = "Lfm2MoeForCausalLM",
+     .top_names = zx_gguf_lfm2_top_names,
+     .layer_names = zx_gguf_lfm2_names,
+     .needs = EXPERTS "|shortconv.l_cache|expert_feed_forward_length",
+     .gating = SIGMOID,
+     .settings = "{\"norm_topk_prob\": true, \"first_k_dense_replace\": 0}",
+     .finish = zx_gguf_finish_lfm2_moe},
+    {.name = "qwen3next",
+     .hub = "Qwen3NextForCausalLM",
+     .layer_names = zx_gguf_qwen_next_names,
+     .needs = EXPERTS "|" DELTA,
+     .gating = SOFTMAX,
+     .settings = "{\"norm_topk_prob\": true}",
+     .finish = zx_gguf_finish_qwen_next},
+    {.name = "qwen35",
+     .hub = "Qwen3_5ForCausalLM",
+     .layer_names = zx_gguf_qwen_next_names,
+     .needs = DELTA,
+     .finish = zx_gguf_finish_qwen_next},
+    {.name = "qwen35moe",
+     .hub = "Qwen3_5MoeForCausalLM",
+     .layer_names = zx_gguf_qwen_next_names,
+     .needs = EXPERTS "|" DELTA,
+     .gating = SOFTMAX,
+     .finish = zx_gguf_finish_qwen_next},
 };
 
 enum { ROWS = sizeof rows / sizeof *rows };

@@ -11,7 +11,8 @@
 #include "model/gguf.h"
 
 /* A tensor's name in both words, below its layer or outside the layers.  A row without a '.' in
- * GGUF's word stands for a module, whose suffix (".weight", ".bias") stays. */
+ * GGUF's word stands for a module, whose suffix (".weight", ".bias") stays, unless an '=' stands
+ * before it: such a tensor has no suffix. */
 typedef struct zx_gguf_name {
     const char *gguf, *hub;
 } zx_gguf_name;

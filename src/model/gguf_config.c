@@ -22,6 +22,7 @@ static const struct {
     {"context_length", "max_position_embeddings", COUNT, false},
     {"embedding_length", "hidden_size", COUNT, true},
     {"feed_forward_length", "intermediate_size", COUNT, true},
+    {"expert_feed_forward_length", "intermediate_size", COUNT, false},
     {"attention.head_count", "num_attention_heads", COUNT, true},
     {"attention.head_count_kv", "num_key_value_heads", COUNT, false},
     {"attention.head_count", "num_key_value_heads", COUNT, false},
@@ -58,6 +59,12 @@ static const struct {
     {"nextn_predict_layers", "num_nextn_predict_layers", COUNT, false},
     {"rope.dimension_count", "rotary_dim", COUNT, false},
     {"vocab_size", "vocab_size", COUNT, false},
+    {"shortconv.l_cache", "conv_L_cache", COUNT, false},
+    {"ssm.conv_kernel", "linear_conv_kernel_dim", COUNT, false},
+    {"ssm.state_size", "linear_key_head_dim", COUNT, false},
+    {"ssm.group_count", "linear_num_key_heads", COUNT, false},
+    {"ssm.time_step_rank", "linear_num_value_heads", COUNT, false},
+    {"full_attention_interval", "full_attention_interval", COUNT, false},
 };
 
 /* The same, into "rope_parameters". */

@@ -346,6 +346,14 @@ TEST(an_architectures_own_names_go_before_the_usual_ones)
         {"gemma4", "per_layer_token_embd.weight", "model.embed_tokens_per_layer.weight"},
         {"gptneox", "token_embd.weight", "gpt_neox.embed_in.weight"},
         {"gptneox", "blk.1.attn_qkv.bias", "gpt_neox.layers.1.attention.query_key_value.bias"},
+        {"lfm2", "token_embd_norm.weight", "model.embedding_norm.weight"},
+        {"lfm2", "blk.3.ffn_norm.weight", "model.layers.3.ffn_norm.weight"},
+        {"lfm2", "blk.3.shortconv.in_proj.bias", "model.layers.3.conv.in_proj.bias"},
+        {"lfm2moe", "blk.3.exp_probs_b.bias", "model.layers.3.feed_forward.expert_bias"},
+        {"qwen3next", "blk.0.ssm_in.weight", "model.layers.0.linear_attn.in_proj_qkvz.weight"},
+        {"qwen35", "blk.0.attn_gate.weight", "model.layers.0.linear_attn.in_proj_z.weight"},
+        {"qwen35", "blk.0.ssm_a", "model.layers.0.linear_attn.A_log"},
+        {"qwen35moe", "blk.0.ssm_dt.bias", "model.layers.0.linear_attn.dt_bias"},
         {"llama", "blk.5.ffn_up.12.weight", "model.layers.5.mlp.experts.12.up_proj.weight"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -68,12 +68,12 @@ static bool find_in(const zx_gguf_name *rows, bool from_hub, const char *word,
 {
     const char *const suffix = strrchr(word, '.');
     for (; rows != NULL && rows->gguf != NULL; rows++) {
-        const char *known = from_hub ? rows->hub : rows->gguf;
-        const bool whole = strchr(rows->gguf, '.') != NULL;
+        const bool marked = rows->gguf[0] == '=';
+        const char *const gguf = rows->gguf + marked, *const known = from_hub ? rows->hub : gguf;
+        const bool whole = marked || strchr(gguf, '.') != NULL;
         const size_t length = whole ? strlen(word) : suffix != NULL ? (size_t)(suffix - word) : 0;
         if (length == 0 || strlen(known) != length || memcmp(known, word, length) != 0) continue;
-        (void)snprintf(other, ZX_TENSOR_NAME, "%s%s", from_hub ? rows->gguf : rows->hub,
-                       word + length);
+        (void)snprintf(other, ZX_TENSOR_NAME, "%s%s", from_hub ? gguf : rows->hub, word + length);
         return true;
     }
     return false;
