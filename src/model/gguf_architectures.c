@@ -190,6 +190,33 @@ static zmlx_status check_wide_mlp(const zx_gguf *gguf, const char *name, const j
     return ZMLX_OK;
 }
 
+/* Values of a head are as many as its keys, and all of them turn. */
+static zmlx_status check_gemma4_heads(const zx_gguf *gguf, const char *name, int64_t full,
+                                      int64_t sliding)
+{
+    const struct {
+        const char *word;
+        int64_t size;
+    } sizes[] = {
+        {"attention.value_length", full},
+        {"attention.value_length_swa", sliding},
+        {"rope.dimension_count", full},
+        {"rope.dimension_count_swa", sliding},
+    };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        char key[ZX_GGUF_KEY];
+        int64_t size = sizes[i].size;
+        zx_gguf_key(name, sizes[i].word, key);
+        ZX_TRY(zx_gguf_integer(gguf, key, 0, 1 << 16, &size));
+        if (size != sizes[i].size)
+            return ZX_FAIL(ZMLX_ERROR_FORMAT,
+                           "%s: metadata key '%s' is %jd; expected %jd as attention.key_length%s",
+                           gguf->stored.path, key, (intmax_t)size, (intmax_t)sizes[i].size,
+                           i % 2 == 0 ? "" : "_swa");
+    }
+    return ZMLX_OK;
+}
+
 /* Sizes that are lists here are two in config.json: of sliding layers, and of full ones. */
 static zmlx_status finish_gemma4(const zx_gguf *gguf, const char *name, json_t *config)
 {
@@ -218,6 +245,7 @@ static zmlx_status finish_gemma4(const zx_gguf *gguf, const char *name, json_t *
     };
     zx_gguf_key(name, "attention.key_length_swa", key);
     ZX_TRY(zx_gguf_integer(gguf, key, 1, 1 << 16, &sliding_head));
+    ZX_TRY(check_gemma4_heads(gguf, name, count_of(config, "head_dim"), sliding_head));
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         ZX_TRY(zx_gguf_set(gguf, config, counts[i].key, json_integer(counts[i].value)));
     ZX_TRY(zx_gguf_set(gguf, config, "head_dim", json_integer(sliding_head)));

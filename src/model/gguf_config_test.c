@@ -424,6 +424,33 @@ TEST(a_model_that_sees_later_tokens_is_refused)
     zx_gguf_maker_fini(&maker);
 }
 
+TEST(heads_of_gemma4_that_contradict_are_refused)
+{
+    static const struct {
+        const char *word, *message;
+        uint32_t value;
+    } rows[] = {
+        {"attention.value_length", "value_length' is 8; expected 16 as attention.key_length", 8},
+        {"attention.value_length_swa", "_swa' is 16; expected 8 as attention.key_length_swa", 16},
+        {"rope.dimension_count", "dimension_count' is 4; expected 16 as attention.key_length", 4},
+        {"rope.dimension_count_swa", "_swa' is 4; expected 8 as attention.key_length_swa", 4},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        zx_gguf_maker maker = {0};
+        zx_checkpoint *checkpoint = NULL;
+        CHECK(start(&maker, "gemma4") && put(&maker, "gemma4", "attention.key_length", 16) &&
+              put(&maker, "gemma4", "attention.key_length_swa", 8) &&
+              put(&maker, "gemma4", "attention.sliding_window", 8) &&
+              put(&maker, "gemma4", "attention.sliding_window_pattern", 2));
+        CHECK(open_maker(&maker, &checkpoint) == ZMLX_OK);
+        zx_checkpoint_close(checkpoint);
+        CHECK(put(&maker, "gemma4", rows[i].word, rows[i].value));
+        CHECK_ON(rows[i].message, open_maker(&maker, &checkpoint) == ZMLX_ERROR_FORMAT);
+        CHECK_ON(rows[i].message, says(rows[i].message));
+        zx_gguf_maker_fini(&maker);
+    }
+}
+
 /* Every list of Gemma 4 must have an element a block, and the same for layers of one kind. */
 TEST(lists_of_gemma4_that_contradict_are_refused)
 {
