@@ -60,6 +60,8 @@ def gguf_names():
     found["Glm4MoeLiteForCausalLM"] = found["DeepseekV3ForCausalLM"]
     found["Gemma4ForConditionalGeneration"] = found["Gemma4ForCausalLM"]
     found["Gemma3ForConditionalGeneration"] = found["Gemma3ForCausalLM"]
+    for name in ("Qwen3_5", "Qwen3_5Moe"):
+        found[f"{name}ForConditionalGeneration"] = found[f"{name}ForCausalLM"]
     found["Mistral3ForConditionalGeneration"] = found["Ministral3ForCausalLM"]
     return found
 

@@ -26,6 +26,7 @@ static const field fields[] = {
     FIELD(value_size, UINT), FIELD(window, UINT),   FIELD(layer, UINT),   FIELD(rope, OTHER),
     FIELD(chain, OTHER),     FIELD(layout, OTHER),  FIELD(top_k, UINT),   FIELD(groups, UINT),
     FIELD(top_groups, UINT), FIELD(beta, FLOAT),    FIELD(period, UINT),  FIELD(state, UINT),
+    FIELD(tiled, BOOL),
 };
 
 enum { FIELDS = sizeof fields / sizeof fields[0] };

@@ -266,6 +266,8 @@ static const struct {
      load_together},
 };
 
+enum { GGUF_FORM = 3 };
+
 /* Vectors may lie at any byte of a file; kernels read them as arrays. */
 static zmlx_status align_bias(const search *s, zx_weight *weight)
 {
@@ -304,7 +306,8 @@ zmlx_status zx_checkpoint_experts(const zx_checkpoint *checkpoint, const zx_expe
         ZX_TRY(forms[i].load(&s, weight));
         return finish(&s, weight);
     }
-    const search usual = {checkpoint, request, arena, forms[0].names[request->projection], NULL};
-    ZX_TRY(full_name(&usual, 0, forms[0].suffix, name));
+    const size_t form = zx_checkpoint_is_gguf(checkpoint) ? GGUF_FORM : 0; /* the usual one */
+    const search usual = {checkpoint, request, arena, forms[form].names[request->projection], NULL};
+    ZX_TRY(full_name(&usual, forms[form].each ? 0 : SIZE_MAX, forms[form].suffix, name));
     return zx_checkpoint_missing(checkpoint, name);
 }

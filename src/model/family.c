@@ -355,5 +355,10 @@ zmlx_status zx_family_rope(const zx_family *family, const zx_checkpoint *checkpo
     if (family->rope_theta > 0 && !zx_checkpoint_has_theta(checkpoint, name))
         settings->theta = family->rope_theta;
     if (family->adjust_rope == NULL) return ZMLX_OK;
-    return family->adjust_rope(checkpoint, config, type, settings);
+    ZX_TRY(family->adjust_rope(checkpoint, config, type, settings));
+    if (settings->dims > 0 && settings->dims % 2 == 0) return ZMLX_OK;
+    return ZX_FAIL(ZMLX_ERROR_FORMAT,
+                   "%s: rope turns %zu of a head's %zu dimensions (head_dim) in this family; "
+                   "expected an even number",
+                   zx_checkpoint_path(checkpoint), settings->dims, head_size);
 }

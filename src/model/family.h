@@ -60,6 +60,7 @@ typedef struct zx_config {
 
     size_t conv_taps; /* of recurrent layers' convolutions */
     size_t linear_key_heads, linear_value_heads, linear_key_size, linear_value_size;
+    bool linear_heads_tiled; /* head h of the values reads head h % key heads of the keys */
     bool norms_shifted; /* the file's norms have the family's offset in their weights already */
 
     double attention_scale;       /* of the scores; default head_size^-0.5 */

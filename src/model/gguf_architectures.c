@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/fail.h"
+#include "model/gguf_layers.h"
+#include "model/gguf_recurrent.h"
 
 enum { SOFTMAX = 1, SIGMOID = 2, SOFTMAX_OF_CHOSEN = 3 }; /* expert_gating_func */
 
@@ -138,7 +140,7 @@ static zmlx_status finish_gemma3(const zx_gguf *gguf, const char *name, json_t *
     return set_query_size(gguf, config, 62);
 }
 
-static bool has_tensor(const zx_gguf *gguf, const char *ending)
+bool zx_gguf_has_tensor(const zx_gguf *gguf, const char *ending)
 {
     const size_t length = strlen(ending);
     for (size_t i = 0; i < gguf->stored.count; i++) {
@@ -148,20 +150,6 @@ static bool has_tensor(const zx_gguf *gguf, const char *ending)
             return true;
     }
     return false;
-}
-
-/* What a list has for the first layer that slides, or does not; the number itself where it is one
- * for all. */
-static json_int_t for_layers(const json_t *config, const char *key, bool sliding)
-{
-    const json_t *value = json_object_get(config, key);
-    const json_t *types = json_object_get(config, "layer_types");
-    for (size_t i = 0; i < json_array_size(value); i++) {
-        const char *type = json_string_value(json_array_get(types, i));
-        if (type != NULL && (strcmp(type, "sliding_attention") == 0) == sliding)
-            return json_integer_value(json_array_get(value, i));
-    }
-    return json_is_array(value) ? 0 : json_integer_value(value);
 }
 
 /* Full layers without a projection of values take their keys for them. */
@@ -178,29 +166,86 @@ static bool keys_are_values(const zx_gguf *gguf, const json_t *config)
     return false;
 }
 
+/* A list of the mlp's sizes: the last layers, which share keys and values, have twice the size. */
+static zmlx_status check_wide_mlp(const zx_gguf *gguf, const char *name, const json_t *config,
+                                  json_int_t *size)
+{
+    char key[ZX_GGUF_KEY];
+    const json_t *inner = json_object_get(config, "intermediate_size");
+    const size_t count = json_array_size(inner);
+    const json_int_t shared = count_of(config, "num_kv_shared_layers");
+    *size = json_is_array(inner) ? json_integer_value(json_array_get(inner, 0))
+                                 : json_integer_value(inner);
+    for (size_t i = 0; i < count; i++) {
+        const json_int_t is = json_integer_value(json_array_get(inner, i));
+        const json_int_t wanted =
+            (json_int_t)(i + 1) + shared <= (json_int_t)count ? *size : 2 * *size;
+        if (is == wanted) continue;
+        zx_gguf_key(name, "feed_forward_length", key);
+        return ZX_FAIL(ZMLX_ERROR_FORMAT,
+                       "%s: metadata key '%s' is %jd for block %zu; expected %jd: twice the first "
+                       "in the last attention.shared_kv_layers, %jd, blocks",
+                       gguf->stored.path, key, (intmax_t)is, i, (intmax_t)wanted, (intmax_t)shared);
+    }
+    return ZMLX_OK;
+}
+
+/* Values of a head are as many as its keys, and all of them turn. */
+static zmlx_status check_gemma4_heads(const zx_gguf *gguf, const char *name, int64_t full,
+                                      int64_t sliding)
+{
+    const struct {
+        const char *word;
+        int64_t size;
+    } sizes[] = {
+        {"attention.value_length", full},
+        {"attention.value_length_swa", sliding},
+        {"rope.dimension_count", full},
+        {"rope.dimension_count_swa", sliding},
+    };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        char key[ZX_GGUF_KEY];
+        int64_t size = sizes[i].size;
+        zx_gguf_key(name, sizes[i].word, key);
+        ZX_TRY(zx_gguf_integer(gguf, key, 0, 1 << 16, &size));
+        if (size != sizes[i].size)
+            return ZX_FAIL(ZMLX_ERROR_FORMAT,
+                           "%s: metadata key '%s' is %jd; expected %jd as attention.key_length%s",
+                           gguf->stored.path, key, (intmax_t)size, (intmax_t)sizes[i].size,
+                           i % 2 == 0 ? "" : "_swa");
+    }
+    return ZMLX_OK;
+}
+
 /* Sizes that are lists here are two in config.json: of sliding layers, and of full ones. */
 static zmlx_status finish_gemma4(const zx_gguf *gguf, const char *name, json_t *config)
 {
+    static const zx_gguf_layers kv_heads[] = {
+        {"attention.head_count_kv", "num_key_value_heads", "full_attention"},
+        {"attention.head_count_kv", "num_key_value_heads", "sliding_attention"},
+    };
     char key[ZX_GGUF_KEY];
     int64_t sliding_head = count_of(config, "head_dim");
-    const json_t *inner = json_object_get(config, "intermediate_size");
-    const json_int_t size = json_is_array(inner) ? json_integer_value(json_array_get(inner, 0))
-                                                 : json_integer_value(inner);
+    json_int_t size = 0, heads[2];
+    const bool wide = json_is_array(json_object_get(config, "intermediate_size"));
+    ZX_TRY(check_wide_mlp(gguf, name, config, &size));
+    for (size_t i = 0; i < 2; i++)
+        ZX_TRY(zx_gguf_layers_value(gguf, name, config, &kv_heads[i], &heads[i]));
     const struct {
         const char *key;
         json_int_t value;
     } counts[] = {
         {"global_head_dim", count_of(config, "head_dim")},
-        {"num_global_key_value_heads", for_layers(config, "num_key_value_heads", false)},
-        {"num_key_value_heads", for_layers(config, "num_key_value_heads", true)},
+        {"num_global_key_value_heads", heads[0]},
+        {"num_key_value_heads", heads[1]},
         {"intermediate_size", size},
         {"vocab_size_per_layer_input", count_of(config, "vocab_size")},
         {"num_experts", count_of(config, "num_local_experts")},
         {"top_k_experts", count_of(config, "num_experts_per_tok")},
     };
-    const bool wide = json_is_array(inner);
     zx_gguf_key(name, "attention.key_length_swa", key);
     ZX_TRY(zx_gguf_integer(gguf, key, 1, 1 << 16, &sliding_head));
+    ZX_TRY(check_gemma4_heads(gguf, name, count_of(config, "head_dim"), sliding_head));
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         ZX_TRY(zx_gguf_set(gguf, config, counts[i].key, json_integer(counts[i].value)));
     ZX_TRY(zx_gguf_set(gguf, config, "head_dim", json_integer(sliding_head)));
@@ -209,6 +254,7 @@ static zmlx_status finish_gemma4(const zx_gguf *gguf, const char *name, json_t *
                        json_boolean(count_of(config, "num_experts") > 0)));
     ZX_TRY(
         zx_gguf_set(gguf, config, "attention_k_eq_v", json_boolean(keys_are_values(gguf, config))));
+    (void)json_object_del(config, "shared_expert_intermediate_size"); /* of the same list */
     (void)json_object_del(config, "rotary_dim"); /* heads turn whole; rope_freqs says how far */
     return ZMLX_OK;
 }
@@ -217,7 +263,7 @@ static zmlx_status finish_glm4_moe(const zx_gguf *gguf, const char *name, json_t
 {
     (void)name;
     return zx_gguf_set(gguf, config, "use_qk_norm",
-                       json_boolean(has_tensor(gguf, ".attn_q_norm.weight")));
+                       json_boolean(zx_gguf_has_tensor(gguf, ".attn_q_norm.weight")));
 }
 
 /* "yarn_log_multiplier", times a factor, is mscale_all_dim; mscale is not written. */
@@ -244,7 +290,8 @@ static zmlx_status check_sigmoid(const zx_gguf *gguf, const char *name)
 {
     char key[ZX_GGUF_KEY];
     zx_gguf_key(name, "expert_gating_func", key);
-    if (zx_gguf_find(gguf, key) != NULL || has_tensor(gguf, ".exp_probs_b.bias")) return ZMLX_OK;
+    if (zx_gguf_find(gguf, key) != NULL || zx_gguf_has_tensor(gguf, ".exp_probs_b.bias"))
+        return ZMLX_OK;
     return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED,
                    "%s: metadata key '%s' is missing, so experts are scored by a softmax as in "
                    "DeepSeek-V2; this family knows the sigmoid (2)",
@@ -290,6 +337,9 @@ static zmlx_status finish_ministral3(const zx_gguf *gguf, const char *name, json
 
 #define EXPERTS "expert_count|expert_used_count"
 #define WINDOW  "attention.sliding_window"
+#define DELTA                                                                           \
+    "ssm.conv_kernel|ssm.state_size|ssm.group_count|ssm.time_step_rank|ssm.inner_size|" \
+    "rope.dimension_count"
 
 static const zx_gguf_architecture rows[] = {
     {.name = "llama",
@@ -387,6 +437,38 @@ static const zx_gguf_architecture rows[] = {
      .gating = SIGMOID,
      .settings = "{\"norm_topk_prob\": false, \"first_k_dense_replace\": 0}",
      .finish = finish_glm4_moe},
+    {.name = "lfm2",
+     .hub = "Lfm2ForCausalLM",
+     .top_names = zx_gguf_lfm2_top_names,
+     .layer_names = zx_gguf_lfm2_names,
+     .needs = "shortconv.l_cache",
+     .finish = zx_gguf_finish_lfm2},
+    {.name = "lfm2moe",
+     .hub = "Lfm2MoeForCausalLM",
+     .top_names = zx_gguf_lfm2_top_names,
+     .layer_names = zx_gguf_lfm2_names,
+     .needs = EXPERTS "|shortconv.l_cache|expert_feed_forward_length",
+     .gating = SIGMOID,
+     .settings = "{\"norm_topk_prob\": true, \"first_k_dense_replace\": 0}",
+     .finish = zx_gguf_finish_lfm2_moe},
+    {.name = "qwen3next",
+     .hub = "Qwen3NextForCausalLM",
+     .layer_names = zx_gguf_qwen_next_names,
+     .needs = EXPERTS "|" DELTA,
+     .gating = SOFTMAX,
+     .settings = "{\"norm_topk_prob\": true}",
+     .finish = zx_gguf_finish_qwen_next},
+    {.name = "qwen35",
+     .hub = "Qwen3_5ForCausalLM",
+     .layer_names = zx_gguf_qwen_next_names,
+     .needs = DELTA,
+     .finish = zx_gguf_finish_qwen_next},
+    {.name = "qwen35moe",
+     .hub = "Qwen3_5MoeForCausalLM",
+     .layer_names = zx_gguf_qwen_next_names,
+     .needs = EXPERTS "|" DELTA,
+     .gating = SOFTMAX,
+     .finish = zx_gguf_finish_qwen_next},
 };
 
 enum { ROWS = sizeof rows / sizeof *rows };

@@ -11,7 +11,8 @@
 #include "model/gguf.h"
 
 /* A tensor's name in both words, below its layer or outside the layers.  A row without a '.' in
- * GGUF's word stands for a module, whose suffix (".weight", ".bias") stays. */
+ * GGUF's word stands for a module, whose suffix (".weight", ".bias") stays, unless an '=' stands
+ * before it: such a tensor has no suffix. */
 typedef struct zx_gguf_name {
     const char *gguf, *hub;
 } zx_gguf_name;
@@ -52,6 +53,9 @@ void zx_gguf_key(const char *name, const char *word, char key[ZX_GGUF_KEY]);
 enum { ZX_GGUF_WORD = 64 };
 ZMLX_MUST_CHECK zmlx_status zx_gguf_word(const zx_gguf *gguf, const char *key,
                                          char text[ZX_GGUF_WORD]);
+
+/* Whether a tensor's name ends so. */
+bool zx_gguf_has_tensor(const zx_gguf *gguf, const char *ending);
 
 /* Sets a key of the config; 'value' is given away. */
 ZMLX_MUST_CHECK zmlx_status zx_gguf_set(const zx_gguf *gguf, json_t *object, const char *key,

@@ -7,10 +7,12 @@
 #include <string.h>
 
 #include "base/fail.h"
+#include "model/gguf_layers.h"
 
 typedef enum value_kind { COUNT, NUMBER, TRUTH } value_kind;
 
-/* "ARCHITECTURE.LEFT" and the key of config.json; of rows with one key the first that is there. */
+/* "ARCHITECTURE.LEFT" and the key of config.json; of rows with one key the first that is there, and
+ * one must be where the first is required. */
 static const struct {
     const char *gguf, *hub;
     value_kind kind;
@@ -20,6 +22,7 @@ static const struct {
     {"context_length", "max_position_embeddings", COUNT, false},
     {"embedding_length", "hidden_size", COUNT, true},
     {"feed_forward_length", "intermediate_size", COUNT, true},
+    {"expert_feed_forward_length", "intermediate_size", COUNT, false},
     {"attention.head_count", "num_attention_heads", COUNT, true},
     {"attention.head_count_kv", "num_key_value_heads", COUNT, false},
     {"attention.head_count", "num_key_value_heads", COUNT, false},
@@ -56,6 +59,12 @@ static const struct {
     {"nextn_predict_layers", "num_nextn_predict_layers", COUNT, false},
     {"rope.dimension_count", "rotary_dim", COUNT, false},
     {"vocab_size", "vocab_size", COUNT, false},
+    {"shortconv.l_cache", "conv_L_cache", COUNT, false},
+    {"ssm.conv_kernel", "linear_conv_kernel_dim", COUNT, false},
+    {"ssm.state_size", "linear_key_head_dim", COUNT, false},
+    {"ssm.group_count", "linear_num_key_heads", COUNT, false},
+    {"ssm.time_step_rank", "linear_num_value_heads", COUNT, false},
+    {"full_attention_interval", "full_attention_interval", COUNT, false},
 };
 
 /* The same, into "rope_parameters". */
@@ -76,36 +85,28 @@ static const zx_gguf_name token_rows[] = {
     {"tokenizer.ggml.padding_token_id", "pad_token_id"},
 };
 
-enum { MAX_COUNT = 1 << 30, MOST_LAYERS = 1024 };
+enum { MAX_COUNT = 1 << 30 };
 
 /* -------- values -------- */
-
-static zmlx_status wrong_list(const zx_gguf *gguf, const char *key, const char *expected)
-{
-    return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: metadata key '%s' is no list of %s, 1 to %d of them",
-                   gguf->stored.path, key, expected, MOST_LAYERS);
-}
-
-static bool is_list(const zx_gguf_value *value)
-{
-    return value->type == ZX_GGUF_ARRAY && value->array.count > 0 &&
-           value->array.count <= MOST_LAYERS;
-}
 
 /* A number a layer: one number where all are alike. */
 static zmlx_status copy_list(const zx_gguf *gguf, const zx_gguf_value *value, json_t *object,
                              const char *hub)
 {
+    static const char expected[] = "whole numbers from 0 to 1073741824";
     const zx_gguf_array *array = &value->array;
     const bool integers =
         array->type <= ZX_GGUF_I32 || array->type == ZX_GGUF_U64 || array->type == ZX_GGUF_I64;
-    bool alike = true, fits = is_list(value) && integers;
+    bool alike = true, fits = integers;
+    ZX_TRY(zx_gguf_check_list(gguf, value, expected));
     for (size_t i = 0; fits && i < array->count; i++) {
         const double number = zx_gguf_element(array, i);
         fits = number >= 0 && number <= MAX_COUNT;
         alike = alike && number == zx_gguf_element(array, 0);
     }
-    if (!fits) return wrong_list(gguf, value->key, "whole numbers from 0 to 1073741824");
+    if (!fits)
+        return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: metadata key '%s' is no list of %s",
+                       gguf->stored.path, value->key, expected);
     if (alike)
         return zx_gguf_set(gguf, object, hub, json_integer((json_int_t)zx_gguf_element(array, 0)));
     json_t *list = json_array();
@@ -156,8 +157,13 @@ static zmlx_status set_attention_factor(const zx_gguf *gguf, const char *name, b
     double factor = 0;
     const double scale = json_number_value(json_object_get(rope, "factor"));
     zx_gguf_key(name, "rope.scaling.attn_factor", key);
+    if (zx_gguf_find(gguf, key) == NULL) return ZMLX_OK;
     ZX_TRY(zx_gguf_number(gguf, key, &factor));
-    if (!(factor > 0 && factor < 1e6) || (yarn && !(scale > 1))) return ZMLX_OK;
+    if (!(factor > 0 && factor < 1e6))
+        return ZX_FAIL(ZMLX_ERROR_FORMAT,
+                       "%s: metadata key '%s' is %g; expected a number above 0 and below 1000000",
+                       gguf->stored.path, key, factor);
+    if (yarn && !(scale > 1)) return ZMLX_OK;
     const double usual = yarn ? 0.1 * log(scale) + 1 : 1;
     return zx_gguf_set(gguf, rope, "attention_factor", json_real(factor * usual));
 }
@@ -217,24 +223,15 @@ static zmlx_status split_ropes(const zx_gguf *gguf, const zx_gguf_architecture *
 /* A truth a layer says which slide; a number, that every so-manieth does not. */
 static zmlx_status fill_layer_types(const zx_gguf *gguf, const char *name, json_t *config)
 {
+    static const char word[] = "attention.sliding_window_pattern";
+    static const char *const types[2] = {"full_attention", "sliding_attention"};
     char key[ZX_GGUF_KEY];
-    zx_gguf_key(name, "attention.sliding_window_pattern", key);
+    zx_gguf_key(name, word, key);
     const zx_gguf_value *value = zx_gguf_find(gguf, key);
     if (value == NULL) return ZMLX_OK;
     if (value->type != ZX_GGUF_ARRAY)
         return copy_row(gguf, key, COUNT, config, "sliding_window_pattern");
-    if (!is_list(value) || value->array.type == ZX_GGUF_STRING ||
-        value->array.type == ZX_GGUF_ARRAY)
-        return wrong_list(gguf, key, "truths");
-    json_t *types = json_array();
-    ZX_TRY(zx_gguf_set(gguf, config, "layer_types", types));
-    for (size_t i = 0; i < value->array.count; i++) {
-        const bool slides = zx_gguf_element(&value->array, i) != 0;
-        json_t *word = json_string(slides ? "sliding_attention" : "full_attention");
-        if (json_array_append_new(types, word) != 0)
-            return ZX_FAIL(ZMLX_ERROR_MEMORY, "%s: no memory for its config", gguf->stored.path);
-    }
-    return ZMLX_OK;
+    return zx_gguf_set_layer_types(gguf, name, word, types, config);
 }
 
 /* GGUF counts the layers that predict further tokens among the blocks. */
@@ -317,12 +314,43 @@ static zmlx_status fill_keys(const zx_gguf *gguf, const char *name, bool known, 
     for (size_t i = 0; i < sizeof config_rows / sizeof *config_rows; i++) {
         char key[ZX_GGUF_KEY];
         const bool again = i > 0 && strcmp(config_rows[i].hub, config_rows[i - 1].hub) == 0;
-        if (known && config_rows[i].required) ZX_TRY(check_key(gguf, name, config_rows[i].gguf));
         if (again && json_object_get(config, config_rows[i].hub) != NULL) continue;
         zx_gguf_key(name, config_rows[i].gguf, key);
         ZX_TRY(copy_row(gguf, key, config_rows[i].kind, config, config_rows[i].hub));
     }
+    for (size_t i = 0; known && i < sizeof config_rows / sizeof *config_rows; i++)
+        if (config_rows[i].required && json_object_get(config, config_rows[i].hub) == NULL)
+            return check_key(gguf, name, config_rows[i].gguf);
     return ZMLX_OK;
+}
+
+/* A list is left where no family's own code has made a number of it. */
+static zmlx_status check_lists(const zx_gguf *gguf, const char *name, const json_t *config)
+{
+    char key[ZX_GGUF_KEY];
+    for (size_t i = 0; i < sizeof config_rows / sizeof *config_rows; i++) {
+        if (!json_is_array(json_object_get(config, config_rows[i].hub))) continue;
+        zx_gguf_key(name, config_rows[i].gguf, key);
+        if (zx_gguf_find(gguf, key) == NULL) continue;
+        return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED,
+                       "%s: metadata key '%s' is a list of unlike numbers; expected one for all "
+                       "blocks",
+                       gguf->stored.path, key);
+    }
+    return ZMLX_OK;
+}
+
+/* The models known here see earlier tokens alone. */
+static zmlx_status check_causal(const zx_gguf *gguf, const char *name)
+{
+    char key[ZX_GGUF_KEY];
+    bool causal = true;
+    zx_gguf_key(name, "attention.causal", key);
+    ZX_TRY(zx_gguf_bool(gguf, key, &causal));
+    if (causal) return ZMLX_OK;
+    return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED,
+                   "%s: metadata key '%s' is false; models that see later tokens are not run",
+                   gguf->stored.path, key);
 }
 
 static zmlx_status fill(const zx_gguf *gguf, const zx_gguf_architecture *row, json_t *config)
@@ -345,7 +373,9 @@ static zmlx_status fill(const zx_gguf *gguf, const zx_gguf_architecture *row, js
     if (row == NULL) return ZMLX_OK;
     ZX_TRY(check_needs(gguf, row));
     ZX_TRY(check_gating(gguf, row));
+    ZX_TRY(check_causal(gguf, name));
     if (row->finish != NULL) ZX_TRY(row->finish(gguf, name, config));
+    ZX_TRY(check_lists(gguf, name, config));
     return row->sliding_plain ? split_ropes(gguf, row, config) : ZMLX_OK;
 }
 

@@ -1,65 +1,17 @@
 /* gguf_config_test.c - what each architecture's metadata and names become, and what is refused. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/test.h"
+#include "model/experts.h"
 #include "model/families/families.h"
 #include "model/gguf_config.h"
 #include "model/gguf_names.h"
-#include "model/make_files.h"
+#include "model/gguf_testing.h"
 #include "model/rope_config.h"
 
 static zx_config large_config;
-
-static bool says(const char *message)
-{
-    const bool fits = strstr(zmlx_error_message(), message) != NULL;
-    if (!fits) (void)printf("  is '%s'\n  not '%s'\n", zmlx_error_message(), message);
-    return fits;
-}
-
-/* "NAME.WORD" = value */
-static bool put(zx_gguf_maker *maker, const char *name, const char *word, uint32_t value)
-{
-    char key[ZX_GGUF_KEY];
-    zx_gguf_key(name, word, key);
-    return zx_make_u32(maker, key, value);
-}
-
-static bool put_number(zx_gguf_maker *maker, const char *name, const char *word, float value)
-{
-    char key[ZX_GGUF_KEY];
-    zx_gguf_key(name, word, key);
-    return zx_make_f32(maker, key, value);
-}
-
-/* A list of up to 8 elements of one byte each. */
-static bool put_bytes(zx_gguf_maker *maker, const char *name, const char *word, zx_gguf_type type,
-                      const uint8_t *elements, uint8_t count)
-{
-    char key[ZX_GGUF_KEY];
-    uint8_t bytes[4 + 8 + 8] = {(uint8_t)type, 0, 0, 0, count};
-    memcpy(bytes + 12, elements, count);
-    zx_gguf_key(name, word, key);
-    return zx_make_value(maker, key, ZX_GGUF_ARRAY, bytes, 12u + count);
-}
-
-/* What every architecture needs: 4 blocks, hidden 32, 4 heads. */
-static bool start(zx_gguf_maker *maker, const char *name)
-{
-    return zx_make_string(maker, "general.architecture", name) &&
-           put(maker, name, "block_count", 4) && put(maker, name, "embedding_length", 32) &&
-           put(maker, name, "feed_forward_length", 48) &&
-           put(maker, name, "attention.head_count", 4) && put(maker, name, "vocab_size", 96);
-}
-
-/* Opens what was made, and puts it away. */
-static zmlx_status open_maker(zx_gguf_maker *maker, zx_checkpoint **checkpoint)
-{
-    *checkpoint = NULL;
-    if (!zx_make_file(maker)) return ZMLX_ERROR_MEMORY;
-    return zx_checkpoint_open_gguf("f.gguf", maker->file.bytes, maker->file.length, checkpoint);
-}
 
 static const json_t *of(const zx_checkpoint *checkpoint, const char *key)
 {
@@ -214,9 +166,15 @@ TEST(a_value_for_each_layer_may_be_a_list)
     zx_gguf_maker_fini(&maker);
     CHECK(start(&maker, "qwen2") &&
           put_bytes(&maker, "qwen2", "attention.head_count_kv", ZX_GGUF_U8, mixed, 4));
-    CHECK(open_maker(&maker, &checkpoint) == ZMLX_OK);
-    CHECK(json_array_size(of(checkpoint, "num_key_value_heads")) == 4);
-    zx_checkpoint_close(checkpoint);
+    CHECK(open_maker(&maker, &checkpoint) == ZMLX_ERROR_UNSUPPORTED);
+    CHECK(
+        says("'qwen2.attention.head_count_kv' is a list of unlike numbers; expected one for all"));
+    zx_gguf_maker_fini(&maker);
+    CHECK(start(&maker, "qwen2") &&
+          put_bytes(&maker, "qwen2", "attention.head_count_kv", ZX_GGUF_U8, alike, 3));
+    CHECK(open_maker(&maker, &checkpoint) == ZMLX_ERROR_FORMAT);
+    CHECK(says("f.gguf: metadata key 'qwen2.attention.head_count_kv' has 3 elements; expected one "
+               "for each of the 4 blocks of 'qwen2.block_count'"));
     zx_gguf_maker_fini(&maker);
     CHECK(start(&maker, "qwen2") &&
           put_bytes(&maker, "qwen2", "attention.head_count_kv", ZX_GGUF_BOOL, slides, 4));
@@ -388,6 +346,15 @@ TEST(an_architectures_own_names_go_before_the_usual_ones)
         {"gemma4", "per_layer_token_embd.weight", "model.embed_tokens_per_layer.weight"},
         {"gptneox", "token_embd.weight", "gpt_neox.embed_in.weight"},
         {"gptneox", "blk.1.attn_qkv.bias", "gpt_neox.layers.1.attention.query_key_value.bias"},
+        {"lfm2", "token_embd_norm.weight", "model.embedding_norm.weight"},
+        {"lfm2", "blk.3.ffn_norm.weight", "model.layers.3.ffn_norm.weight"},
+        {"lfm2", "blk.3.shortconv.in_proj.bias", "model.layers.3.conv.in_proj.bias"},
+        {"lfm2moe", "blk.3.exp_probs_b.bias", "model.layers.3.feed_forward.expert_bias"},
+        {"qwen3next", "blk.0.ssm_in.weight", "model.layers.0.linear_attn.in_proj_qkvz.weight"},
+        {"qwen35", "blk.0.attn_gate.weight", "model.layers.0.linear_attn.in_proj_z.weight"},
+        {"qwen35", "blk.0.ssm_a", "model.layers.0.linear_attn.A_log"},
+        {"qwen35moe", "blk.0.ssm_dt.bias", "model.layers.0.linear_attn.dt_bias"},
+        {"llama", "blk.5.ffn_up.12.weight", "model.layers.5.mlp.experts.12.up_proj.weight"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char name[ZX_TENSOR_NAME], back[ZX_TENSOR_NAME];
@@ -403,6 +370,151 @@ TEST(an_architectures_own_names_go_before_the_usual_ones)
         CHECK_ON(rows[i].gguf, zx_hub_to_gguf_name(row, rows[i].hub, back));
         CHECK_ON(rows[i].gguf, strcmp(back, rows[i].gguf) == 0);
         zx_gguf_close(&gguf);
+        zx_gguf_maker_fini(&maker);
+    }
+}
+
+TEST(missing_experts_are_named_as_files_of_today_have_them)
+{
+    static const zx_expert_request request = {
+        "model.layers.0.mlp", ZX_PROJECTION_UP, 8, 4, 32, false};
+    zx_gguf_maker maker = {0};
+    zx_checkpoint *checkpoint = NULL;
+    zx_arena arena = {0};
+    zx_weight weight;
+    CHECK(start_experts(&maker, "llama") && open_maker(&maker, &checkpoint) == ZMLX_OK);
+    CHECK(zx_checkpoint_experts(checkpoint, &request, &arena, &weight) == ZMLX_ERROR_FORMAT);
+    CHECK(says(
+        "f.gguf: tensor 'blk.0.ffn_up_exps.weight' (model.layers.0.mlp.experts.up_proj.weight) "
+        "is missing"));
+    zx_arena_reset(&arena);
+    zx_checkpoint_close(checkpoint);
+    zx_gguf_maker_fini(&maker);
+}
+
+TEST(a_factor_of_attention_is_a_usual_number_or_refused)
+{
+    static const float refused[] = {NAN, INFINITY, -1, 0, 1e6F};
+    zx_gguf_maker maker = {0};
+    zx_checkpoint *checkpoint = NULL;
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        CHECK(start(&maker, "phi3") &&
+              put_number(&maker, "phi3", "rope.scaling.attn_factor", refused[i]));
+        CHECK(open_maker(&maker, &checkpoint) == ZMLX_ERROR_FORMAT);
+        CHECK(says("f.gguf: metadata key 'phi3.rope.scaling.attn_factor' is "));
+        zx_gguf_maker_fini(&maker);
+    }
+    CHECK(start(&maker, "phi3") && put_number(&maker, "phi3", "rope.scaling.attn_factor", 1.25F));
+    CHECK(open_maker(&maker, &checkpoint) == ZMLX_OK);
+    const json_t *rope = of(checkpoint, "rope_parameters");
+    CHECK(json_number_value(json_object_get(rope, "attention_factor")) == 1.25);
+    zx_checkpoint_close(checkpoint);
+    zx_gguf_maker_fini(&maker);
+}
+
+TEST(a_model_that_sees_later_tokens_is_refused)
+{
+    static const uint8_t no = 0;
+    zx_gguf_maker maker = {0};
+    zx_checkpoint *checkpoint = NULL;
+    CHECK(start(&maker, "qwen2") &&
+          zx_make_value(&maker, "qwen2.attention.causal", ZX_GGUF_BOOL, &no, 1));
+    CHECK(open_maker(&maker, &checkpoint) == ZMLX_ERROR_UNSUPPORTED);
+    CHECK(says("f.gguf: metadata key 'qwen2.attention.causal' is false"));
+    zx_gguf_maker_fini(&maker);
+}
+
+TEST(heads_of_gemma4_that_contradict_are_refused)
+{
+    static const struct {
+        const char *word, *message;
+        uint32_t value;
+    } rows[] = {
+        {"attention.value_length", "value_length' is 8; expected 16 as attention.key_length", 8},
+        {"attention.value_length_swa", "_swa' is 16; expected 8 as attention.key_length_swa", 16},
+        {"rope.dimension_count", "dimension_count' is 4; expected 16 as attention.key_length", 4},
+        {"rope.dimension_count_swa", "_swa' is 4; expected 8 as attention.key_length_swa", 4},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        zx_gguf_maker maker = {0};
+        zx_checkpoint *checkpoint = NULL;
+        CHECK(start(&maker, "gemma4") && put(&maker, "gemma4", "attention.key_length", 16) &&
+              put(&maker, "gemma4", "attention.key_length_swa", 8) &&
+              put(&maker, "gemma4", "attention.sliding_window", 8) &&
+              put(&maker, "gemma4", "attention.sliding_window_pattern", 2));
+        CHECK(open_maker(&maker, &checkpoint) == ZMLX_OK);
+        zx_checkpoint_close(checkpoint);
+        CHECK(put(&maker, "gemma4", rows[i].word, rows[i].value));
+        CHECK_ON(rows[i].message, open_maker(&maker, &checkpoint) == ZMLX_ERROR_FORMAT);
+        CHECK_ON(rows[i].message, says(rows[i].message));
+        zx_gguf_maker_fini(&maker);
+    }
+}
+
+/* Every list of Gemma 4 must have an element a block, and the same for layers of one kind. */
+TEST(lists_of_gemma4_that_contradict_are_refused)
+{
+    static const struct {
+        const char *word, *message;
+        uint8_t list[4], count;
+        zx_gguf_type type;
+    } rows[] = {
+        {"attention.head_count_kv",
+         "_kv' has 3 elements; expected one for each of the 4 blocks",
+         {2, 2, 1},
+         3,
+         ZX_GGUF_U8},
+        {"attention.head_count_kv",
+         "_kv' is 1 for block 2; expected the same number above 0 for "
+         "all blocks with sliding_attention",
+         {2, 2, 1, 1},
+         4,
+         ZX_GGUF_U8},
+        {"attention.head_count_kv",
+         "_kv' is 0 for block 3; expected the same number above 0 for "
+         "all blocks with full_attention",
+         {2, 2, 2, 0},
+         4,
+         ZX_GGUF_U8},
+        {"attention.sliding_window_pattern",
+         "_pattern' has 3 elements; expected one for each",
+         {1, 1, 1},
+         3,
+         ZX_GGUF_BOOL},
+        {"feed_forward_length",
+         "_length' is 96 for block 2; expected 48",
+         {48, 48, 96, 96},
+         4,
+         ZX_GGUF_U8},
+        {"feed_forward_length",
+         "_length' is 48 for block 3; expected 96",
+         {48, 48, 96, 48},
+         4,
+         ZX_GGUF_U8},
+        {"attention.head_count",
+         "head_count' is a list of unlike numbers",
+         {4, 4, 4, 8},
+         4,
+         ZX_GGUF_U8},
+    };
+    static const uint8_t slides[] = {1, 1, 1, 0};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        zx_gguf_maker maker = {0};
+        zx_checkpoint *checkpoint = NULL;
+        CHECK(zx_make_string(&maker, "general.architecture", "gemma4") &&
+              put(&maker, "gemma4", "block_count", 4) &&
+              put(&maker, "gemma4", "embedding_length", 32) &&
+              put(&maker, "gemma4", "attention.key_length", 16) &&
+              put(&maker, "gemma4", "attention.shared_kv_layers", i == 5 ? 2 : 1) &&
+              put(&maker, "gemma4", "attention.sliding_window", 8));
+        CHECK(put_bytes(&maker, "gemma4", rows[i].word, rows[i].type, rows[i].list, rows[i].count));
+        if (i != 3)
+            CHECK(put_bytes(&maker, "gemma4", "attention.sliding_window_pattern", ZX_GGUF_BOOL,
+                            slides, 4));
+        CHECK(i == 4 || i == 5 || put(&maker, "gemma4", "feed_forward_length", 48));
+        CHECK(i == 6 || put(&maker, "gemma4", "attention.head_count", 4));
+        CHECK_ON(rows[i].message, open_maker(&maker, &checkpoint) != ZMLX_OK);
+        CHECK_ON(rows[i].message, says("f.gguf: metadata key 'gemma4.") && says(rows[i].message));
         zx_gguf_maker_fini(&maker);
     }
 }

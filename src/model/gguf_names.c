@@ -51,6 +51,15 @@ static const zx_gguf_name layer_names[] = {
     {0},
 };
 
+/* Of files from before experts were stacked: "LEFT.E.weight" and "mlp.experts.E.RIGHT.weight". */
+static const zx_gguf_name expert_names[] = {
+    {"ffn_gate", "gate_proj"},
+    {"ffn_up", "up_proj"},
+    {"ffn_down", "down_proj"},
+};
+
+enum { EXPERT_NAMES = sizeof expert_names / sizeof *expert_names };
+
 static const char gguf_layers[] = "blk.", hub_layers[] = "model.layers.";
 
 /* Puts what the rows have for 'word', with the suffix that stays, in 'other'. */
@@ -59,13 +68,54 @@ static bool find_in(const zx_gguf_name *rows, bool from_hub, const char *word,
 {
     const char *const suffix = strrchr(word, '.');
     for (; rows != NULL && rows->gguf != NULL; rows++) {
-        const char *known = from_hub ? rows->hub : rows->gguf;
-        const bool whole = strchr(rows->gguf, '.') != NULL;
+        const bool marked = rows->gguf[0] == '=';
+        const char *const gguf = rows->gguf + marked, *const known = from_hub ? rows->hub : gguf;
+        const bool whole = marked || strchr(gguf, '.') != NULL;
         const size_t length = whole ? strlen(word) : suffix != NULL ? (size_t)(suffix - word) : 0;
         if (length == 0 || strlen(known) != length || memcmp(known, word, length) != 0) continue;
-        (void)snprintf(other, ZX_TENSOR_NAME, "%s%s", from_hub ? rows->gguf : rows->hub,
-                       word + length);
+        (void)snprintf(other, ZX_TENSOR_NAME, "%s%s", from_hub ? gguf : rows->hub, word + length);
         return true;
+    }
+    return false;
+}
+
+/* The expert's number at 'digits', and the word behind it. */
+static bool split_expert(const char *digits, size_t *length, const char **rest)
+{
+    *length = strspn(digits, "0123456789");
+    *rest = digits + *length + 1;
+    return *length > 0 && *length <= 9 && digits[*length] == '.';
+}
+
+static bool expert_to_hub(const char *word, char other[ZX_TENSOR_NAME])
+{
+    for (size_t i = 0; i < EXPERT_NAMES; i++) {
+        const size_t start = strlen(expert_names[i].gguf);
+        size_t digits = 0;
+        const char *suffix = NULL;
+        if (strncmp(word, expert_names[i].gguf, start) != 0 || word[start] != '.' ||
+            !split_expert(word + start + 1, &digits, &suffix))
+            continue;
+        const int length = snprintf(other, ZX_TENSOR_NAME, "mlp.experts.%.*s.%s.%s", (int)digits,
+                                    word + start + 1, expert_names[i].hub, suffix);
+        return length < ZX_TENSOR_NAME;
+    }
+    return false;
+}
+
+static bool expert_to_gguf(const char *word, char other[ZX_TENSOR_NAME])
+{
+    static const char module[] = "mlp.experts.";
+    const size_t start = sizeof module - 1;
+    size_t digits = 0;
+    const char *rest = NULL;
+    if (strncmp(word, module, start) != 0 || !split_expert(word + start, &digits, &rest))
+        return false;
+    for (size_t i = 0; i < EXPERT_NAMES; i++) {
+        const size_t length = strlen(expert_names[i].hub);
+        if (strncmp(rest, expert_names[i].hub, length) != 0 || rest[length] != '.') continue;
+        return snprintf(other, ZX_TENSOR_NAME, "%s.%.*s%s", expert_names[i].gguf, (int)digits,
+                        word + start, rest + length) < ZX_TENSOR_NAME;
     }
     return false;
 }
@@ -89,7 +139,8 @@ static bool rename_tensor(const zx_gguf_architecture *architecture, const char *
     if (digits == 0 || digits > 9 || number[digits] != '.') return false;
     const char *const rest = number + digits + 1;
     if (!find_in(own->layer_names, from_hub, rest, word) &&
-        !find_in(layer_names, from_hub, rest, word))
+        !find_in(layer_names, from_hub, rest, word) &&
+        !(from_hub ? expert_to_gguf(rest, word) : expert_to_hub(rest, word)))
         return false;
     const int length =
         snprintf(renamed, ZX_TENSOR_NAME, "%s%.*s.%s", other_layers, (int)digits, number, word);

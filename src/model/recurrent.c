@@ -123,10 +123,11 @@ static zmlx_status order_by_head(zx_trace *trace, const delta_widths *w, zx_weig
     return ZMLX_OK;
 }
 
+/* One matrix whose rows stand key head by key head. */
 static zmlx_status project_together(zx_trace *trace, zx_value x, const delta_widths *w,
                                     delta_inputs *in)
 {
-    const size_t heads = trace->config->linear_key_heads, group = w->group;
+    const size_t heads = trace->config->linear_key_heads;
     zx_weight *conv = NULL;
     zx_value all;
     ZX_TRY(zx_block_linear(trace, x, "in_proj_qkvz", heads * w->all, &all));
@@ -138,10 +139,7 @@ static zmlx_status project_together(zx_trace *trace, zx_value x, const delta_wid
     ZX_TRY(zx_block_activation(trace, all, trace->config->activation, &all));
     ZX_TRY(zx_block_columns(trace, all, w->qkv, 0, w->key, &in->queries));
     ZX_TRY(zx_block_columns(trace, all, w->qkv, w->key, w->key, &in->keys));
-    ZX_TRY(zx_block_columns(trace, all, w->qkv, 2 * w->key, w->value, &in->values));
-    ZX_TRY(zx_block_linear(trace, x, "in_proj_ba", 2 * heads * group, &all));
-    ZX_TRY(zx_block_columns(trace, all, 2 * group, 0, group, &in->rates));
-    return zx_block_columns(trace, all, 2 * group, group, group, &in->decays);
+    return zx_block_columns(trace, all, w->qkv, 2 * w->key, w->value, &in->values);
 }
 
 static zmlx_status project_apart(zx_trace *trace, zx_value x, const delta_widths *w,
@@ -159,9 +157,22 @@ static zmlx_status project_apart(zx_trace *trace, zx_value x, const delta_widths
     ZX_TRY(zx_block_columns(trace, all, width, 0, keys, &in->queries));
     ZX_TRY(zx_block_columns(trace, all, width, keys, keys, &in->keys));
     ZX_TRY(zx_block_columns(trace, all, width, 2 * keys, values, &in->values));
-    ZX_TRY(zx_block_linear(trace, x, "in_proj_z", values, &in->gates));
-    ZX_TRY(zx_block_linear(trace, x, "in_proj_b", config->linear_value_heads, &in->rates));
-    return zx_block_linear(trace, x, "in_proj_a", config->linear_value_heads, &in->decays);
+    return zx_block_linear(trace, x, "in_proj_z", values, &in->gates);
+}
+
+/* Rates and decays, in one matrix key head by key head or in two. */
+static zmlx_status project_factors(zx_trace *trace, zx_value x, size_t group, bool together,
+                                   delta_inputs *in)
+{
+    const size_t heads = trace->config->linear_value_heads;
+    zx_value all;
+    if (!together) {
+        ZX_TRY(zx_block_linear(trace, x, "in_proj_b", heads, &in->rates));
+        return zx_block_linear(trace, x, "in_proj_a", heads, &in->decays);
+    }
+    ZX_TRY(zx_block_linear(trace, x, "in_proj_ba", 2 * heads, &all));
+    ZX_TRY(zx_block_columns(trace, all, 2 * group, 0, group, &in->rates));
+    return zx_block_columns(trace, all, 2 * group, group, group, &in->decays);
 }
 
 /* Heads of length 1; the official epsilon stands beside the sum, not the mean. */
@@ -171,11 +182,46 @@ static zmlx_status normalize(zx_trace *trace, size_t head_size, zx_value *x)
     return zx_graph_add(trace->graph, ZX_OP_HEAD_L2NORM, x, &attributes, x);
 }
 
+/* Files of llama.cpp have -exp(A_log) where others have A_log. */
+static zmlx_status load_speeds(zx_trace *trace, size_t heads, zx_value *logarithms)
+{
+    char full[ZX_MODULE_NAME];
+    zx_weight *weight = NULL;
+    void *memory = NULL;
+    if (!zx_checkpoint_is_gguf(trace->checkpoint))
+        return zx_block_vector(trace, "A_log", heads, logarithms);
+    zx_block_name(trace, "A_log", full);
+    ZX_TRY(zx_arena_alloc(&trace->graph->arena, sizeof *weight, &memory));
+    weight = memory;
+    ZX_TRY(zx_checkpoint_vector(trace->checkpoint, full, heads, weight));
+    ZX_TRY(zx_arena_alloc(&trace->graph->arena, heads * sizeof(float), &memory));
+    float *const values = memory;
+    for (size_t i = 0; i < heads; i++) {
+        const float value = zx_load(weight->dtype, weight->codes, i);
+        if (!(value <= 0 && isfinite(value)))
+            return ZX_FAIL(ZMLX_ERROR_FORMAT,
+                           "%s: element %zu of tensor 'ssm_a' (%s) is %g; expected a number of at "
+                           "most 0",
+                           zx_checkpoint_path(trace->checkpoint), i, full, (double)value);
+        values[i] = (float)log(-(double)value);
+    }
+    *weight = (zx_weight){.format = ZX_FORMAT_F32,
+                          .dtype = ZX_F32,
+                          .bits = zx_formats[ZX_FORMAT_F32].bits,
+                          .group = zx_formats[ZX_FORMAT_F32].group,
+                          .count = 1,
+                          .rows = 1,
+                          .columns = heads,
+                          .codes = memory,
+                          .codes_stride = heads * sizeof(float)};
+    return zx_block_weight(trace, full, weight, logarithms);
+}
+
 static zmlx_status trace_decay(zx_trace *trace, zx_value *x)
 {
     const size_t heads = trace->config->linear_value_heads;
     zx_value logarithms, biases;
-    ZX_TRY(zx_block_vector(trace, "A_log", heads, &logarithms));
+    ZX_TRY(load_speeds(trace, heads, &logarithms));
     ZX_TRY(zx_block_vector(trace, "dt_bias", heads, &biases));
     return zx_graph_add(trace->graph, ZX_OP_DECAY, (zx_value[]){*x, logarithms, biases}, NULL, x);
 }
@@ -190,7 +236,8 @@ static zmlx_status attend(zx_trace *trace, const delta_inputs *in, zx_value *y)
         .scale = (float)(1.0 / sqrt((double)key_size)),
         .head_size = (uint32_t)key_size,
         .value_size = (uint32_t)value_size,
-        .state = add_state(trace, config->linear_value_heads * key_size * value_size)};
+        .state = add_state(trace, config->linear_value_heads * key_size * value_size),
+        .tiled = config->linear_heads_tiled};
     const zx_attributes norm = {.epsilon = (float)config->norm_epsilon,
                                 .activation = ZX_ACTIVATION_SILU,
                                 .head_size = (uint32_t)value_size};
@@ -209,8 +256,10 @@ zmlx_status zx_block_delta(zx_trace *trace, zx_value x, const char *module, bool
     const char *outer = NULL;
     delta_inputs in;
     ZX_TRY(zx_block_enter(trace, module, &outer));
-    ZX_TRY(together ? project_together(trace, x, &widths, &in)
-                    : project_apart(trace, x, &widths, &in));
+    ZX_TRY(together && !zx_block_has(trace, "in_proj_qkv")
+               ? project_together(trace, x, &widths, &in)
+               : project_apart(trace, x, &widths, &in));
+    ZX_TRY(project_factors(trace, x, widths.group, together, &in));
     ZX_TRY(normalize(trace, widths.key, &in.queries));
     ZX_TRY(normalize(trace, widths.key, &in.keys));
     ZX_TRY(zx_block_activation(trace, in.rates, ZX_ACTIVATION_SIGMOID, &in.rates));

@@ -15,7 +15,8 @@ ZMLX_MUST_CHECK zmlx_status zx_block_short_conv(zx_trace *trace, zx_value x, con
                                                 zx_value *y);
 
 /* The module with the projections in_proj_qkv, in_proj_z, in_proj_b and in_proj_a, or, 'together',
- * with in_proj_qkvz and in_proj_ba, whose rows stand key head by key head. */
+ * with in_proj_qkvz and in_proj_ba, whose rows stand key head by key head; files of llama.cpp have
+ * split only the former of these, and have -exp(A_log) for A_log. */
 ZMLX_MUST_CHECK zmlx_status zx_block_delta(zx_trace *trace, zx_value x, const char *module,
                                            bool together, zx_value *y);
 

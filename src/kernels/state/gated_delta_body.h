@@ -9,8 +9,9 @@
 enum { LANES = 32 };
 
 typedef struct delta_sizes {
-    size_t key_size, value_size, heads, group; /* of heads of values; so many share a key */
-    size_t blocks;                             /* of columns in a state */
+    size_t key_size, value_size;
+    size_t heads, key_heads; /* of values, and of queries and keys */
+    size_t blocks;           /* of columns in a state */
 } delta_sizes;
 
 static delta_sizes sizes_of(const zx_launch *launch)
@@ -21,7 +22,7 @@ static delta_sizes sizes_of(const zx_launch *launch)
     return (delta_sizes){.key_size = key_size,
                          .value_size = value_size,
                          .heads = heads,
-                         .group = heads / (launch->inputs[1].columns / key_size),
+                         .key_heads = launch->inputs[1].columns / key_size,
                          .blocks = (value_size + LANES - 1) / LANES};
 }
 
@@ -81,11 +82,18 @@ static void run_lanes(const delta_block *b, const float *keys, float decay, floa
     memcpy(values, result, sizeof result);
 }
 
+static size_t key_head_of(const delta_block *b)
+{
+    const delta_sizes *sizes = &b->sizes;
+    return b->launch->attributes->tiled ? b->head % sizes->key_heads
+                                        : b->head / (sizes->heads / sizes->key_heads);
+}
+
 static void run_token(const delta_block *b, size_t token)
 {
     const zx_launch *launch = b->launch;
     const zx_operand *v = &launch->inputs[2], *rates = &launch->inputs[4], *y = &launch->outputs[0];
-    const size_t key_size = b->sizes.key_size, key_head = b->head / b->sizes.group;
+    const size_t key_size = b->sizes.key_size, key_head = key_head_of(b);
     const float *queries = (const float *)zx_operand_row(&launch->inputs[0], token);
     const float *keys = (const float *)zx_operand_row(&launch->inputs[1], token);
     const size_t at = (b->head * b->sizes.value_size + b->first) * zx_dtypes[v->dtype].bytes;

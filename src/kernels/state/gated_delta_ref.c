@@ -1,7 +1,8 @@
 /* gated_delta_ref.c - linear attention whose state forgets and corrects itself.  Normative:
  *   decay        (a, A, b): exp(-(exp(A_h) * softplus(a_h + b_h))), each step rounded to f32
  *   gated_delta  (queries, keys, values, decays, rates), heads h of the values, head h / (heads of
- *                values / heads of keys) of queries and keys; S is the state [key size][value size]
+ *                values / heads of keys) of queries and keys, or, 'tiled', h % heads of keys; S is
+ *                the state [key size][value size]
  *     S_ij = S_ij * decay
  *     m_j  = sum_i S_ij k_i, i ascending with FMA from 0
  *     d_j  = (v_j - m_j) * rate

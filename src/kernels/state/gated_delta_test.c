@@ -11,9 +11,11 @@ enum { ROWS = 199, CHUNKS = 4 };
 
 typedef struct shape {
     size_t key_size, value_size, group; /* value heads of a key head */
+    bool tiled;
 } shape;
 
-static const shape shapes[] = {{16, 16, 1}, {8, 37, 2}, {33, 64, 3}, {5, 1, 1}};
+static const shape shapes[] = {
+    {16, 16, 1, false}, {8, 37, 2, false}, {33, 64, 3, false}, {5, 1, 1, false}, {9, 35, 3, true}};
 
 typedef struct fixture {
     shape shape;
@@ -58,7 +60,8 @@ static void open_fixture(zx_dtype dtype, const shape *s, fixture *f)
     f->attributes = (zx_attributes){.scale = 0.3F,
                                     .head_size = (uint32_t)s->key_size,
                                     .value_size = (uint32_t)s->value_size,
-                                    .state = STATES_LAYER};
+                                    .state = STATES_LAYER,
+                                    .tiled = s->tiled};
     testing_states_open(heads * s->key_size * s->value_size, &f->states);
     f->all = (zx_launch){.inputs = {f->queries, f->keys, f->values, f->decays, f->rates},
                          .outputs = {f->y},
@@ -83,7 +86,8 @@ static double column_error(const fixture *f, size_t begin, size_t length, size_t
                            double *state)
 {
     const size_t key_size = f->shape.key_size, head = column / f->shape.value_size;
-    const size_t first = head / f->shape.group * key_size;
+    const size_t key_head = f->shape.tiled ? head % KEY_HEADS : head / f->shape.group;
+    const size_t first = key_head * key_size;
     double largest = 0;
     for (size_t row = begin; row < begin + length; row++) {
         double read = 0, result = 0;

@@ -28,26 +28,28 @@ static zmlx_status check_layers(const zx_checkpoint *checkpoint, zx_config *conf
     ZX_TRY(zx_fields_integer(&fields, "full_attention_interval", 1, ZX_MAX_LAYERS, &interval));
     zx_config_pattern(checkpoint, (size_t)interval, ZX_LAYER_LINEAR, config);
     ZX_TRY(zx_config_expect_types(checkpoint, config, ZX_LAYER_FULL, ZX_LAYER_LINEAR));
-    return zx_check_delta(checkpoint, config);
-}
-
-static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
-{
-    ZX_TRY(check_layers(checkpoint, config));
     config->norms_shifted = written_by_mlx(checkpoint, config);
-    return ZMLX_OK;
+    return zx_check_delta(checkpoint, config);
 }
 
 static zmlx_status check_next(const zx_checkpoint *checkpoint, zx_config *config)
 {
-    ZX_TRY(check(checkpoint, config));
+    ZX_TRY(check_layers(checkpoint, config));
     return zx_moe_check(checkpoint, config);
+}
+
+/* llama.cpp's converter reorders the heads of Qwen3.5's values, not of Qwen3-Next's. */
+static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
+{
+    config->linear_heads_tiled = zx_checkpoint_is_gguf(checkpoint);
+    return check_layers(checkpoint, config);
 }
 
 static zmlx_status check_moe(const zx_checkpoint *checkpoint, zx_config *config)
 {
     config->normalize_weights = true; /* whatever the config says */
-    return check_next(checkpoint, config);
+    ZX_TRY(check(checkpoint, config));
+    return zx_moe_check(checkpoint, config);
 }
 
 /* A quarter of the head turns where the config does not say. */
@@ -58,7 +60,8 @@ static zmlx_status adjust_rope(const zx_checkpoint *checkpoint, const zx_config 
     const json_t *file = zx_checkpoint_config(checkpoint);
     const json_t *rope = json_object_get(file, "rope_parameters");
     if (json_object_get(file, "partial_rotary_factor") == NULL &&
-        json_object_get(rope, "partial_rotary_factor") == NULL)
+        json_object_get(rope, "partial_rotary_factor") == NULL &&
+        json_object_get(file, "rotary_dim") == NULL)
         settings->dims = config->head_size / 4;
     return ZMLX_OK;
 }

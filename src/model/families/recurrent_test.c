@@ -139,6 +139,10 @@ TEST(recurrent_families_refuse_what_they_do_not_compute)
         {NEXT("\"linear_num_key_heads\":3,"), "linear_num_value_heads is 32; expected a multiple"},
         {NEXT("\"linear_key_head_dim\":0,"), "linear_key_head_dim is 0; expected a usual size"},
         {NEXT("\"linear_value_head_dim\":2048,"), "linear_value_head_dim is 2048; expected"},
+        {NEXT("\"head_dim\":12,"),
+         "rope turns 3 of a head's 12 dimensions (head_dim) in this family"},
+        {NEXT("\"head_dim\":2,"),
+         "rope turns 0 of a head's 2 dimensions (head_dim) in this family"},
         {DENSE("\"hidden_act\":\"gulu\","),
          "'hidden_act' is 'gulu', an activation that is not known"},
     };

@@ -26,6 +26,7 @@ import sys
 import tempfile
 
 import gguf
+import gguf_recurrent as recurrent
 import numpy as np
 from gguf import MODEL_ARCH, GGMLQuantizationType
 from safetensors.numpy import load_file, save_file
@@ -34,6 +35,9 @@ LIMIT, BLOCKS_LIMIT = 0.004, 0.2  # of the logits' spread
 PLAIN = {"rope_type": "default", "rope_theta": 10000.0}
 OLMO3 = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 8.0, "original_max_position_embeddings": 16}
 DEEPSEEK = {"type": "yarn", "factor": 4, "original_max_position_embeddings": 32, "mscale": 1.0, "mscale_all_dim": 1.0}
+ONE_SIZE = "its heads of keys and values have one size"
+EPSILON = {"rms_norm_eps": 1e-6}  # llama.cpp has one also for the lengths of queries and keys
+WIDENED = {**EPSILON, "linear_value_head_dim": 8}
 BETAS = "it takes 32 and 1 for yarn's betas"
 
 # name, golden folder, edits of its config (null: the key goes), type of the blocks, why llama.cpp differs and the
@@ -42,6 +46,8 @@ ROWS = [
     ("llama-llama3", "llama-llama3", {}, None, None),
     ("llama-nemo", "mistral-nemo", {}, "Q8_0", None),
     ("llama-mixtral", "mixtral-tied", {"sliding_window": None}, None, None),
+    ("llama-mixtral-apart", "mixtral-tied", {"sliding_window": None, "experts_apart": True}, None, (
+        "it reads stacked experts alone", None)),
     ("qwen2", "qwen2-tied", {}, None, None),
     ("qwen2-q4_0", "qwen2-tied", {}, "Q4_0", None),
     ("qwen3", "qwen3-tied", {}, None, None),
@@ -75,7 +81,7 @@ ROWS = [
     ("gpt-oss", "gpt_oss-yarn", {"swiglu_limit": 7.0}, None, (
         BETAS + " and rounds the ramp's bounds",
         {"rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}})),
-    ("gpt-oss-plain", "gpt_oss-yarn", {"swiglu_limit": 7.0, "rope_scaling": None}, None, None),
+    ("gpt-oss-plain", "gpt_oss-yarn", {"swiglu_limit": 7.0, "rope_scaling": {"rope_type": "default"}}, None, None),
     ("cohere2", "cohere2-pattern", {}, None, None),
     ("smollm3", "smollm3-nope", {"no_rope_layers": None, "no_rope_layer_interval": 4}, None, None),
     ("gptneox", "gpt_neox-pythia", {}, None, None),
@@ -90,6 +96,21 @@ ROWS = [
     ("glm4moe-nextn", "glm4_moe-qk_norm", {}, None, ("it needs the whole of a layer that is not run", None)),
     ("glm4moe-groups", "glm4_moe-groups", {}, None, None),
     ("mistral3", "ministral3-yarn", {}, None, None),
+    ("lfm2", "lfm2-auto", {}, None, None),
+    ("lfm2-q8_0", "lfm2-auto", {}, "Q8_0", None),
+    ("lfm2-bias", "lfm2-types", {}, None, ("its convolutions have no biases", None)),
+    ("lfm2moe", "lfm2_moe-bias", {}, None, None),
+    ("lfm2moe-plain", "lfm2_moe-plain", {}, None, ("it needs a bias that chooses", None)),
+    ("qwen3next", "qwen3_next-shared", WIDENED, None, None),
+    ("qwen3next-together", "qwen3_next-shared", {**WIDENED, "qkvz_together": True}, None, None),
+    ("qwen3next-sizes", "qwen3_next-shared", {}, None, (ONE_SIZE, None)),
+    ("qwen35", "qwen3_5-text", EPSILON, None, None),
+    ("qwen35-f16", "qwen3_5-text", EPSILON, "F16", None),
+    ("qwen35-vision", "qwen3_5-vision", EPSILON, None, None),
+    ("qwen35-nextn", "qwen3_5-text", {**EPSILON, "mtp_num_hidden_layers": 1}, None, None),
+    ("qwen35moe", "qwen3_5_moe-vision", EPSILON, None, None),
+    ("qwen35moe-tiled", "qwen3_5_moe-text", {**WIDENED, "hidden_act": "silu"}, None, None),
+    ("qwen35moe-sizes", "qwen3_5_moe-text", {"hidden_act": "silu"}, None, (ONE_SIZE, None)),
 ]
 
 # model_type: architecture, rows in the order of rope's neighbours
@@ -120,6 +141,11 @@ KINDS = {
     "deepseek_v3": (MODEL_ARCH.DEEPSEEK2, False),
     "glm4_moe_lite": (MODEL_ARCH.DEEPSEEK2, False),
     "glm4_moe": (MODEL_ARCH.GLM4_MOE, False),
+    "lfm2": (MODEL_ARCH.LFM2, False),
+    "lfm2_moe": (MODEL_ARCH.LFM2MOE, False),
+    "qwen3_next": (MODEL_ARCH.QWEN3NEXT, False),
+    "qwen3_5_text": (MODEL_ARCH.QWEN35, False),
+    "qwen3_5_moe_text": (MODEL_ARCH.QWEN35MOE, False),
 }
 
 
@@ -154,14 +180,18 @@ def read_folder(source, edits, kind):
     config = json.load(open(f"tests/golden/{source}/config.json", encoding="utf-8"))
     weights = load_file(f"tests/golden/{source}/model.safetensors")
     if "text_config" in config:
+        whole = config["architectures"][0].replace("ForConditionalGeneration", "ForCausalLM")
         weights = {key.replace("language_model.", ""): value for key, value in weights.items()
-                   if "language_model" in key}
-        config = {"architectures": ["Gemma4ForCausalLM"], **config["text_config"]}
+                   if "language_model" in key or key.startswith("lm_head.")}
+        tied = config.get("tie_word_embeddings", True)
+        config = {"architectures": [whole], "tie_word_embeddings": tied, **config["text_config"]}
     if edits.get("mlp_only_layers") == []:
         give_experts(weights, config)
     if edits.get("num_nextn_predict_layers") == 0:
         weights = {key: value for key, value in weights.items()
                    if not key.startswith(f"model.layers.{config['num_hidden_layers']}.")}
+    if "linear_value_head_dim" in edits:
+        weights = recurrent.widen(weights, config, edits["linear_value_head_dim"])
     config.update(edits)
     config = {key: value for key, value in config.items() if value is not None or key not in edits}
     return config, {key: rounded(key, value, kind) for key, value in weights.items()}
@@ -330,15 +360,17 @@ def add_metadata(writer, config, arch):
     latent, heads = arch == MODEL_ARCH.DEEPSEEK2, config["num_attention_heads"]
     head = config.get("head_dim") or config["hidden_size"] // heads
     extra = config.get("num_nextn_predict_layers", 0) if arch == MODEL_ARCH.GLM4_MOE else 0
-    writer.add_block_count(config["num_hidden_layers"] + extra)
+    writer.add_block_count(config["num_hidden_layers"] + extra + config.get("mtp_num_hidden_layers", 0))
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])
     if arch == MODEL_ARCH.GEMMA4:
         add_gemma4(writer, config)
-    else:
-        writer.add_feed_forward_length(config["intermediate_size"])
+    elif recurrent.mlp_size(config) is not None:
+        writer.add_feed_forward_length(recurrent.mlp_size(config))
     writer.add_head_count(heads)
-    if arch not in (MODEL_ARCH.GPTNEOX, MODEL_ARCH.GEMMA4):
+    if arch in recurrent.ARCHS:
+        recurrent.add_metadata(writer, config, arch)
+    if arch not in (MODEL_ARCH.GPTNEOX, MODEL_ARCH.GEMMA4, *recurrent.LFM2):
         writer.add_head_count_kv(1 if latent else config.get("num_key_value_heads", heads))
     for key in ("layer_norm_eps", "norm_epsilon"):
         if key in config:
@@ -366,17 +398,21 @@ def neighbours(value, heads):
     return value.reshape(heads, 2, half, *value.shape[1:]).swapaxes(1, 2).reshape(value.shape)
 
 
-def stack(weights):
-    """Experts one by one become one tensor."""
+def stack(weights, apart):
+    """Experts one by one become one tensor; 'apart': they keep a name each, as old files have them."""
     stacked, out = {}, {}
+    parts = {"w1": "gate", "w2": "down", "w3": "up"}
     for key, value in weights.items():
         match = re.match(r"(.*\.experts)\.(\d+)\.(\w+)\.weight$", key)
-        if match:
+        if match and apart:
+            out[f"blk.{key.split('.')[2]}.ffn_{parts[match[3]]}.{match[2]}.weight"] = value
+        elif match:
             stacked.setdefault((match[1], match[3]), {})[int(match[2])] = value
         else:
             out[key] = value
     for (module, part), experts in stacked.items():
-        module = re.sub(r"model\.(layers\.\d+)\.block_sparse_moe", r"\1.feed_forward", module)  # the map's word
+        module = re.sub(r"model\.(layers\.\d+)\.(block_sparse_moe|feed_forward)", r"\1.feed_forward",
+                        module)  # the map's word
         out[f"{module}.{part}.weight"] = np.stack([experts[i] for i in range(len(experts))])
     return out
 
@@ -441,15 +477,21 @@ def llama3_factors(config):
 
 
 def add_tensors(writer, config, arch, weights, kind):
-    extra = config.get("num_nextn_predict_layers", 0)
+    extra = config.get("num_nextn_predict_layers", config.get("mtp_num_hidden_layers", 0))
     names = gguf.get_tensor_name_map(arch, config["num_hidden_layers"] + extra)
-    for key, value in split(stack(weights), config, arch).items():
+    weights = stack(weights, config.get("experts_apart"))
+    if arch in recurrent.ARCHS:
+        weights = recurrent.split(weights, config, arch)
+    if config.get("mtp_num_hidden_layers"):
+        weights.update(recurrent.predicting(weights, config))
+    for key, value in split(weights, config, arch).items():
         if key.endswith((".attention.bias", ".masked_bias", ".inv_freq")):
             continue
         layer = re.search(r"layers\.(\d+)\.", key)
-        if layer and int(layer[1]) >= config["num_hidden_layers"] and arch != MODEL_ARCH.GLM4_MOE:
+        if layer and int(layer[1]) >= config["num_hidden_layers"] and \
+                arch not in (MODEL_ARCH.GLM4_MOE, *recurrent.QWEN35):
             continue
-        name = key if key.startswith("blk.") else names.get_name(key, try_suffixes=(".weight", ".bias"))
+        name = key if key.startswith(("blk.", "output.")) else names.get_name(key, try_suffixes=(".weight", ".bias"))
         assert name is not None, key
         value = np.ascontiguousarray(value if value.size == 1 else value.squeeze(), dtype=np.float32)
         if kind is not None and np.array_equal(rounded(key, value, kind), value) and value.ndim > 1 and \
