@@ -38,19 +38,20 @@ typedef struct zmlx_model_options { /* zero means the default */
     bool mlx_cpu_decode; /* decode affine weights as MLX's CPU build does */
 } zmlx_model_options;
 
-/* Opens an MLX or Hugging Face folder or a .gguf file.  Errors name the file and the
- * tensor, key or field; an unknown architecture is ZMLX_ERROR_UNSUPPORTED and the message lists the
- * known ones.  So is a tensor that the architecture does not read, unless it is known to change
- * nothing: that is logged. */
+/* Opens an MLX or Hugging Face folder, a .gguf file, or "ORG/NAME[@REVISION][:FILE]", a name that
+ * is looked for in the local Hugging Face cache where there is no such path.  Errors name the file
+ * and the tensor, key or field; an unknown architecture is ZMLX_ERROR_UNSUPPORTED and the message
+ * lists the known ones.  So is a tensor that the architecture does not read, unless it is known to
+ * change nothing: that is logged. */
 ZMLX_MUST_CHECK ZMLX_API zmlx_status zmlx_model_open(const char *path,
                                                      const zmlx_model_options *options,
                                                      zmlx_model **model);
 ZMLX_API void zmlx_model_close(zmlx_model *model);
 
 typedef struct zmlx_model_info { /* strings live as long as the model */
-    const char *path;
-    const char *architecture; /* "LlamaForCausalLM" */
-    zmlx_dtype dtype;         /* of activations */
+    const char *path;            /* of a name: where it lies */
+    const char *architecture;    /* "LlamaForCausalLM" */
+    zmlx_dtype dtype;            /* of activations */
     size_t layers, hidden_size, vocabulary, context_length;
     size_t parameters;
     size_t weight_bytes;    /* of all matrices and vectors */
@@ -70,7 +71,7 @@ ZMLX_MUST_CHECK ZMLX_API zmlx_status zmlx_model_print_graph(const zmlx_model *mo
                                                             const zmlx_graph_options *options,
                                                             zmlx_string *text);
 
-/* What a model folder, .gguf or .safetensors file holds, judged from headers alone, as a JSON
+/* What a model as above or a .safetensors file holds, judged from headers alone, as a JSON
  * object: architecture, parameters, bits_per_weight, tensors, memory, config, unusual. */
 ZMLX_MUST_CHECK ZMLX_API zmlx_status zmlx_inspect(const char *path, zmlx_string *json);
 

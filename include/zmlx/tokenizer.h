@@ -18,8 +18,8 @@ extern "C" {
 
 typedef struct zmlx_tokenizer zmlx_tokenizer;
 
-/* MODEL: a folder with tokenizer.json (or else tokenizer.model or tiktoken.model), or a .gguf file.
- * ZMLX_ERROR_FORMAT names what is missing or wrong. */
+/* MODEL: a folder with tokenizer.json (or else tokenizer.model or tiktoken.model), a .gguf file, or
+ * a name in the Hugging Face cache (model.h). ZMLX_ERROR_FORMAT names what is missing or wrong. */
 ZMLX_MUST_CHECK ZMLX_API zmlx_status zmlx_tokenizer_open(const char *model,
                                                          zmlx_tokenizer **tokenizer);
 ZMLX_API void zmlx_tokenizer_close(zmlx_tokenizer *tokenizer);

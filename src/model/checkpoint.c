@@ -7,6 +7,7 @@
 
 #include "base/fail.h"
 #include "base/memory.h"
+#include "hub/cache.h"
 #include "model/gguf_config.h"
 #include "model/gguf_names.h"
 #include "model/shards.h"
@@ -237,8 +238,12 @@ static zmlx_status finish(zmlx_status status, zx_checkpoint *fresh, zx_checkpoin
 zmlx_status zx_checkpoint_open(const char *path, zx_checkpoint **checkpoint)
 {
     zx_checkpoint *fresh = NULL;
-    ZX_TRY(create(path, &fresh));
-    const bool folder = zx_path_is_directory(path);
+    char *found = NULL;
+    ZX_TRY(zx_hub_resolve(path, &found));
+    const zmlx_status status = create(found, &fresh);
+    zx_free(found);
+    ZX_TRY(status);
+    const bool folder = zx_path_is_directory(fresh->path);
     return finish(folder ? open_folder(fresh) : open_file(fresh), fresh, checkpoint);
 }
 

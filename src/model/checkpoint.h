@@ -16,6 +16,7 @@
 
 typedef struct zx_checkpoint zx_checkpoint;
 
+/* A path, or a name in the hub's cache. */
 ZMLX_MUST_CHECK zmlx_status zx_checkpoint_open(const char *path, zx_checkpoint **checkpoint);
 /* A GGUF file in memory, which must outlive the checkpoint; 'name' stands in messages. */
 ZMLX_MUST_CHECK zmlx_status zx_checkpoint_open_gguf(const char *name, const void *bytes,
@@ -25,7 +26,8 @@ ZMLX_MUST_CHECK zmlx_status zx_checkpoint_open_config(const char *name, const ch
                                                       size_t size, zx_checkpoint **checkpoint);
 void zx_checkpoint_close(zx_checkpoint *checkpoint);
 
-const char *zx_checkpoint_path(const zx_checkpoint *checkpoint); /* as given to open */
+const char *
+zx_checkpoint_path(const zx_checkpoint *checkpoint); /* as opened: of a name, where it lies */
 const json_t *zx_checkpoint_config(const zx_checkpoint *checkpoint);
 /* The config for the getters of config.h; messages name its file. */
 zx_fields zx_checkpoint_fields(const zx_checkpoint *checkpoint);

@@ -7,6 +7,7 @@
 #include "base/fail.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "hub/cache.h"
 #include "model/config.h"
 #include "model/gguf.h"
 #include "model/token_files.h"
@@ -261,15 +262,15 @@ static zmlx_status open_parts(zx_text_source *source)
 zmlx_status zx_text_source_open(const char *path, zx_text_source **source)
 {
     void *memory = NULL;
-    zx_text copy = {0};
-    ZX_TRY(zx_text_add_string(&copy, path));
+    char *found = NULL;
+    ZX_TRY(zx_hub_resolve(path, &found));
     zmlx_status status = zx_alloc(sizeof(zx_text_source), "tokenizer files", &memory);
     if (status != ZMLX_OK) {
-        zx_text_fini(&copy);
+        zx_free(found);
         return status;
     }
     zx_text_source *fresh = memory;
-    fresh->path = copy.bytes;
+    fresh->path = found;
     status = open_parts(fresh);
     if (status == ZMLX_OK)
         *source = fresh;

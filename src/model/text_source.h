@@ -11,7 +11,8 @@
 
 typedef struct zx_text_source zx_text_source;
 
-/* A model folder, a .gguf file, or any file of a folder (its folder is taken). */
+/* A model folder, a .gguf file, any file of a folder (its folder is taken), or a name in the hub's
+ * cache. */
 ZMLX_MUST_CHECK zmlx_status zx_text_source_open(const char *path, zx_text_source **source);
 void zx_text_source_close(zx_text_source *source);
 

@@ -9,6 +9,7 @@
 #include "base/fail.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "hub/cache.h"
 #include "model/model.h"
 #include "model/safetensors.h"
 #include "model/strings.h"
@@ -255,7 +256,7 @@ static zmlx_status finish(summary *report, zmlx_string *json)
     return status;
 }
 
-zmlx_status zmlx_inspect(const char *path, zmlx_string *json)
+static zmlx_status inspect_path(const char *path, zmlx_string *json)
 {
     summary report = {.object = json_object(), .tensors = json_array(), .unusual = json_array()};
     zmlx_status status = ZX_FAIL(ZMLX_ERROR_MEMORY, "a report");
@@ -269,5 +270,15 @@ zmlx_status zmlx_inspect(const char *path, zmlx_string *json)
     json_decref(report.object);
     json_decref(report.tensors);
     json_decref(report.unusual);
+    return status;
+}
+
+zmlx_status zmlx_inspect(const char *path, zmlx_string *json)
+{
+    char *found = NULL;
+    *json = (zmlx_string){0};
+    ZX_TRY(zx_hub_resolve(path, &found));
+    const zmlx_status status = inspect_path(found, json);
+    zx_free(found);
     return status;
 }
