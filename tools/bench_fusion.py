@@ -3,7 +3,7 @@
 
     bench_fusion.py --zmlx build/zmlx MODEL [--threads 1,2] [--rounds 12] [--prompt 512] [--generate 128]
 
-'zmlx bench --compare' measures both once a round, with the order changing.  Printed are the ratio's
+'zmlx bench --compare' measures both once a round, decoding step by step in turns.  Printed are the ratio's
 mean over the rounds and its lower bound, the mean less two standard errors.
 """
 import argparse

@@ -1,4 +1,5 @@
-/* bench.c - prompt and decode rates, fused and unfused interleaved (ABBA), beside the read loop. */
+/* bench.c - prompt and decode rates, fused and unfused in turns (of a prompt, of a
+ * decoding step), beside the read loop. */
 #include "zmlx/bench.h"
 
 #include <math.h>
@@ -37,6 +38,12 @@ static size_t value_or(size_t value, size_t fallback)
     return value > 0 ? value : fallback;
 }
 
+/* Whose turn it is: the order changes with 'count'. */
+static size_t turn_of(const run *job, size_t turn, size_t count)
+{
+    return job->contender_count == 2 && count % 2 == 1 ? 1 - turn : turn;
+}
+
 static zmlx_status time_prompt(const run *job, zmlx_session *session, double *rate)
 {
     ZX_TRY(zx_session_begin(session, job->ids, job->depth + job->prompt, 0, false));
@@ -47,35 +54,60 @@ static zmlx_status time_prompt(const run *job, zmlx_session *session, double *ra
     return ZMLX_OK;
 }
 
-static zmlx_status time_decode(const run *job, contender *who, double *rate)
+/* Opens the session with one step taken, so that the time is of steady steps. */
+static zmlx_status begin_decode(const run *job, zmlx_session *session)
 {
-    zmlx_session *session = who->session;
-    const size_t depth = job->depth + 1; /* one step first, so that the time is of steady steps */
-    ZX_TRY(zx_session_begin(session, job->ids, depth, 0, false));
-    ZX_TRY(zx_session_feed(session, job->ids, depth));
+    ZX_TRY(zx_session_begin(session, job->ids, job->depth + 1, 0, false));
+    return zx_session_feed(session, job->ids, job->depth + 1);
+}
+
+/* A step of each contender in turn, in an order that changes from step to step: what else the
+ * machine does hits them alike. */
+static zmlx_status time_decode(run *job, size_t repetition, double rates[2])
+{
+    double seconds[2] = {0};
+    for (size_t i = 0; i < job->contender_count; i++)
+        ZX_TRY(begin_decode(job, job->contenders[i].session));
     const size_t blocks = zx_allocation_count();
-    const double start = zx_seconds();
-    for (size_t i = 0; i < job->generate; i++)
-        ZX_TRY(zx_session_feed(session, &job->ids[depth + i], 1));
-    *rate = (double)job->generate / (zx_seconds() - start);
-    who->test->allocs_per_step = (double)(zx_allocation_count() - blocks) / (double)job->generate;
+    for (size_t step = 0; step < job->generate; step++)
+        for (size_t i = 0; i < job->contender_count; i++) {
+            const size_t who = turn_of(job, i, step + repetition);
+            const double start = zx_seconds();
+            ZX_TRY(
+                zx_session_feed(job->contenders[who].session, &job->ids[job->depth + 1 + step], 1));
+            seconds[who] += zx_seconds() - start;
+        }
+    const size_t steps = job->generate * job->contender_count;
+    for (size_t i = 0; i < job->contender_count; i++) {
+        rates[i] = (double)job->generate / seconds[i];
+        job->contenders[i].test->allocs_per_step =
+            (double)(zx_allocation_count() - blocks) / (double)steps;
+    }
     return ZMLX_OK;
 }
 
-static zmlx_status sample(run *job, contender *who, bool decode)
-{
-    double rate = 0;
-    ZX_TRY(decode ? time_decode(job, who, &rate) : time_prompt(job, who->session, &rate));
-    if (who->test->samples < ZMLX_BENCH_SAMPLES) who->test->samples_ts[who->test->samples++] = rate;
-    return ZMLX_OK;
-}
-
-/* One repetition: each contender once, in turning order, and the read loop between. */
-static zmlx_status repeat(run *job, size_t repetition, bool decode)
+static zmlx_status time_prompts(run *job, size_t repetition, double rates[2])
 {
     for (size_t i = 0; i < job->contender_count; i++) {
-        const bool turned = repetition % 2 == 1 && job->contender_count == 2;
-        ZX_TRY(sample(job, &job->contenders[turned ? 1 - i : i], decode));
+        const size_t who = turn_of(job, i, repetition);
+        ZX_TRY(time_prompt(job, job->contenders[who].session, &rates[who]));
+    }
+    return ZMLX_OK;
+}
+
+static zmlx_status time_all(run *job, size_t repetition, bool decode, double rates[2])
+{
+    return decode ? time_decode(job, repetition, rates) : time_prompts(job, repetition, rates);
+}
+
+/* One repetition: each contender once, and the read loop. */
+static zmlx_status repeat(run *job, size_t repetition, bool decode)
+{
+    double rates[2] = {0};
+    ZX_TRY(time_all(job, repetition, decode, rates));
+    for (size_t i = 0; i < job->contender_count; i++) {
+        zmlx_bench_test *test = job->contenders[i].test;
+        if (test->samples < ZMLX_BENCH_SAMPLES) test->samples_ts[test->samples++] = rates[i];
     }
     job->loops[job->loop_count++] = zx_read_loop(&job->model->graph, job->pool);
     zx_progress(decode ? "decode" : "prompt", repetition + 1, job->repetitions);
@@ -122,9 +154,9 @@ static zmlx_status run_tests(run *job, bool decode, zmlx_bench_report *report)
                                        .fused = !zx_engine_settings(who->session->engine)->no_fuse,
                                        .bytes_per_token = job->model->bytes_per_token +
                                                           cache_bytes(job, who->session)};
-        double warm_up = 0;
-        ZX_TRY(decode ? time_decode(job, who, &warm_up) : time_prompt(job, who->session, &warm_up));
     }
+    double warm_up[2];
+    ZX_TRY(time_all(job, 0, decode, warm_up));
     job->loop_count = 0;
     for (size_t i = 0; i < job->repetitions; i++) ZX_TRY(repeat(job, i, decode));
     qsort(job->loops, job->loop_count, sizeof *job->loops, ascending);
