@@ -9,17 +9,14 @@
 #include "engine/variants.h"
 #include "fuse/chains.h"
 
-/* Tokens of the steps that are measured; what holds for one holds up to the next. */
-static const size_t points[] = {1, 8, 64, 256};
-enum { POINTS = sizeof points / sizeof points[0] };
+enum { SIZES = ZX_MEASURED_SIZES };
 
 typedef struct discoverer {
     const zx_fusion_choice *choice;
     const zx_verifier *verifier;
     zx_discover_use use;
     zx_discovery *discovery;
-    size_t tokens;             /* of the steps that the graph at hand is for */
-    zx_token_range chain_pays; /* the chain at hand */
+    size_t tokens; /* of the steps that the graph at hand is for */
     char measured[ZX_REASON_BYTES];
 } discoverer;
 
@@ -62,74 +59,72 @@ static zmlx_status add_site(zx_discovery *discovery, const zx_found_site *site)
     return ZMLX_OK;
 }
 
-/* The longest run of points that pay, as steps. */
-static zx_token_range range_of(const bool pays[POINTS])
+/* The longest run of sizes that pay, as steps. */
+static zx_token_range range_of(const bool pays[SIZES])
 {
     size_t first = 0, last = 0, length = 0;
-    for (size_t i = 0; i < POINTS; i++) {
+    for (size_t i = 0; i < SIZES; i++) {
         size_t end = i;
-        while (end < POINTS && pays[end]) end++;
+        while (end < SIZES && pays[end]) end++;
         if (end - i <= length) continue;
         length = end - i;
         first = i;
         last = end - 1;
     }
     if (length == 0) return (zx_token_range)ZX_NO_STEP;
-    return (zx_token_range){first > 0 ? points[first] : 0,
-                            last + 1 < POINTS ? points[last + 1] - 1 : 0};
+    return (zx_token_range){first > 0 ? zx_measured_sizes[first] : 0,
+                            last + 1 < SIZES ? zx_measured_sizes[last + 1] - 1 : 0};
 }
 
 /* For which steps the match pays.  Chains must gain for certain; rules must not certainly lose. */
-static zmlx_status measure_range(discoverer *at, const zx_fusion_rule *rule, const zx_match *match,
-                                 zx_token_range *range)
+static zmlx_status measure(const discoverer *at, const zx_fusion_rule *rule, const zx_match *match,
+                           zx_measured_rule *measured)
 {
-    bool pays[POINTS];
-    zx_gain gains[POINTS];
-    for (size_t i = 0; i < POINTS; i++) {
-        ZX_TRY(zx_measure_match(at->verifier, rule, match, points[i], &gains[i]));
-        pays[i] = rule->fused == ZX_OP_CHAIN ? gains[i].low > 1.0 : gains[i].high >= 1.0;
+    bool pays[SIZES];
+    const bool chain = rule->fused == ZX_OP_CHAIN;
+    measured->rule = chain ? rule->pattern : rule->name;
+    for (size_t i = 0; i < SIZES; i++) {
+        zx_gain gain;
+        ZX_TRY(zx_measure_match(at->verifier, rule, match, zx_measured_sizes[i], &gain));
+        pays[i] = chain ? gain.low > 1.0 : gain.high >= 1.0;
+        measured->gains[i] = gain.mean;
     }
-    *range = range_of(pays);
-    (void)snprintf(at->measured, sizeof at->measured,
-                   "measured: %.2f, %.2f, %.2f, %.2f times as fast for 1, 8, 64, 256 tokens",
-                   gains[0].mean, gains[1].mean, gains[2].mean, gains[3].mean);
+    measured->pays = range_of(pays);
     return ZMLX_OK;
 }
 
-/* Of what was measured at an earlier match. */
-static void say_measured(discoverer *at)
+/* For which steps a rule or chain pays at this match; measured at the first of its shape, now or in
+ * an earlier run. */
+static zmlx_status match_pays(discoverer *at, const zx_fusion_rule *rule, const zx_match *match,
+                              zx_token_range *range)
 {
+    zx_verdicts *verdicts = &at->discovery->measured;
+    zx_measured_rule fresh = {0};
+    const bool chain = rule->fused == ZX_OP_CHAIN;
+    *range = chain ? (zx_token_range)ZX_NO_STEP : rule->guard;
     (void)snprintf(at->measured, sizeof at->measured,
-                   "measured: not faster for any size of step at its first match");
-}
-
-static bool find_measured(const zx_measured_rules *list, const char *rule, zx_token_range *range)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        if (strcmp(list->items[i].rule, rule) != 0) continue;
-        *range = list->items[i].pays;
-        return true;
+                   "not measured; --apply does, and applies what is faster");
+    ZX_TRY(zx_fusion_shape(match, &fresh.shape));
+    const zx_measured_rule *known = zx_verdicts_find(verdicts, rule, fresh.shape);
+    if (known == NULL && at->use != ZX_DISCOVER_APPLY) return ZMLX_OK;
+    if (known == NULL) {
+        ZX_TRY(measure(at, rule, match, &fresh));
+        ZX_TRY(zx_verdicts_measured(verdicts, rule, &fresh));
+        known = &fresh;
     }
-    return false;
-}
-
-/* For which steps a rule of the table pays: measured at its first match. */
-static zmlx_status rule_pays(discoverer *at, const zx_fusion_rule *rule, const zx_match *match,
-                             zx_token_range *range)
-{
-    zx_verdicts *measured = &at->discovery->measured;
-    *range = rule->guard;
-    say_measured(at);
-    if (at->use != ZX_DISCOVER_APPLY || find_measured(&measured->rules, rule->name, range))
-        return ZMLX_OK;
-    ZX_TRY(measure_range(at, rule, match, range));
-    return zx_verdicts_limit(measured, rule->name, *range);
+    *range = known->pays;
+    (void)snprintf(at->measured, sizeof at->measured,
+                   "measured: %.2f, %.2f, %.2f, %.2f times as fast for %zu, %zu, %zu, %zu tokens",
+                   known->gains[0], known->gains[1], known->gains[2], known->gains[3],
+                   zx_measured_sizes[0], zx_measured_sizes[1], zx_measured_sizes[2],
+                   zx_measured_sizes[3]);
+    return ZMLX_OK;
 }
 
 /* Off though it agrees: why. */
-static const char *reason_off(const discoverer *at, const zx_fusion_rule *rule, bool pays)
+static const char *reason_off(const discoverer *at, const zx_fusion_rule *rule, bool chosen)
 {
-    if (rule->fused == ZX_OP_CHAIN || !pays) return at->measured;
+    if (chosen) return at->measured;
     return rule->fidelity == ZX_CLOSE ? "not exact; applied only when asked for"
                                       : "left out by name";
 }
@@ -160,57 +155,50 @@ static zmlx_status judge(const zx_graph *graph, const zx_fusion_site *site, cons
     *apply = false;
     ZX_TRY(zx_verify_match(at->verifier, rule, match, reason));
     if (*reason == '\0' && zx_verdicts_refused(measured, site))
-        (void)snprintf(reason, sizeof reason, "another match in this module was refused");
+        (void)snprintf(reason, sizeof reason,
+                       "a match in this module was refused, here or in an earlier run");
     found.reason = reason;
     if (*reason != '\0') {
         ZX_TRY(zx_verdicts_refuse(measured, site));
         return is_known(at->discovery, &found) ? ZMLX_OK : add_site(at->discovery, &found);
     }
     const bool chosen = zx_fusion_chosen(at->choice, rule);
-    if (rule->fused == ZX_OP_CHAIN)
-        found.pays = at->chain_pays;
-    else if (chosen)
-        ZX_TRY(rule_pays(at, rule, match, &found.pays));
+    if (chosen) ZX_TRY(match_pays(at, rule, match, &found.pays));
     const bool applied = chosen && !never(found.pays);
     *apply = applied && zx_tokens_within(found.pays, at->tokens);
     found.verdict = applied ? ZX_VERDICT_APPLIED : ZX_VERDICT_OFF;
-    if (!applied) found.reason = reason_off(at, rule, !chosen || !never(found.pays));
+    if (!applied) found.reason = reason_off(at, rule, chosen);
     return is_known(at->discovery, &found) ? ZMLX_OK : add_site(at->discovery, &found);
 }
 
-/* The first match of a rule. */
-static bool find_match(const zx_fusion_rule *rule, const zx_graph *graph, zx_match *match)
+static bool is_listed(const zx_measured_rules *chains, size_t count, const char *pattern)
 {
-    for (zx_node *node = graph->first; node != NULL; node = node->next)
-        if (zx_fusion_match(rule, graph, node, match)) return true;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(chains->items[i].rule, pattern) == 0) return true;
     return false;
 }
 
 static zmlx_status try_chain(discoverer *at, const char *pattern, zx_graph *graph)
 {
-    const zx_fusion_rule rule = zx_chain_rule(pattern);
-    zx_verdicts *measured = &at->discovery->measured;
-    zx_match match;
-    at->chain_pays = (zx_token_range)ZX_NO_STEP;
-    (void)snprintf(at->measured, sizeof at->measured,
-                   "not measured; --apply does, and applies what is faster");
-    if (at->use == ZX_DISCOVER_APPLY) say_measured(at);
-    if (at->use == ZX_DISCOVER_APPLY && find_match(&rule, graph, &match) &&
-        !find_measured(&measured->chains, pattern, &at->chain_pays)) {
-        ZX_TRY(measure_range(at, &rule, &match, &at->chain_pays));
-        ZX_TRY(zx_verdicts_use(measured, pattern, at->chain_pays));
-    }
-    return zx_fuse_rule(&rule, graph, judge, at);
+    const zx_fusion_rule chain = zx_chain_rule(pattern);
+    return zx_fuse_rule(&chain, graph, judge, at);
 }
 
-/* Runs of row-wise ops that the rules leave; each is verified like a match of a rule. */
+/* Runs of row-wise ops that the rules leave; each is verified like a match of a rule.  First those
+ * that were measured, in the order in which an engine takes them. */
 static zmlx_status try_chains(discoverer *at, zx_graph *graph)
 {
     zx_chain_proposals proposals;
+    const zx_measured_rules *known = &at->discovery->measured.chains;
+    const size_t before = known->count;
+    for (size_t i = 0; i < before; i++)
+        if (!is_listed(known, i, known->items[i].rule))
+            ZX_TRY(try_chain(at, known->items[i].rule, graph));
     ZX_TRY(zx_chains_propose(graph, &proposals));
     zmlx_status status = ZMLX_OK;
     for (size_t i = 0; i < proposals.count && status == ZMLX_OK; i++)
-        status = try_chain(at, proposals.items[i].pattern, graph);
+        if (!is_listed(known, before, proposals.items[i].pattern))
+            status = try_chain(at, proposals.items[i].pattern, graph);
     zx_chain_proposals_fini(&proposals);
     return status;
 }
@@ -235,13 +223,22 @@ static bool was_walked(const size_t *walked, size_t count, size_t tokens)
     return false;
 }
 
+/* What was measured and refused earlier stays: another seed, or the rules left out this time, may
+ * not come upon it. */
+static zmlx_status recall(discoverer *at, const zx_graph *lowered)
+{
+    zx_discovery *const discovery = at->discovery;
+    ZX_TRY(zx_verdicts_key_of(lowered, zx_pool_threads(at->verifier->pool), &discovery->key));
+    return zx_verdicts_load(&discovery->key, &discovery->measured);
+}
+
 /* Every graph that an engine may run: what is measured in one makes further ones. */
 static zmlx_status discover(discoverer *at, zx_precision precision, zx_graph *graph)
 {
     enum { WALKS = 2 * ZX_MOST_VARIANTS };
     size_t starts[ZX_MOST_VARIANTS], walked[WALKS], count = 0;
     ZX_TRY(zx_lower_to_precision(graph, precision));
-    ZX_TRY(zx_verdicts_key(graph, &at->discovery->key));
+    ZX_TRY(recall(at, graph));
     for (bool again = true; again;) {
         again = false;
         const size_t ranges = zx_variant_starts(&at->discovery->measured, SIZE_MAX - 1, starts);
@@ -279,5 +276,5 @@ void zx_discovery_fini(zx_discovery *discovery)
 
 zmlx_status zx_discovery_save(const zx_discovery *discovery)
 {
-    return zx_verdicts_save(discovery->key, &discovery->measured);
+    return zx_verdicts_save(&discovery->key, &discovery->measured);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/facts.h"
 #include "base/test.h"
 #include "engine/discover.h"
 #include "engine/engine.h"
@@ -208,40 +209,62 @@ static void close_store(const own_store *store)
     (void)rmdir(store->folder);
 }
 
-/* Refusals and chains that are put into the store by hand, and forgotten. */
-TEST(stored_verdicts_are_honoured)
+static const zx_verdicts_key other_graph = {42, 1};
+
+static zmlx_status key_of(const zx_graph *traced, size_t threads, zx_verdicts_key *key)
+{
+    zx_graph lowered = {0};
+    zmlx_status status = zx_graph_copy(traced, &lowered);
+    if (status == ZMLX_OK) status = zx_graph_sort(&lowered);
+    if (status == ZMLX_OK) status = zx_verdicts_key_of(&lowered, threads, key);
+    zx_graph_fini(&lowered);
+    return status;
+}
+
+static const zx_fusion_rule *rule_named(const char *name)
+{
+    size_t i = 0;
+    while (i + 1 < zx_fusion_rule_count && strcmp(zx_fusion_rules[i].name, name) != 0) i++;
+    return &zx_fusion_rules[i];
+}
+
+/* Keeps, as measured with so many threads, that the rule pays for those steps where its match is
+ * like the first one of the graph. */
+static zmlx_status keep_range(zx_graph *traced, const zx_fusion_rule *rule, size_t threads,
+                              zx_token_range pays)
+{
+    const bool chain = rule->fused == ZX_OP_CHAIN;
+    zx_measured_rule measured = {chain ? rule->pattern : rule->name, 0, pays, {0.25, 3, 3, 3}};
+    zx_verdicts verdicts = {0};
+    zx_verdicts_key key;
+    zx_match match;
+    zx_node *node = traced->first;
+    while (node != NULL && !zx_fusion_match(rule, traced, node, &match)) node = node->next;
+    zmlx_status status = node != NULL ? key_of(traced, threads, &key) : ZMLX_ERROR_ARGUMENT;
+    if (status == ZMLX_OK) status = zx_fusion_shape(&match, &measured.shape);
+    if (status == ZMLX_OK) status = zx_verdicts_measured(&verdicts, rule, &measured);
+    if (status == ZMLX_OK) status = zx_verdicts_save(&key, &verdicts);
+    zx_verdicts_fini(&verdicts);
+    return status;
+}
+
+TEST(stored_refusals_are_honoured_and_forgotten)
 {
     own_store store;
     const zx_fusion_site site = {.rule = &zx_fusion_rules[0], .where = "model.layers.3"};
     zx_verdicts verdicts = {0}, loaded = {0}, forgotten = {0};
-    zx_verdicts chains = {0};
+    zx_verdicts_key threads = other_graph;
+    threads.threads = 7; /* a refusal holds whatever the threads */
     CHECK(open_store(&store));
     zmlx_status status = zx_verdicts_refuse(&verdicts, &site);
-    if (status == ZMLX_OK) status = zx_verdicts_save(42, &verdicts);
-    if (status == ZMLX_OK) status = zx_verdicts_load(42, &loaded);
+    if (status == ZMLX_OK) status = zx_verdicts_save(&other_graph, &verdicts);
+    if (status == ZMLX_OK) status = zx_verdicts_load(&threads, &loaded);
     const bool honoured = zx_verdicts_refused(&loaded, &site);
     zx_fusion_site other = site;
     other.where = "model.layers.4";
     const bool only_there = !zx_verdicts_refused(&loaded, &other);
-    /* a chain that was found to be faster is in the graph that an engine runs */
-    zx_graph traced = {0}, lowered = {0}, run = {0};
-    const zx_engine_options options = {.precision = ZX_PRECISION_F32};
-    uint64_t key = 0;
-    if (status == ZMLX_OK && !trace_chain(&traced)) status = ZMLX_ERROR_MEMORY;
-    if (status == ZMLX_OK) status = zx_graph_copy(&traced, &lowered);
-    if (status == ZMLX_OK) status = zx_graph_sort(&lowered);
-    if (status == ZMLX_OK) status = zx_verdicts_key(&lowered, &key);
-    if (status == ZMLX_OK)
-        status = zx_verdicts_use(&chains, chain_pattern, (zx_token_range)ZX_EVERY_STEP);
-    if (status == ZMLX_OK) status = zx_verdicts_save(key, &chains);
-    if (status == ZMLX_OK) status = zx_engine_graph(&traced, &options, &run);
-    const bool used = holds_op(&run, ZX_OP_CHAIN) && !holds_op(&run, ZX_OP_RMSNORM);
-    zx_graph_fini(&traced);
-    zx_graph_fini(&lowered);
-    zx_graph_fini(&run);
-    zx_verdicts_fini(&chains);
-    if (status == ZMLX_OK) status = zx_verdicts_forget(42);
-    if (status == ZMLX_OK) status = zx_verdicts_load(42, &forgotten);
+    if (status == ZMLX_OK) status = zx_verdicts_forget(&other_graph);
+    if (status == ZMLX_OK) status = zx_verdicts_load(&other_graph, &forgotten);
     const bool gone = !zx_verdicts_refused(&forgotten, &site);
     close_store(&store);
     zx_verdicts_fini(&verdicts);
@@ -249,29 +272,165 @@ TEST(stored_verdicts_are_honoured)
     zx_verdicts_fini(&forgotten);
     CHECK(status == ZMLX_OK);
     CHECK(honoured && only_there && gone);
+}
+
+/* A chain that was found to be faster is in the graph that an engine runs. */
+TEST(a_stored_chain_is_used)
+{
+    own_store store;
+    zx_graph traced = {0}, run = {0};
+    const zx_engine_options options = {.precision = ZX_PRECISION_F32, .threads = 1};
+    const zx_fusion_rule chain = zx_chain_rule(chain_pattern);
+    CHECK(open_store(&store));
+    zmlx_status status = trace_chain(&traced) ? ZMLX_OK : ZMLX_ERROR_MEMORY;
+    if (status == ZMLX_OK) status = keep_range(&traced, &chain, 1, (zx_token_range)ZX_EVERY_STEP);
+    if (status == ZMLX_OK) status = zx_engine_graph(&traced, &options, &run);
+    const bool used = holds_op(&run, ZX_OP_CHAIN) && !holds_op(&run, ZX_OP_RMSNORM);
+    zx_graph_fini(&traced);
+    zx_graph_fini(&run);
+    close_store(&store);
+    CHECK(status == ZMLX_OK);
     CHECK(used);
 }
 
-/* Keeps under the traced graph's key that a rule pays for 8 to 63 tokens. */
-static zmlx_status keep_range(const zx_graph *traced, const char *rule)
+/* y = a W + a, twice, and once more at twice the width. */
+static bool trace_shapes(zx_graph *graph)
 {
-    zx_verdicts verdicts = {0};
-    zx_graph lowered = {0};
-    uint64_t key = 0;
-    zmlx_status status = zx_graph_copy(traced, &lowered);
-    if (status == ZMLX_OK) status = zx_graph_sort(&lowered);
-    if (status == ZMLX_OK) status = zx_verdicts_key(&lowered, &key);
-    if (status == ZMLX_OK) status = zx_verdicts_limit(&verdicts, rule, (zx_token_range){8, 63});
-    if (status == ZMLX_OK) status = zx_verdicts_save(key, &verdicts);
-    zx_graph_fini(&lowered);
-    zx_verdicts_fini(&verdicts);
-    return status;
+    static float wide[4 * WIDTH * WIDTH];
+    static zx_weight larger, wider;
+    static const zx_attributes embed = {.dtype = ZX_F32};
+    zx_value ids, matrix, widen, last, x, y;
+    larger = wider = square;
+    wider.codes = larger.codes = (const uint8_t *)wide;
+    wider.rows = larger.rows = 2 * WIDTH;
+    larger.columns = 2 * WIDTH;
+    larger.codes_stride = 2 * WIDTH * sizeof(float);
+    for (size_t i = 0; i < WIDTH * WIDTH; i++) weights[i] = (float)zx_test_uniform() - 0.5F;
+    for (size_t i = 0; i < 4 * WIDTH * WIDTH; i++) wide[i] = (float)zx_test_uniform() - 0.5F;
+    bool made = zx_graph_input(graph, &ids) == ZMLX_OK &&
+                zx_graph_weight(graph, "w", &square, &matrix) == ZMLX_OK &&
+                zx_graph_weight(graph, "v", &wider, &widen) == ZMLX_OK &&
+                zx_graph_weight(graph, "l", &larger, &last) == ZMLX_OK &&
+                zx_graph_add(graph, ZX_OP_EMBED, (zx_value[]){ids, matrix}, &embed, &x) == ZMLX_OK;
+    for (int layer = 0; made && layer < 3; layer++) {
+        const zx_value weight = layer < 2 ? matrix : last;
+        made = zx_graph_enter(graph, "model.layers.%d", layer) == ZMLX_OK &&
+               (layer < 2 ||
+                zx_graph_add(graph, ZX_OP_MATMUL, (zx_value[]){x, widen}, NULL, &x) == ZMLX_OK) &&
+               zx_graph_add(graph, ZX_OP_MATMUL, (zx_value[]){x, weight}, NULL, &y) == ZMLX_OK &&
+               zx_graph_add(graph, ZX_OP_ADD, (zx_value[]){y, x}, NULL, &x) == ZMLX_OK;
+    }
+    graph->output = x;
+    return made;
+}
+
+static size_t count_op(const zx_graph *graph, zx_op op)
+{
+    size_t count = 0;
+    for (const zx_node *node = graph->first; node != NULL; node = node->next)
+        count += node->op == op;
+    return count;
+}
+
+TEST(what_was_measured_holds_for_its_shape_and_threads)
+{
+    static const size_t threads[] = {1, 2}, fused[] = {1, 3};
+    own_store store;
+    zx_graph traced = {0};
+    CHECK(open_store(&store));
+    zmlx_status status = trace_shapes(&traced) ? ZMLX_OK : ZMLX_ERROR_MEMORY;
+    if (status == ZMLX_OK)
+        status = keep_range(&traced, rule_named("matmul_residual"), 1, (zx_token_range)ZX_NO_STEP);
+    bool right = true;
+    for (size_t i = 0; status == ZMLX_OK && i < 2; i++) {
+        const zx_engine_options options = {.precision = ZX_PRECISION_F32, .threads = threads[i]};
+        zx_graph run = {0};
+        status = zx_engine_graph(&traced, &options, &run);
+        right = right && count_op(&run, ZX_OP_MATMUL_ADD) == fused[i];
+        zx_graph_fini(&run);
+    }
+    zx_graph_fini(&traced);
+    close_store(&store);
+    CHECK(status == ZMLX_OK);
+    CHECK(right);
+}
+
+static const zx_found_site *site_in(const zx_discovery *discovery, const char *where)
+{
+    for (size_t i = 0; i < discovery->count; i++)
+        if (strcmp(discovery->sites[i].site.where, where) == 0) return &discovery->sites[i];
+    return NULL;
+}
+
+/* The first shape was measured before, and its verdict stays; the second is measured now. */
+TEST(every_shape_is_measured_once_and_for_all)
+{
+    const zx_verifier verifier = {.kv_dtype = ZX_F32};
+    own_store store;
+    zx_graph traced = {0};
+    zx_discovery found = {0}, again = {0};
+    CHECK(open_store(&store));
+    zmlx_status status = trace_shapes(&traced) ? ZMLX_OK : ZMLX_ERROR_MEMORY;
+    if (status == ZMLX_OK)
+        status = keep_range(&traced, rule_named("matmul_residual"), 1, (zx_token_range){8, 63});
+    if (status == ZMLX_OK)
+        status = zx_discover(&traced, ZX_PRECISION_F32, NULL, ZX_DISCOVER_APPLY, &verifier, &found);
+    if (status == ZMLX_OK) status = zx_discovery_save(&found);
+    if (status == ZMLX_OK)
+        status = zx_discover(&traced, ZX_PRECISION_F32, NULL, ZX_DISCOVER_LIST, &verifier, &again);
+    bool right = found.measured.rules.count == 2 && again.measured.rules.count == 2 &&
+                 found.count == again.count && found.count >= 3;
+    for (int layer = 0; right && layer < 2; layer++) {
+        const zx_found_site *site =
+            site_in(&found, layer == 0 ? "model.layers.0" : "model.layers.1");
+        right = site != NULL && site->verdict == ZX_VERDICT_APPLIED && site->pays.least == 8 &&
+                site->pays.most == 63;
+    }
+    for (size_t i = 0; right && i < found.count; i++)
+        right = found.sites[i].verdict == again.sites[i].verdict &&
+                found.sites[i].pays.least == again.sites[i].pays.least &&
+                found.sites[i].pays.most == again.sites[i].pays.most &&
+                strcmp(found.sites[i].reason, again.sites[i].reason) == 0;
+    zx_discovery_fini(&found);
+    zx_discovery_fini(&again);
+    zx_graph_fini(&traced);
+    close_store(&store);
+    CHECK(status == ZMLX_OK);
+    CHECK(right);
+}
+
+/* The first form had neither threads nor shape; it is neither a measure nor a refusal. */
+TEST(what_the_first_form_measured_is_passed_over)
+{
+    own_store store;
+    zx_facts *facts = NULL;
+    zx_verdicts loaded = {0};
+    CHECK(open_store(&store));
+    zmlx_status status = zx_facts_open(store.path, true, &facts);
+    if (status == ZMLX_OK)
+        status = zx_facts_put(facts, "fusion verdicts", "000000000000002a/pays/0000", "8 63 glu");
+    if (status == ZMLX_OK)
+        status = zx_facts_put(facts, "fusion verdicts", "000000000000002a/use/0000", "0 0 (add)");
+    if (status == ZMLX_OK)
+        status = zx_facts_put(facts, "fusion verdicts", "000000000000002a/glu/mlp", "refused");
+    if (status == ZMLX_OK)
+        status = zx_facts_put(facts, "fusion measures 2", "000000000000002a/1/rule/0", "8 x glu");
+    zx_facts_close(facts);
+    if (status == ZMLX_OK) status = zx_verdicts_load(&other_graph, &loaded);
+    const bool right =
+        loaded.rules.count == 0 && loaded.chains.count == 0 && loaded.refused.count == 1 &&
+        zx_verdicts_refused(&loaded, &(zx_fusion_site){.rule = rule_named("glu"), .where = "mlp"});
+    zx_verdicts_fini(&loaded);
+    close_store(&store);
+    CHECK(status == ZMLX_OK);
+    CHECK(right);
 }
 
 TEST(a_rule_runs_in_the_steps_for_which_it_pays)
 {
     static const size_t sizes[] = {1, 7, 8, 63, 64, 256}, of[] = {0, 0, 1, 1, 2, 2};
-    const zx_engine_options options = {.precision = ZX_PRECISION_F32, .limits = {256, 2, 4}};
+    const zx_engine_options options = {
+        .precision = ZX_PRECISION_F32, .threads = 1, .limits = {256, 2, 4}};
     const zx_kv_pages pages = {0};
     own_store store;
     zx_graph traced = {0};
@@ -280,7 +439,8 @@ TEST(a_rule_runs_in_the_steps_for_which_it_pays)
     size_t bytes = 0, sized = 0;
     CHECK(open_store(&store));
     zmlx_status status = trace(&traced, &sum) ? ZMLX_OK : ZMLX_ERROR_MEMORY;
-    if (status == ZMLX_OK) status = keep_range(&traced, "matmul_residual");
+    if (status == ZMLX_OK)
+        status = keep_range(&traced, rule_named("matmul_residual"), 1, (zx_token_range){8, 63});
     if (status == ZMLX_OK) status = zx_variants_init(&traced, &options, &variants);
     if (status == ZMLX_OK) status = zx_variants_plan_all(&variants, &options, NULL, &pages);
     if (status == ZMLX_OK) status = zx_variants_bytes(&variants, &options, NULL, &pages, &bytes);
@@ -326,7 +486,8 @@ TEST(applying_measures_every_rule_once)
 /* Whatever was measured, sessions run nothing that discovery has not verified. */
 TEST(every_fused_op_of_every_variant_was_discovered)
 {
-    const zx_engine_options options = {.precision = ZX_PRECISION_F32, .limits = {512, 1, 1}};
+    const zx_engine_options options = {
+        .precision = ZX_PRECISION_F32, .threads = 1, .limits = {512, 1, 1}};
     const zx_verifier verifier = {.kv_dtype = ZX_F32};
     own_store store;
     zx_graph graph = {0};

@@ -1,5 +1,7 @@
 #include "engine/variants.h"
 
+#include <string.h>
+
 #include "base/checked.h"
 #include "base/fail.h"
 #include "engine/lower.h"
@@ -15,11 +17,19 @@ static zmlx_status judge(const zx_graph *graph, const zx_fusion_site *site, cons
                          bool *apply, void *user)
 {
     const starter *at = user;
-    (void)graph, (void)match;
-    *apply = zx_fusion_chosen(at->choice, site->rule) &&
-             zx_verdicts_pays(at->verdicts, site->rule, at->tokens) &&
-             !zx_verdicts_refused(at->verdicts, site);
-    return ZMLX_OK;
+    (void)graph;
+    *apply = false;
+    if (!zx_fusion_chosen(at->choice, site->rule) || zx_verdicts_refused(at->verdicts, site))
+        return ZMLX_OK;
+    return zx_verdicts_pays(at->verdicts, site->rule, match, at->tokens, apply);
+}
+
+/* Whether the chain at 'index' stands there before, measured at another shape. */
+static bool is_repeated(const zx_measured_rules *chains, size_t index)
+{
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(chains->items[i].rule, chains->items[index].rule) == 0) return true;
+    return false;
 }
 
 /* Fuses for steps of so many tokens. */
@@ -29,6 +39,7 @@ static zmlx_status fuse(const zx_engine_options *options, const zx_verdicts *ver
     starter at = {options->choice, verdicts, tokens};
     zmlx_status status = zx_fuse_across_rows(graph, judge, &at);
     for (size_t i = 0; i < verdicts->chains.count && status == ZMLX_OK; i++) {
+        if (is_repeated(&verdicts->chains, i)) continue;
         const zx_fusion_rule chain = zx_chain_rule(verdicts->chains.items[i].rule);
         status = zx_fuse_rule(&chain, graph, judge, &at);
     }
@@ -39,12 +50,13 @@ static zmlx_status fuse(const zx_engine_options *options, const zx_verdicts *ver
 static zmlx_status prepare(const zx_graph *traced, const zx_engine_options *options,
                            zx_graph *graph, zx_verdicts *verdicts)
 {
-    uint64_t key = 0;
+    zx_verdicts_key key;
     *verdicts = (zx_verdicts){0};
     zmlx_status status = zx_graph_copy(traced, graph);
     if (status == ZMLX_OK) status = zx_lower_to_precision(graph, options->precision);
-    if (status == ZMLX_OK && !options->no_fuse) status = zx_verdicts_key(graph, &key);
-    if (status == ZMLX_OK && !options->no_fuse) status = zx_verdicts_load(key, verdicts);
+    if (status == ZMLX_OK && !options->no_fuse)
+        status = zx_verdicts_key_of(graph, options->threads, &key);
+    if (status == ZMLX_OK && !options->no_fuse) status = zx_verdicts_load(&key, verdicts);
     if (status != ZMLX_OK) zx_graph_fini(graph);
     return status;
 }

@@ -16,10 +16,17 @@ typedef struct zx_fusion_choice {
 /* Whether the choice (NULL: none was made) lets the rule be applied. */
 bool zx_fusion_chosen(const zx_fusion_choice *choice, const zx_fusion_rule *rule);
 
-/* The steps for which a rule was measured to pay, on this machine and graph. */
+/* Sizes of the steps that are measured, in tokens; what holds for one holds up to the next. */
+enum { ZX_MEASURED_SIZES = 4 };
+extern const size_t zx_measured_sizes[ZX_MEASURED_SIZES];
+
+/* The steps for which a rule was measured to pay, on this machine and with this many threads, where
+ * its match has this shape. */
 typedef struct zx_measured_rule {
     const char *rule; /* its name, or the pattern of a chain */
+    uint64_t shape;   /* zx_fusion_shape */
     zx_token_range pays;
+    double gains[ZX_MEASURED_SIZES]; /* unfused time / fused time, to two places */
 } zx_measured_rule;
 
 typedef struct zx_measured_rules {
@@ -35,26 +42,36 @@ typedef struct zx_verdicts {
     zx_measured_rules rules, chains;
 } zx_verdicts;
 
-/* The graph's fingerprint on this machine and in this version. */
-ZMLX_MUST_CHECK zmlx_status zx_verdicts_key(const zx_graph *graph, uint64_t *key);
+/* Under what it is kept: refusals for the graph, what was measured for the threads too. */
+typedef struct zx_verdicts_key {
+    uint64_t graph; /* its fingerprint on this machine and in this version */
+    size_t threads;
+} zx_verdicts_key;
+
+ZMLX_MUST_CHECK zmlx_status zx_verdicts_key_of(const zx_graph *graph, size_t threads,
+                                               zx_verdicts_key *key);
 
 /* What is stored under the key; nothing where there is no store. */
-ZMLX_MUST_CHECK zmlx_status zx_verdicts_load(uint64_t key, zx_verdicts *verdicts);
+ZMLX_MUST_CHECK zmlx_status zx_verdicts_load(const zx_verdicts_key *key, zx_verdicts *verdicts);
 void zx_verdicts_fini(zx_verdicts *verdicts);
 ZMLX_MUST_CHECK zmlx_status zx_verdicts_refuse(zx_verdicts *verdicts, const zx_fusion_site *site);
-/* A rule by its name, a chain by its pattern. */
-ZMLX_MUST_CHECK zmlx_status zx_verdicts_limit(zx_verdicts *verdicts, const char *rule,
-                                              zx_token_range pays);
-ZMLX_MUST_CHECK zmlx_status zx_verdicts_use(zx_verdicts *verdicts, const char *pattern,
-                                            zx_token_range pays);
-/* Whether the rule pays for steps of so many tokens: its own guard, and what was measured. */
-bool zx_verdicts_pays(const zx_verdicts *verdicts, const zx_fusion_rule *rule, size_t tokens);
+/* Keeps what was measured of a rule or a chain; its text is copied. */
+ZMLX_MUST_CHECK zmlx_status zx_verdicts_measured(zx_verdicts *verdicts, const zx_fusion_rule *rule,
+                                                 const zx_measured_rule *measured);
+/* What was measured of matches of that shape; NULL: nothing. */
+const zx_measured_rule *zx_verdicts_find(const zx_verdicts *verdicts, const zx_fusion_rule *rule,
+                                         uint64_t shape);
+/* Whether the rule pays there for steps of so many tokens: its own guard, and what was measured.
+ * Where nothing was, a rule does and a chain does not. */
+ZMLX_MUST_CHECK zmlx_status zx_verdicts_pays(const zx_verdicts *verdicts,
+                                             const zx_fusion_rule *rule, const zx_match *match,
+                                             size_t tokens, bool *pays);
 bool zx_verdicts_refused(const zx_verdicts *verdicts, const zx_fusion_site *site);
 
-/* Replaces what is stored under the key (but for what holds of a rule or chain without an entry);
- * the store is made where it is missing. */
-ZMLX_MUST_CHECK zmlx_status zx_verdicts_save(uint64_t key, const zx_verdicts *verdicts);
-/* Forgets what is stored under the key. */
-ZMLX_MUST_CHECK zmlx_status zx_verdicts_forget(uint64_t key);
+/* Replaces what is stored under the key; the store is made where it is missing. */
+ZMLX_MUST_CHECK zmlx_status zx_verdicts_save(const zx_verdicts_key *key,
+                                             const zx_verdicts *verdicts);
+/* Forgets what is stored for the graph, whatever the threads. */
+ZMLX_MUST_CHECK zmlx_status zx_verdicts_forget(const zx_verdicts_key *key);
 
 #endif

@@ -111,14 +111,14 @@ void zmlx_discovery_close(zmlx_discovery *discovery)
 zmlx_status zmlx_discover_forget(const zmlx_model *model, zmlx_precision precision)
 {
     zx_graph graph = {0};
-    uint64_t key = 0;
+    zx_verdicts_key key;
     zx_precision how;
     ZX_TRY(zx_choose_precision(precision, &how));
     zmlx_status status = zx_graph_copy(&model->graph, &graph);
     if (status == ZMLX_OK) status = zx_lower_to_precision(&graph, how);
-    if (status == ZMLX_OK) status = zx_verdicts_key(&graph, &key);
+    if (status == ZMLX_OK) status = zx_verdicts_key_of(&graph, 0, &key);
     zx_graph_fini(&graph);
-    return status == ZMLX_OK ? zx_verdicts_forget(key) : status;
+    return status == ZMLX_OK ? zx_verdicts_forget(&key) : status;
 }
 
 static zmlx_status copy_names(zx_arena *arena, const char *const *names, const char *const **copied)

@@ -171,6 +171,8 @@ run kernels --check --op rmsnrom
 check "kernels --check: an unknown op" both 2 "no kernel of op 'rmsnrom'"
 run kernels --op rmsnorm
 check "kernels --op without --check" both 2 "belong to --check"
+run kernels --check --fingerprint
+check "kernels --check and --fingerprint together" both 2 "ask for one"
 run kernels --fingerprint --json
 cp "$out" "$work/fingerprint"
 check "kernels --fingerprint --json" json 'd["probes"] >= 30 and len(d["fingerprint"]) > 8 and all(len(f) == 16 for f in d["fingerprint"].values())'
