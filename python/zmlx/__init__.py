@@ -21,8 +21,11 @@ from ._native import (  # noqa: F401  the exceptions are part of the interface
     DTYPES,
     FINISHES,
     PRECISIONS,
+    QUANTIZATIONS,
     VERDICTS,
     ArgumentError,
+    ConvertOptions,
+    ConvertReport,
     DeviceError,
     DiscoverOptions,
     Error,
@@ -39,6 +42,7 @@ from ._native import (  # noqa: F401  the exceptions are part of the interface
     Memory,
     ModelInfo,
     ModelOptions,
+    ModuleRule,
     OutOfMemoryError,
     Perplexity,
     PromptFunction,
@@ -65,6 +69,9 @@ Site = namedtuple(
 )
 Kernel = namedtuple("Kernel", "name op backend usable_here")
 Estimate = namedtuple("Estimate", "weights kv activations available")
+Conversion = namedtuple(
+    "Conversion", "tensors quantized kept parameters bytes shards reused interrupted"
+)
 PerplexityResult = namedtuple("PerplexityResult", "tokens predicted nll perplexity")
 
 
@@ -82,6 +89,50 @@ def kernels():
         texts = (info.name.decode(), info.op.decode(), info.backend.decode())
         rows.append(Kernel(*texts, bool(info.usable_here)))
     return rows
+
+
+def convert(
+    source,
+    target,
+    mode=None,
+    bits=0,
+    group=0,
+    recipe=None,
+    rules=None,
+    dequantize=False,
+    dtype=None,
+    mlx_cpu_decode=False,
+    threads=0,
+    shard_bytes=0,
+):
+    """Writes the model 'source' as the MLX folder 'target', which must not exist or be empty.
+
+    'mode' (affine, mxfp4, mxfp8, nvfp4) quantizes; 'rules' maps patterns of module names to
+    {"bits", "group_size", "mode"}, or to False for modules that stay as they are.
+    """
+    made = []
+    for pattern, rule in (rules or {}).items():
+        said = {"mode": "none"} if rule is False else {"mode": "affine", **rule}
+        number = choice(QUANTIZATIONS, said["mode"], "mode")
+        made.append(
+            ModuleRule(_path(pattern), number, said.get("bits", 0), said.get("group_size", 0))
+        )
+    options = ConvertOptions(
+        mode=choice(QUANTIZATIONS, mode, "mode"),
+        bits=bits,
+        group=group,
+        recipe=recipe.encode() if recipe else None,
+        rules=(ModuleRule * len(made))(*made),
+        rule_count=len(made),
+        dequantize=dequantize,
+        dtype=choice(DTYPES, dtype, "dtype"),
+        mlx_cpu_decode=mlx_cpu_decode,
+        threads=threads,
+        shard_bytes=shard_bytes,
+    )
+    report = ConvertReport()
+    native.convert(_path(source), _path(target), byref(options), byref(report))
+    return Conversion(*(getattr(report, name) for name in Conversion._fields))
 
 
 def _path(path):

@@ -28,6 +28,7 @@ DTYPES = ("default", "f32", "f16", "bf16")
 PRECISIONS = ("default", "f32", "q16", "q8")
 FINISHES = ("stop", "length", "cancelled")
 VERDICTS = ("applied", "refused", "off")
+QUANTIZATIONS = ("none", "affine", "mxfp4", "mxfp8", "nvfp4")
 
 
 class Error(Exception):
@@ -205,6 +206,49 @@ class FusionSite(Structure):
     ]
 
 
+GoOnFunction = CFUNCTYPE(c_bool, c_void_p)
+
+
+class ModuleRule(Structure):
+    _fields_ = [
+        ("pattern", c_char_p),
+        ("mode", c_int),
+        ("bits", c_size_t),
+        ("group", c_size_t),
+    ]
+
+
+class ConvertOptions(Structure):
+    _fields_ = [
+        ("mode", c_int),
+        ("bits", c_size_t),
+        ("group", c_size_t),
+        ("recipe", c_char_p),
+        ("rules", POINTER(ModuleRule)),
+        ("rule_count", c_size_t),
+        ("dequantize", c_bool),
+        ("dtype", c_int),
+        ("mlx_cpu_decode", c_bool),
+        ("threads", c_size_t),
+        ("shard_bytes", c_size_t),
+        ("keep_going", GoOnFunction),
+        ("user", c_void_p),
+    ]
+
+
+class ConvertReport(Structure):
+    _fields_ = [
+        ("tensors", c_size_t),
+        ("quantized", c_size_t),
+        ("kept", c_size_t),
+        ("parameters", c_size_t),
+        ("bytes", c_size_t),
+        ("shards", c_size_t),
+        ("reused", c_size_t),
+        ("interrupted", c_bool),
+    ]
+
+
 # The struct of each of these in C is its name here in lower case, with 'zmlx_' in front.
 STRUCTS = {
     "string": String,
@@ -221,6 +265,9 @@ STRUCTS = {
     "kernel_info": KernelInfo,
     "discover_options": DiscoverOptions,
     "fusion_site": FusionSite,
+    "module_rule": ModuleRule,
+    "convert_options": ConvertOptions,
+    "convert_report": ConvertReport,
 }
 
 # What a function takes; one of CHECKED returns a status, the others what stands first.
@@ -229,6 +276,7 @@ CHECKED = {
     "model_open": [c_char_p, POINTER(ModelOptions), POINTER(HANDLE)],
     "model_print_graph": [HANDLE, POINTER(GraphOptions), POINTER(String)],
     "inspect": [c_char_p, POINTER(String)],
+    "convert": [c_char_p, c_char_p, POINTER(ConvertOptions), POINTER(ConvertReport)],
     "session_estimate": [HANDLE, POINTER(SessionOptions), POINTER(Memory)],
     "session_create": [HANDLE, POINTER(SessionOptions), POINTER(HANDLE)],
     "session_generate": [

@@ -245,6 +245,23 @@ zmlx_status zx_writer_add(zx_writer *writer, const void *bytes, size_t count)
     return ZMLX_OK;
 }
 
+zmlx_status zx_writer_put(zx_writer *writer, size_t offset, const void *bytes, size_t count)
+{
+    assert(writer->path != NULL);
+    const char *at = bytes;
+    for (size_t left = count; left > 0;) {
+        const ssize_t done = pwrite(writer->descriptor, at,
+                                    left < LARGEST_CALL ? left : LARGEST_CALL, (off_t)offset);
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) return system_error(writer->path, "cannot write it");
+        at += done;
+        offset += (size_t)done;
+        left -= (size_t)done;
+    }
+    writer->written += count;
+    return ZMLX_OK;
+}
+
 /* Makes the new name last through a power failure; the file is complete either way. */
 static void flush_folder(const char *path)
 {

@@ -40,6 +40,9 @@ typedef struct zx_writer {
 
 ZMLX_MUST_CHECK zmlx_status zx_writer_open(const char *path, zx_writer *writer);
 ZMLX_MUST_CHECK zmlx_status zx_writer_add(zx_writer *writer, const void *bytes, size_t count);
+/* Writes at 'offset' from the file's start; what zx_writer_add writes goes on where it was. */
+ZMLX_MUST_CHECK zmlx_status zx_writer_put(zx_writer *writer, size_t offset, const void *bytes,
+                                          size_t count);
 /* Flushes and renames; on failure the temporary file is removed.  Closes the writer. */
 ZMLX_MUST_CHECK zmlx_status zx_writer_commit(zx_writer *writer);
 /* Removes the temporary file; a committed or closed writer is left alone. */

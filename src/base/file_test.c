@@ -297,3 +297,18 @@ TEST(file_failing_memory_leaves_nothing_behind)
     CHECK(zx_file_read(path, 10, &text, &size) == ZMLX_ERROR_MEMORY);
     CHECK(zx_test_live_blocks() == live);
 }
+
+TEST(file_writer_puts_at_a_place)
+{
+    const char *const path = zx_test_scratch();
+    zx_writer writer;
+    CHECK(zx_writer_open(path, &writer) == ZMLX_OK);
+    const bool good = zx_writer_add(&writer, "head", 4) == ZMLX_OK &&
+                      zx_writer_put(&writer, 8, "tail", 4) == ZMLX_OK &&
+                      zx_writer_put(&writer, 4, "body", 4) == ZMLX_OK &&
+                      zx_writer_add(&writer, "BO", 2) == ZMLX_OK; /* goes on where it was */
+    if (!good) zx_writer_abandon(&writer);
+    CHECK(good && writer.written == 14);
+    CHECK(zx_writer_commit(&writer) == ZMLX_OK);
+    CHECK(holds(path, "headBOdytail"));
+}

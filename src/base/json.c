@@ -469,3 +469,21 @@ bool zx_json_is(const zx_json *json, const char *text)
 {
     return json->length == strlen(text) && memcmp(json->string, text, json->length) == 0;
 }
+
+zmlx_status zx_json_quote(zx_text *json, const char *bytes, size_t count)
+{
+    size_t first = 0;
+    ZX_TRY(zx_text_add(json, "\"", 1));
+    for (size_t i = 0; i < count; i++) {
+        const unsigned char byte = (unsigned char)bytes[i];
+        if (byte >= 0x20 && byte != '"' && byte != '\\') continue;
+        ZX_TRY(zx_text_add(json, bytes + first, i - first));
+        if (byte < 0x20)
+            ZX_TRY(zx_text_format(json, "\\u%04x", byte));
+        else
+            ZX_TRY(zx_text_format(json, "\\%c", byte));
+        first = i + 1;
+    }
+    ZX_TRY(zx_text_add(json, bytes + first, count - first));
+    return zx_text_add(json, "\"", 1);
+}

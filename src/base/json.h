@@ -61,4 +61,7 @@ ZMLX_MUST_CHECK zmlx_status zx_json_expect(zx_json *json, zx_json_kind kind);
 zmlx_status zx_json_fail(const zx_json *json, const char *message);
 bool zx_json_is(const zx_json *json, const char *text); /* compares KEY or STRING */
 
+/* Adds the text as a JSON string, with its quotes; the bytes are UTF-8. */
+ZMLX_MUST_CHECK zmlx_status zx_json_quote(zx_text *json, const char *bytes, size_t count);
+
 #endif

@@ -431,3 +431,22 @@ TEST(json_without_memory_says_so)
     zx_json_fini(&json);
     CHECK(zx_test_live_blocks() == live);
 }
+
+TEST(json_quotes_what_it_reads_back)
+{
+    static const char *const texts[] = {
+        "", "plain", "a\"b\\c", "\n\x01\t", "\xE2\x96\x81\xF0\x9F\x99\x82", "\\", "\"\""};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        zx_text quoted = {0};
+        zx_json json = {0};
+        bool same = zx_json_quote(&quoted, texts[i], strlen(texts[i])) == ZMLX_OK;
+        if (same) {
+            zx_json_init(&json, "quoted", quoted.bytes, quoted.length);
+            same = zx_json_expect(&json, ZX_JSON_STRING) == ZMLX_OK &&
+                   zx_json_is(&json, texts[i]) && zx_json_expect(&json, ZX_JSON_END) == ZMLX_OK;
+            zx_json_fini(&json);
+        }
+        zx_text_fini(&quoted);
+        CHECK_ON(texts[i], same);
+    }
+}

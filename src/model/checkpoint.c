@@ -24,6 +24,7 @@ struct zx_checkpoint {
     zx_shards shards;
     zx_table names; /* Hugging Face's, to places in the two lists */
     const zx_stored_tensor **tensors;
+    const char **words; /* the names, by index */
     bool *used;
     size_t count;
     int32_t *end_ids;
@@ -42,10 +43,12 @@ static zmlx_status copy_text(zx_checkpoint *checkpoint, const char *text, const 
 /* Room for 'count' tensors. */
 static zmlx_status reserve(zx_checkpoint *checkpoint, size_t count)
 {
-    void *tensors = NULL, *used = NULL;
+    void *tensors = NULL, *used = NULL, *words = NULL;
+    ZX_TRY(zx_arena_alloc(&checkpoint->arena, count * sizeof(char *), &words));
     ZX_TRY(zx_arena_alloc(&checkpoint->arena, count * sizeof(void *), &tensors));
     ZX_TRY(zx_arena_alloc(&checkpoint->arena, count * sizeof *checkpoint->used, &used));
     checkpoint->tensors = tensors;
+    checkpoint->words = words;
     checkpoint->used = used;
     return zx_table_reserve(&checkpoint->names, count);
 }
@@ -61,6 +64,7 @@ static zmlx_status add_tensor(zx_checkpoint *checkpoint, const char *name,
     if (!added)
         return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: tensor '%s' is there twice", tensor->path,
                        zx_shown_name(name, length, shown));
+    checkpoint->words[checkpoint->count] = name;
     checkpoint->tensors[checkpoint->count++] = tensor;
     return ZMLX_OK;
 }
@@ -344,6 +348,11 @@ const zx_stored_tensor *zx_checkpoint_tensor(const zx_checkpoint *checkpoint, si
 {
     *used = checkpoint->used[index];
     return checkpoint->tensors[index];
+}
+
+const char *zx_checkpoint_name(const zx_checkpoint *checkpoint, size_t index)
+{
+    return checkpoint->words[index];
 }
 
 zmlx_status zx_checkpoint_missing(const zx_checkpoint *checkpoint, const char *name)

@@ -48,6 +48,8 @@ const zx_stored_tensor *zx_checkpoint_peek(const zx_checkpoint *checkpoint, cons
 size_t zx_checkpoint_count(const zx_checkpoint *checkpoint);
 const zx_stored_tensor *zx_checkpoint_tensor(const zx_checkpoint *checkpoint, size_t index,
                                              bool *used);
+/* Its name in Hugging Face's words, by which zx_checkpoint_find knows it. */
+const char *zx_checkpoint_name(const zx_checkpoint *checkpoint, size_t index);
 /* "FILE: tensor 'NAME' is missing", with its name in the file's own words too. */
 zmlx_status zx_checkpoint_missing(const zx_checkpoint *checkpoint, const char *name);
 

@@ -10,11 +10,7 @@
 #include "base/text.h"
 #include "model/text_part.h"
 
-typedef struct occasion {
-    bool tied;
-    size_t layers, extra_layers; /* extra ones predict further tokens */
-    size_t shared_layers;        /* the last ones, that read an earlier one's cache */
-} occasion;
+typedef zx_leftover_words occasion;
 
 typedef bool (*fits_fn)(const zx_stored_tensor *tensor, const char *text, const occasion *when);
 
@@ -185,13 +181,27 @@ static void log_ignored(const zx_checkpoint *checkpoint, const leftover *found)
     }
 }
 
-zmlx_status zx_check_leftover(const zx_checkpoint *checkpoint, const zx_config *config)
+zmlx_status zx_leftover_words_of(const zx_checkpoint *checkpoint, const zx_config *config,
+                                 zx_leftover_words *words)
 {
     const zx_fields fields = zx_checkpoint_fields(checkpoint);
-    leftover found = {0};
     int64_t extra = 0;
     ZX_TRY(zx_fields_integer(&fields, "num_nextn_predict_layers", 0, 1024, &extra));
-    const occasion when = {config->tied, config->layers, (size_t)extra, config->shared_layers};
+    *words =
+        (zx_leftover_words){config->tied, config->layers, (size_t)extra, config->shared_layers};
+    return ZMLX_OK;
+}
+
+bool zx_is_leftover(const zx_stored_tensor *tensor, const zx_leftover_words *words)
+{
+    return find_row(tensor, words) < ROWS;
+}
+
+zmlx_status zx_check_leftover(const zx_checkpoint *checkpoint, const zx_config *config)
+{
+    leftover found = {0};
+    occasion when;
+    ZX_TRY(zx_leftover_words_of(checkpoint, config, &when));
     zmlx_status status = collect(checkpoint, &when, &found);
     if (status == ZMLX_OK) log_ignored(checkpoint, &found);
     if (status == ZMLX_OK && found.count > 0)

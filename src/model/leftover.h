@@ -10,4 +10,16 @@
 ZMLX_MUST_CHECK zmlx_status zx_check_leftover(const zx_checkpoint *checkpoint,
                                               const zx_config *config);
 
+/* Which tensors a row knows to change no logits: those that only bear on inputs, outputs or layers
+ * that are not computed.  'words' is filled once, for zx_is_leftover. */
+typedef struct zx_leftover_words {
+    bool tied;
+    size_t layers, extra_layers; /* extra ones predict further tokens */
+    size_t shared_layers;        /* the last ones, that read an earlier one's cache */
+} zx_leftover_words;
+
+ZMLX_MUST_CHECK zmlx_status zx_leftover_words_of(const zx_checkpoint *checkpoint,
+                                                 const zx_config *config, zx_leftover_words *words);
+bool zx_is_leftover(const zx_stored_tensor *tensor, const zx_leftover_words *words);
+
 #endif

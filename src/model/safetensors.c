@@ -238,48 +238,46 @@ void zx_safetensors_close(zx_safetensors *safetensors)
     zx_file_close(&safetensors->file);
 }
 
-static zmlx_status add_quoted(zx_text *header, const char *name)
-{
-    ZX_TRY(zx_text_add(header, "\"", 1));
-    for (const char *at = name; *at != 0; at++) {
-        const unsigned char byte = (unsigned char)*at;
-        if (byte < 0x20)
-            ZX_TRY(zx_text_format(header, "\\u%04x", byte));
-        else
-            ZX_TRY(zx_text_format(header, "%s%c", byte == '"' || byte == '\\' ? "\\" : "", byte));
-    }
-    return zx_text_add(header, "\"", 1);
-}
-
-static zmlx_status make_header(const zx_stored_tensor *tensors, size_t count, zx_text *header)
+static zmlx_status add_entries(const zx_stored_tensor *tensors, size_t count, const char *format,
+                               zx_text *head)
 {
     size_t offset = 0;
-    ZX_TRY(zx_text_add_string(header, "{"));
+    ZX_TRY(zx_text_add_string(head, "{"));
+    if (format != NULL)
+        ZX_TRY(zx_text_format(head, "\"__metadata__\":{\"format\":\"%s\"}", format));
     for (size_t i = 0; i < count; i++) {
         const zx_stored_tensor *tensor = &tensors[i];
         assert(tensor->dtype < ZX_DTYPE_COUNT && tensor->rank <= ZX_MAX_DIMS);
-        if (i > 0) ZX_TRY(zx_text_add_string(header, ","));
-        ZX_TRY(add_quoted(header, tensor->name));
-        ZX_TRY(zx_text_format(header, ":{\"dtype\":\"%s\",\"shape\":[",
+        if (i > 0 || format != NULL) ZX_TRY(zx_text_add_string(head, ","));
+        ZX_TRY(zx_json_quote(head, tensor->name, strlen(tensor->name)));
+        ZX_TRY(zx_text_format(head, ":{\"dtype\":\"%s\",\"shape\":[",
                               zx_dtypes[tensor->dtype].safetensors));
         for (unsigned d = 0; d < tensor->rank; d++)
-            ZX_TRY(zx_text_format(header, "%s%zu", d > 0 ? "," : "", tensor->shape[d]));
-        ZX_TRY(zx_text_format(header, "],\"data_offsets\":[%zu,%zu]}", offset,
-                              offset + tensor->bytes));
+            ZX_TRY(zx_text_format(head, "%s%zu", d > 0 ? "," : "", tensor->shape[d]));
+        ZX_TRY(
+            zx_text_format(head, "],\"data_offsets\":[%zu,%zu]}", offset, offset + tensor->bytes));
         offset += tensor->bytes;
     }
-    ZX_TRY(zx_text_add_string(header, "}"));
-    while (header->length % LENGTH_BYTES != 0) ZX_TRY(zx_text_add_string(header, " "));
+    return zx_text_add_string(head, "}");
+}
+
+zmlx_status zx_safetensors_head(const zx_stored_tensor *tensors, size_t count, const char *format,
+                                zx_text *head)
+{
+    const size_t start = head->length;
+    ZX_TRY(zx_text_add(head, "\0\0\0\0\0\0\0\0", LENGTH_BYTES));
+    ZX_TRY(add_entries(tensors, count, format, head));
+    while ((head->length - start) % LENGTH_BYTES != 0) ZX_TRY(zx_text_add_string(head, " "));
+    const uint64_t length = head->length - start - LENGTH_BYTES;
+    for (size_t i = 0; i < LENGTH_BYTES; i++)
+        head->bytes[start + i] = (char)(unsigned char)(length >> 8 * i);
     return ZMLX_OK;
 }
 
-static zmlx_status write_parts(zx_writer *writer, const zx_text *header,
+static zmlx_status write_parts(zx_writer *writer, const zx_text *head,
                                const zx_stored_tensor *tensors, size_t count)
 {
-    uint8_t length[LENGTH_BYTES];
-    for (int i = 0; i < LENGTH_BYTES; i++) length[i] = (uint8_t)((uint64_t)header->length >> 8 * i);
-    ZX_TRY(zx_writer_add(writer, length, sizeof length));
-    ZX_TRY(zx_writer_add(writer, header->bytes, header->length));
+    ZX_TRY(zx_writer_add(writer, head->bytes, head->length));
     for (size_t i = 0; i < count; i++)
         if (tensors[i].bytes > 0) ZX_TRY(zx_writer_add(writer, tensors[i].data, tensors[i].bytes));
     return ZMLX_OK;
@@ -287,17 +285,17 @@ static zmlx_status write_parts(zx_writer *writer, const zx_text *header,
 
 zmlx_status zx_safetensors_write(const char *path, const zx_stored_tensor *tensors, size_t count)
 {
-    zx_text header = {0};
+    zx_text head = {0};
     zx_writer writer = {.descriptor = -1};
-    zmlx_status status = make_header(tensors, count, &header);
+    zmlx_status status = zx_safetensors_head(tensors, count, NULL, &head);
     if (status == ZMLX_OK) status = zx_writer_open(path, &writer);
     if (status == ZMLX_OK) {
-        status = write_parts(&writer, &header, tensors, count);
+        status = write_parts(&writer, &head, tensors, count);
         if (status == ZMLX_OK)
             status = zx_writer_commit(&writer);
         else
             zx_writer_abandon(&writer);
     }
-    zx_text_fini(&header);
+    zx_text_fini(&head);
     return status;
 }

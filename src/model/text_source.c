@@ -411,6 +411,16 @@ static zmlx_status read_vocabulary(const zx_gguf *gguf, vocabulary_memory *memor
     return read_sides(gguf, vocabulary);
 }
 
+static void free_vocabulary(vocabulary_memory *memory)
+{
+    zx_free(memory->tokens);
+    zx_free(memory->merges);
+    zx_free(memory->types);
+    zx_free(memory->scores);
+    zx_free(memory->model);
+    zx_free(memory->pre);
+}
+
 zmlx_status zx_text_source_tokenizer(const zx_text_source *source, zx_tokenizer **tokenizer)
 {
     vocabulary_memory memory = {0};
@@ -418,12 +428,18 @@ zmlx_status zx_text_source_tokenizer(const zx_text_source *source, zx_tokenizer 
     if (!source->is_gguf) return zx_token_files_open(source->folder, source->special, tokenizer);
     zmlx_status status = read_vocabulary(&source->gguf, &memory, &vocabulary);
     if (status == ZMLX_OK) status = zx_tokenizer_open_gguf(&vocabulary, tokenizer);
-    zx_free(memory.tokens);
-    zx_free(memory.merges);
-    zx_free(memory.types);
-    zx_free(memory.scores);
-    zx_free(memory.model);
-    zx_free(memory.pre);
+    free_vocabulary(&memory);
+    return status;
+}
+
+zmlx_status zx_text_source_tokenizer_json(const zx_text_source *source, zx_text *json)
+{
+    vocabulary_memory memory = {0};
+    zx_gguf_vocabulary vocabulary;
+    if (!source->is_gguf) return ZX_FAIL(ZMLX_ERROR_ARGUMENT, "%s: is no GGUF file", source->path);
+    zmlx_status status = read_vocabulary(&source->gguf, &memory, &vocabulary);
+    if (status == ZMLX_OK) status = zx_gguf_to_tokenizer_json(&vocabulary, json);
+    free_vocabulary(&memory);
     return status;
 }
 
@@ -438,6 +454,11 @@ bool zx_text_source_template(const zx_text_source *source, const char *name, zx_
 const json_t *zx_text_source_special_tokens(const zx_text_source *source)
 {
     return source->special;
+}
+
+const json_t *zx_text_source_templates(const zx_text_source *source)
+{
+    return source->templates;
 }
 
 const char *zx_text_source_path(const zx_text_source *source)

@@ -19,6 +19,11 @@ void zx_text_source_close(zx_text_source *source);
 ZMLX_MUST_CHECK zmlx_status zx_text_source_tokenizer(const zx_text_source *source,
                                                      zx_tokenizer **tokenizer);
 
+/* A GGUF file's vocabulary as a tokenizer.json; ZMLX_ERROR_UNSUPPORTED for kinds that it does not
+ * express. */
+ZMLX_MUST_CHECK zmlx_status zx_text_source_tokenizer_json(const zx_text_source *source,
+                                                          zx_text *json);
+
 /* The chat template of that name ("default", "tool_use"); false where there is none.  The view
  * lives as long as the source. */
 bool zx_text_source_template(const zx_text_source *source, const char *name, zx_string_view *text);
@@ -26,6 +31,9 @@ bool zx_text_source_template(const zx_text_source *source, const char *name, zx_
 /* An object: "bos_token", "eos_token" ... as strings, "additional_special_tokens" as an array:
  * variables for the template. */
 const json_t *zx_text_source_special_tokens(const zx_text_source *source);
+
+/* All templates, name: text. */
+const json_t *zx_text_source_templates(const zx_text_source *source);
 
 const char *zx_text_source_path(const zx_text_source *source);
 

@@ -6,7 +6,7 @@
  *   scale = max((largest - smallest) / n, 1e-7), negative unless |smallest| > |largest|
  *   edge  = smallest if |smallest| > |largest|, else largest
  *   q0    = rint(edge / scale); if not 0: scale = edge / q0, bias = edge; else bias = 0
- *   q_i   = clamp(rint((w_i - bias) / scale), 0, n);  scale and bias are rounded to T last */
+ *   q_i   = rint(clamp((w_i - bias) / scale, 0, n));  scale and bias are rounded to T last */
 #include <math.h>
 
 #include "base/fail.h"
@@ -92,26 +92,32 @@ static void encode_group(const float *values, size_t count, unsigned bits, uint8
         bias = edge;
     }
     for (size_t i = 0; i < count; i++) {
-        const float code = rintf((values[i] - bias) / scale);
+        const float code = (values[i] - bias) / scale;
         const float above = code > 0 ? code : 0; /* also where it is NaN */
-        codes[i] = (uint8_t)(above < most ? above : most);
+        const float capped = above < most ? above : most;
+        codes[i] = (uint8_t)(capped + 0x1p23F - 0x1p23F); /* rint, also where rintf is a call */
     }
     *scale_out = scale;
     *bias_out = bias;
+}
+
+void zx_affine_put(const zx_weight *weight, size_t row, size_t group, const uint8_t *codes,
+                   float scale, float bias)
+{
+    const size_t at = row * weight->scales_stride;
+    pack(codes, weight->bits, group * weight->group, weight->group,
+         zx_writable(weight->codes + row * weight->codes_stride));
+    zx_store(weight->dtype, zx_writable(weight->scales + at), group, scale);
+    zx_store(weight->dtype, zx_writable(weight->biases + at), group, bias);
 }
 
 void zx_affine_encode(const zx_weight *weight, size_t row, const float *values)
 {
     uint8_t codes[ZX_MAX_GROUP] = {0};
     const size_t size = weight->group;
-    uint8_t *packed = zx_writable(weight->codes + row * weight->codes_stride);
-    uint8_t *scales = zx_writable(weight->scales + row * weight->scales_stride);
-    uint8_t *biases = zx_writable(weight->biases + row * weight->scales_stride);
     for (size_t group = 0; group < weight->columns / size; group++) {
         float scale, bias;
         encode_group(values + group * size, size, weight->bits, codes, &scale, &bias);
-        pack(codes, weight->bits, group * size, size, packed);
-        zx_store(weight->dtype, scales, group, scale);
-        zx_store(weight->dtype, biases, group, bias);
+        zx_affine_put(weight, row, group, codes, scale, bias);
     }
 }

@@ -93,6 +93,11 @@ ZMLX_MUST_CHECK zmlx_status zx_weight_check(const zx_weight *weight);
 zx_weight zx_weight_matrix(const zx_weight *weight, size_t index);
 zx_weight zx_weight_rows(const zx_weight *weight, size_t first, size_t rows);
 
+/* Writes one group of a row of an affine weight (whose memory the caller owns): codes of its bits,
+ * a scale and a bias, which are rounded to its dtype. */
+void zx_affine_put(const zx_weight *weight, size_t row, size_t group, const uint8_t *codes,
+                   float scale, float bias);
+
 /* How the activations that meet this weight are to be quantized; planes 0 where they are not: the
  * precision is f32 or the format has no integer form. */
 zx_activation_layout zx_weight_layout(const zx_weight *weight, zx_precision precision);

@@ -30,7 +30,9 @@ static int best_first(const void *left, const void *right)
 
 /* The cuts of tokens that wait for their look-ups. */
 typedef struct cuts {
-    zx_model *model;
+    const zx_model *model;
+    zx_merge_fn visit;
+    void *user;
     zx_string_view texts[2 * BATCH];
     int32_t ids[BATCH];
     uint32_t ranks[BATCH];
@@ -46,7 +48,7 @@ static zmlx_status flush(cuts *list)
         if (left < 0 || right < 0 || zx_model_reserves(list->model, left) ||
             zx_model_reserves(list->model, right))
             continue;
-        ZX_TRY(zx_bpe_put_merge(list->model, left, right, list->ranks[i], list->ids[i]));
+        ZX_TRY(list->visit(left, right, list->ranks[i], list->ids[i], list->user));
     }
     list->count = 0;
     return ZMLX_OK;
@@ -78,7 +80,8 @@ static zmlx_status add_all(cuts *list, const scored *order, size_t count)
     return flush(list);
 }
 
-zmlx_status zx_bpe_add_scored_merges(zx_model *model, const char *source)
+zmlx_status zx_bpe_each_scored_merge(const zx_model *model, const char *source, zx_merge_fn visit,
+                                     void *user)
 {
     const zx_vocabulary *const vocabulary = &model->vocabulary;
     double work = 0;
@@ -96,12 +99,22 @@ zmlx_status zx_bpe_add_scored_merges(zx_model *model, const char *source)
     zmlx_status status = ZMLX_OK;
     if (work > most_work)
         status = ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: the vocabulary's tokens are too long", source);
-    cuts list = {.model = model};
+    cuts list = {.model = model, .visit = visit, .user = user};
     if (status == ZMLX_OK) {
         qsort(order, count, sizeof *order, best_first);
-        status = zx_bpe_expect_merges(model, count * 2);
+        status = add_all(&list, order, count);
     }
-    if (status == ZMLX_OK) status = add_all(&list, order, count);
     zx_free(order);
     return status;
+}
+
+static zmlx_status put(int32_t left, int32_t right, uint32_t rank, int32_t merged, void *user)
+{
+    return zx_bpe_put_merge(user, left, right, rank, merged);
+}
+
+zmlx_status zx_bpe_add_scored_merges(zx_model *model, const char *source)
+{
+    ZX_TRY(zx_bpe_expect_merges(model, 2 * model->vocabulary.size));
+    return zx_bpe_each_scored_merge(model, source, put, model);
 }

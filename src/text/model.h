@@ -82,7 +82,13 @@ ZMLX_MUST_CHECK zmlx_status zx_bpe_add_merges(zx_model *model, const char *sourc
 /* One merge with a rank of its own. */
 ZMLX_MUST_CHECK zmlx_status zx_bpe_put_merge(zx_model *model, int32_t left, int32_t right,
                                              uint32_t rank, int32_t merged);
-/* Merges from the scores of the tokens. */
+/* Calls 'visit' with every merge that follows from the scores of the tokens, best first, until it
+ * fails. */
+typedef zmlx_status (*zx_merge_fn)(int32_t left, int32_t right, uint32_t rank, int32_t merged,
+                                   void *user);
+ZMLX_MUST_CHECK zmlx_status zx_bpe_each_scored_merge(const zx_model *model, const char *source,
+                                                     zx_merge_fn visit, void *user);
+/* Adds these merges. */
 ZMLX_MUST_CHECK zmlx_status zx_bpe_add_scored_merges(zx_model *model, const char *source);
 
 #endif

@@ -403,7 +403,19 @@ static void take_value(gguf_file *file, const char *key)
     if (strcmp(key, "add_space_prefix") == 0) v->add_space_prefix = number != 0;
 }
 
-static zx_tokenizer *open_gguf(const char *name)
+/* The same by way of a tokenizer.json that is made of the vocabulary. */
+static zmlx_status open_as_json(const zx_gguf_vocabulary *vocabulary, zx_tokenizer **tokenizer)
+{
+    zx_text json = {0};
+    zmlx_status status = zx_gguf_to_tokenizer_json(vocabulary, &json);
+    if (status == ZMLX_OK)
+        status =
+            zx_tokenizer_open_json_bytes(vocabulary->source, json.bytes, json.length, tokenizer);
+    zx_text_fini(&json);
+    return status;
+}
+
+static zx_tokenizer *open_gguf(const char *name, bool as_json)
 {
     gguf_file file = {0};
     zx_tokenizer *tokenizer = NULL;
@@ -419,8 +431,11 @@ static zx_tokenizer *open_gguf(const char *name)
         const char *const last = strrchr(key, '.');
         take_value(&file, strncmp(key, "tokenizer.ggml.", 15) == 0 ? last + 1 : "");
     }
-    if (!file.failed && zx_tokenizer_open_gguf(&file.vocabulary, &tokenizer) != ZMLX_OK)
-        (void)printf("  %s\n", zmlx_error_message());
+    zmlx_status status = ZMLX_OK;
+    if (!file.failed)
+        status = as_json ? open_as_json(&file.vocabulary, &tokenizer)
+                         : zx_tokenizer_open_gguf(&file.vocabulary, &tokenizer);
+    if (status != ZMLX_OK) (void)printf("  %s\n", zmlx_error_message());
     zx_free(file.tokens);
     zx_free(file.merges);
     zx_free((void *)(size_t)file.vocabulary.types);
@@ -464,12 +479,12 @@ static bool check_published_cases(const zx_tokenizer *tokenizer, const char *nam
     return good && seen > 20;
 }
 
-static void check_gguf(const char *name)
+static void check_gguf(const char *name, bool as_json)
 {
     char path[128];
     if (zx_testdata_path("vocab") == NULL) SKIP("the shared data is missing");
     (void)snprintf(path, sizeof path, "vocab/%s.gguf", name);
-    zx_tokenizer *const tokenizer = open_gguf(path);
+    zx_tokenizer *const tokenizer = open_gguf(path, as_json);
     CHECK_ON(name, tokenizer != NULL);
     const bool cases = check_published_cases(tokenizer, path);
     (void)snprintf(path, sizeof path, "vocab/%s.texts.jsonl.xz", name);
@@ -481,12 +496,22 @@ static void check_gguf(const char *name)
 
 TEST(tokenizer_gguf_byte_level)
 {
-    check_gguf("ggml-vocab-gpt-2");
+    check_gguf("ggml-vocab-gpt-2", false);
 }
 
 TEST(tokenizer_gguf_sentencepiece)
 {
-    check_gguf("ggml-vocab-llama-spm");
+    check_gguf("ggml-vocab-llama-spm", false);
+}
+
+TEST(tokenizer_gguf_as_json_byte_level)
+{
+    check_gguf("ggml-vocab-gpt-2", true);
+}
+
+TEST(tokenizer_gguf_as_json_sentencepiece)
+{
+    check_gguf("ggml-vocab-llama-spm", true);
 }
 
 static void check_model(const char *folder, bool add_bos)

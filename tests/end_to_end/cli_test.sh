@@ -105,7 +105,7 @@ command -v python3 >/dev/null || { echo "python3 was not found"; exit 77; }
 llama=$golden/llama
 
 # --- overview, help, usage ---------------------------------------------------------------------
-commands="generate chat logits tokenize detokenize template perplexity bench validate discover inspect kernels patterns"
+commands="generate chat logits tokenize detokenize template perplexity bench validate discover inspect kernels patterns quantize convert"
 run
 check "no arguments: the overview on stderr, exit 2" both 2 "usage: zmlx COMMAND"
 run help
@@ -143,6 +143,42 @@ check "one operand too many" both 2 "'extra' is one operand too many"
 run kernels --tmep --json
 check "bad usage with --json: an object with the message" \
     eval 'exits 2 && says "unknown option" && json "\"unknown option\" in d[\"error\"][\"message\"]"'
+
+# --- quantize and convert ----------------------------------------------------------------------
+run quantize "$llama" "$work/q4" --bits 4 --group 32 --json
+check "quantize --json: its keys" eval 'exits 0 && json "d[\"quantized\"] == 23 and d[\"kept\"] == 0 and d[\"shards\"] == 1 and 4 < d[\"bits_per_weight\"] < 8 and set(d) >= {\"out\", \"tensors\", \"parameters\", \"bytes\", \"reused\"}"'
+check "quantize: a whole folder and nothing beside it" eval '[ -f "$work/q4/config.json" ] && [ -f "$work/q4/model.safetensors.index.json" ] && [ ! -e "$work/q4.partial" ]'
+run validate "$work/q4"
+check "quantize: the folder runs, fused as unfused" exits 0
+run quantize "$llama" "$work/q4"
+check "quantize: a folder that is there is refused" both 2 "$work/q4: exists and is not empty; expected a new name or an empty folder"
+run quantize "$work/q4" "$work/q5"
+check "quantize: what is quantized already" both 2 "is quantized already; dequantize it first"
+run quantize "$llama" "$work/q5" --bits 7
+check "quantize --bits 7" both 2 "affine has 2, 3, 4, 5, 6 or 8 bits, not 7"
+run quantize "$llama" "$work/q5" --override '*.mlp.*'
+check "quantize: an override that says nothing" both 2 "--override: '*.mlp.*' is not GLOB=BITS[:GROUP[:MODE]] or GLOB=keep"
+printf '{"*.down_proj": {"bits": 8, "group_size": 32}, "*.embed_tokens": false}' >"$work/rules.json"
+run quantize "$llama" "$work/q5" -b 4 -g 32 --override 'lm_head=6:64' --overrides "$work/rules.json" --json
+check "quantize: rules by name" eval 'exits 0 && json "d[\"quantized\"] == 22"'
+check "quantize: config.json names what differs" python3 -c 'import json, sys
+q = json.load(open(sys.argv[1]))["quantization"]
+assert q["lm_head"] == {"bits": 6, "group_size": 64, "mode": "affine"}
+assert q["model.layers.2.mlp.down_proj"]["bits"] == 8 and len(q) == 3 + 1 + 3' "$work/q5/config.json"
+run quantize "$llama" "$work/q6" --mode nvfp4 --quiet
+check "quantize --mode nvfp4" exits 0
+run quantize "$llama" "$work/q7" --recipe mixed_3_6 --group 32 --quiet
+check "quantize --recipe" exits 0
+run convert "$work/q4" "$work/back" --dequantize --dtype bf16 --json
+check "convert --dequantize" eval 'exits 0 && json "d[\"quantized\"] == 0 and d[\"kept\"] == 0"'
+run convert "$golden/gguf/qwen2-q4_0.gguf" "$work/gguf" --json
+check "convert: GGUF's codes are kept" eval 'exits 0 && json "d[\"quantized\"] > 4"'
+check "convert: a file without a tokenizer says so" says "no tokenizer.json is written"
+run convert "$golden/gguf" "$work/none"
+check "convert: what is no model" eval 'exits 2 && [ ! -e "$work/none" ] && [ ! -e "$work/none.partial" ]'
+status=0
+(trap "" XFSZ && ulimit -f 20 && exec "$zmlx" quantize "$llama" "$work/full") >"$out" 2>"$err" </dev/null || status=$?
+check "quantize: a disk that takes no more" eval 'both 2 "full.partial/model.safetensors: cannot write it: File too large" && [ ! -e "$work/full" ] && [ ! -e "$work/full.partial" ]'
 
 # --- discover ------------------------------------------------------------------------------------
 run discover "$golden/llama-4bit-g64" --json

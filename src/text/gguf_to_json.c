@@ -1,0 +1,249 @@
+/* gguf_to_json.c - a GGUF file's vocabulary as a tokenizer.json: the parts of from_gguf.c, in the
+ * words of the Hugging Face tokenizers library.
+ *
+ * Merges that follow from scores are written out, best first; where two of them have one score the
+ * tokenizer of this house takes the leftmost, tokenizer.json the one that is named first. */
+#include <string.h>
+
+#include "base/fail.h"
+#include "base/json.h"
+#include "text/build.h"
+#include "text/gguf_splits.h"
+
+enum { UNKNOWN = 2, CONTROL = 3, USER_DEFINED = 4 };
+
+#define BLOCK "\xE2\x96\x81" /* U+2581, which stands for a space */
+
+typedef struct writing {
+    const zx_gguf_vocabulary *given;
+    const zx_tokenizer *tokenizer;
+    zx_text *json;
+    size_t merges;
+} writing;
+
+static zmlx_status add(const writing *w, const char *text)
+{
+    return zx_text_add_string(w->json, text);
+}
+
+static zmlx_status quote(const writing *w, zx_string_view text)
+{
+    return zx_json_quote(w->json, text.bytes, text.length);
+}
+
+static zmlx_status add_tokens(const writing *w)
+{
+    const zx_gguf_vocabulary *const given = w->given;
+    bool first = true;
+    ZX_TRY(add(w, "\"added_tokens\":["));
+    for (size_t i = 0; i < given->token_count && given->types != NULL; i++) {
+        const int32_t type = given->types[i];
+        if (type != UNKNOWN && type != CONTROL && type != USER_DEFINED) continue;
+        ZX_TRY(zx_text_format(w->json, "%s{\"id\":%zu,\"content\":", first ? "" : ",", i));
+        ZX_TRY(quote(w, given->tokens[i]));
+        ZX_TRY(zx_text_format(w->json,
+                              ",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,"
+                              "\"normalized\":false,\"special\":%s}",
+                              type == USER_DEFINED ? "false" : "true"));
+        first = false;
+    }
+    return add(w, "]");
+}
+
+/* A text that two ids have cannot be a key twice. */
+static zmlx_status add_vocabulary(const writing *w)
+{
+    const zx_gguf_vocabulary *const given = w->given;
+    const zx_vocabulary *const vocabulary = &w->tokenizer->model.vocabulary;
+    bool first = true;
+    ZX_TRY(add(w, "\"vocab\":{"));
+    for (size_t i = 0; i < given->token_count; i++) {
+        const zx_string_view token = given->tokens[i];
+        if (zx_vocabulary_find(vocabulary, token.bytes, token.length) != (int32_t)i) continue;
+        if (!first) ZX_TRY(add(w, ","));
+        ZX_TRY(quote(w, token));
+        ZX_TRY(zx_text_format(w->json, ":%zu", i));
+        first = false;
+    }
+    return add(w, "}");
+}
+
+static zmlx_status add_merge(writing *w, zx_string_view left, zx_string_view right)
+{
+    ZX_TRY(add(w, w->merges++ > 0 ? ",[" : "["));
+    ZX_TRY(quote(w, left));
+    ZX_TRY(add(w, ","));
+    ZX_TRY(quote(w, right));
+    return add(w, "]");
+}
+
+static zmlx_status add_scored(int32_t left, int32_t right, uint32_t rank, int32_t merged,
+                              void *user)
+{
+    writing *const w = user;
+    const zx_string_view *const tokens = w->tokenizer->model.vocabulary.tokens;
+    (void)rank;
+    (void)merged;
+    return add_merge(w, tokens[left], tokens[right]);
+}
+
+/* The file's own, "left right"; those whose texts are in no vocabulary are left out. */
+static zmlx_status add_given(writing *w)
+{
+    const zx_vocabulary *const vocabulary = &w->tokenizer->model.vocabulary;
+    for (size_t i = 0; i < w->given->merge_count; i++) {
+        const zx_string_view text = w->given->merges[i];
+        const char *const space = memchr(text.bytes + 1, ' ', text.length - 1);
+        const size_t length = (size_t)(space - text.bytes);
+        const zx_string_view left = {text.bytes, length};
+        const zx_string_view right = {space + 1, text.length - length - 1};
+        if (zx_vocabulary_find(vocabulary, left.bytes, left.length) < 0 ||
+            zx_vocabulary_find(vocabulary, right.bytes, right.length) < 0)
+            continue;
+        ZX_TRY(add_merge(w, left, right));
+    }
+    return ZMLX_OK;
+}
+
+static zmlx_status add_model(writing *w, bool bytes, bool scored, bool ignore_merges)
+{
+    const zx_gguf_vocabulary *const given = w->given;
+    ZX_TRY(add(w, "\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":"));
+    if (bytes && given->unknown >= 0)
+        ZX_TRY(quote(w, given->tokens[given->unknown]));
+    else
+        ZX_TRY(add(w, "null"));
+    ZX_TRY(zx_text_format(w->json,
+                          ",\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,"
+                          "\"fuse_unk\":%s,\"byte_fallback\":%s,\"ignore_merges\":%s,",
+                          scored ? "true" : "false", bytes ? "true" : "false",
+                          ignore_merges ? "true" : "false"));
+    ZX_TRY(add_vocabulary(w));
+    ZX_TRY(add(w, ",\"merges\":["));
+    if (scored)
+        ZX_TRY(zx_bpe_each_scored_merge(&w->tokenizer->model, given->source, add_scored, w));
+    else
+        ZX_TRY(add_given(w));
+    return add(w, "]}");
+}
+
+static zmlx_status add_split(const writing *w, const char *pattern)
+{
+    ZX_TRY(add(w, "{\"type\":\"Split\",\"pattern\":{\"Regex\":"));
+    ZX_TRY(quote(w, (zx_string_view){pattern, strlen(pattern)}));
+    return add(w, "},\"behavior\":\"Isolated\",\"invert\":false}");
+}
+
+/* -------- before and behind the text -------- */
+
+static zmlx_status add_side(const writing *w, int32_t id, bool before)
+{
+    ZX_TRY(add(w, before ? "{\"SpecialToken\":{\"id\":" : ",{\"SpecialToken\":{\"id\":"));
+    ZX_TRY(quote(w, w->given->tokens[id]));
+    return add(w, before ? ",\"type_id\":0}}," : ",\"type_id\":0}}");
+}
+
+static zmlx_status add_sequence(const writing *w, bool bos, bool eos, const char *name)
+{
+    if (bos) ZX_TRY(add_side(w, w->given->bos, true));
+    ZX_TRY(zx_text_format(w->json, "{\"Sequence\":{\"id\":\"%s\",\"type_id\":0}}", name));
+    return eos ? add_side(w, w->given->eos, false) : ZMLX_OK;
+}
+
+static zmlx_status add_special(const writing *w, int32_t id, bool comma)
+{
+    const zx_string_view token = w->given->tokens[id];
+    if (comma) ZX_TRY(add(w, ","));
+    ZX_TRY(quote(w, token));
+    ZX_TRY(add(w, ":{\"id\":"));
+    ZX_TRY(quote(w, token));
+    ZX_TRY(zx_text_format(w->json, ",\"ids\":[%d],\"tokens\":[", (int)id));
+    ZX_TRY(quote(w, token));
+    return add(w, "]}");
+}
+
+static zmlx_status add_template(const writing *w)
+{
+    const zx_gguf_vocabulary *const given = w->given;
+    const bool bos = given->add_bos && given->bos >= 0, eos = given->add_eos && given->eos >= 0;
+    ZX_TRY(add(w, "\"post_processor\":"));
+    if (!bos && !eos) return add(w, "null");
+    ZX_TRY(add(w, "{\"type\":\"TemplateProcessing\",\"single\":["));
+    ZX_TRY(add_sequence(w, bos, eos, "A"));
+    ZX_TRY(add(w, "],\"pair\":["));
+    ZX_TRY(add_sequence(w, bos, eos, "A"));
+    ZX_TRY(add(w, ","));
+    ZX_TRY(add_sequence(w, bos, eos, "B"));
+    ZX_TRY(add(w, "],\"special_tokens\":{"));
+    if (bos) ZX_TRY(add_special(w, given->bos, false));
+    if (eos && !(bos && given->bos == given->eos)) ZX_TRY(add_special(w, given->eos, bos));
+    return add(w, "}}");
+}
+
+/* -------- the kinds -------- */
+
+static zmlx_status write_byte_level(writing *w, const zx_gguf_split *split)
+{
+    ZX_TRY(add(w, "\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"Sequence\","
+                  "\"pretokenizers\":["));
+    for (size_t i = 0; i < ZX_MAX_SPLITS && split->patterns[i] != NULL; i++) {
+        ZX_TRY(add_split(w, split->patterns[i]));
+        ZX_TRY(add(w, ","));
+    }
+    ZX_TRY(add(w, "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":false,"
+                  "\"use_regex\":false}]},"));
+    ZX_TRY(add_template(w));
+    ZX_TRY(add(w, ",\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
+                  "\"trim_offsets\":false,\"use_regex\":false},"));
+    return add_model(w, false, false, split->ignore_merges);
+}
+
+/* Characters, spaces as U+2581, bytes for what is in no token: SentencePiece's BPE. */
+static zmlx_status write_characters(writing *w, const zx_gguf_split *split, bool scored)
+{
+    const bool prefix = w->given->add_space_prefix;
+    ZX_TRY(add(w, "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":["));
+    if (prefix) ZX_TRY(add(w, "{\"type\":\"Prepend\",\"prepend\":\"" BLOCK "\"},"));
+    ZX_TRY(add(w, "{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"" BLOCK
+                  "\"}]},\"pre_tokenizer\":"));
+    if (split != NULL)
+        ZX_TRY(add_split(w, split->patterns[0]));
+    else
+        ZX_TRY(add(w, "null"));
+    ZX_TRY(add(w, ","));
+    ZX_TRY(add_template(w));
+    ZX_TRY(add(w, ",\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\","
+                  "\"pattern\":{\"String\":\"" BLOCK "\"},\"content\":\" \"},"
+                  "{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}"));
+    if (prefix) ZX_TRY(add(w, ",{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}"));
+    ZX_TRY(add(w, "]},"));
+    return add_model(w, true, scored, false);
+}
+
+static zmlx_status write_kind(writing *w)
+{
+    const char *const model = w->given->model;
+    const zx_gguf_split *split = zx_gguf_split_find(w->given->pre);
+    if (strcmp(model, "llama") == 0) return write_characters(w, NULL, true);
+    if (strcmp(model, "gemma4") == 0)
+        return write_characters(w, zx_gguf_split_find("gemma4"), false);
+    if (strcmp(model, "gpt2") == 0 && split != NULL)
+        return split->plain ? write_characters(w, split, false) : write_byte_level(w, split);
+    return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED,
+                   "%s: tokenizer.ggml.model \"%s\" is not written as a tokenizer.json",
+                   w->given->source, model);
+}
+
+zmlx_status zx_gguf_to_tokenizer_json(const zx_gguf_vocabulary *vocabulary, zx_text *json)
+{
+    zx_tokenizer *tokenizer = NULL;
+    ZX_TRY(zx_tokenizer_open_gguf(vocabulary, &tokenizer)); /* judges it too */
+    writing w = {.given = vocabulary, .tokenizer = tokenizer, .json = json};
+    zmlx_status status = add(&w, "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,");
+    if (status == ZMLX_OK) status = add_tokens(&w);
+    if (status == ZMLX_OK) status = add(&w, ",");
+    if (status == ZMLX_OK) status = write_kind(&w);
+    if (status == ZMLX_OK) status = add(&w, "}\n");
+    zx_tokenizer_close(tokenizer);
+    return status;
+}
