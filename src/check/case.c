@@ -97,14 +97,15 @@ static void fill_indices(zx_case *made, const zx_operand *x)
 /* Codes that no encoder makes: random, with scales (and minimums) of the size that models have. */
 static void fill_blocks(zx_case *made, const zx_weight *weight, uint8_t *codes)
 {
-    const size_t groups = zx_weight_groups(weight), rows = weight->count * weight->rows;
-    const size_t block = zx_weight_row_bytes(weight) / groups;
-    for (size_t i = 0; i < rows * groups * block; i++)
-        codes[i] = (uint8_t)zx_case_random(&made->state);
-    for (size_t i = 0; i < rows * groups; i++) {
-        zx_store(ZX_F16, codes + i * block, 0, 0.02F * next_value(made));
-        if (weight->format == ZX_FORMAT_Q4_1)
-            zx_store(ZX_F16, codes + i * block, 1, 0.1F * next_value(made));
+    const zx_format_traits *traits = &zx_formats[weight->format];
+    const size_t blocks = weight->count * weight->rows * (weight->columns / traits->block);
+    const size_t block = traits->block_bytes;
+    for (size_t i = 0; i < blocks * block; i++) codes[i] = (uint8_t)zx_case_random(&made->state);
+    for (size_t i = 0; i < blocks; i++) {
+        uint8_t *const scale = codes + i * block + traits->scale_at;
+        zx_store(ZX_F16, scale, 0, 0.02F * next_value(made));
+        if (traits->integer == ZX_INTEGER_AFFINE)
+            zx_store(ZX_F16, scale, 1, 0.1F * next_value(made));
     }
 }
 

@@ -98,7 +98,7 @@ TEST(checkpoint_names_the_tensor_that_is_wrong)
     zx_checkpoint *checkpoint = NULL;
     zx_weight weight;
     CHECK(zx_make_llama(&maker, "blk.0.attn_k.weight") &&
-          zx_make_tensor(&maker, "blk.1.attn_q.weight", 14, shape, 2, 4 * 210) &&
+          zx_make_tensor(&maker, "blk.1.attn_q.weight", 9, shape, 2, 4 * 8 * 36) &&
           zx_make_tensor(&maker, "blk.1.attn_k.weight", 26, shape, 2, 4096) &&
           zx_make_file(&maker));
     CHECK(open_maker(&maker, &checkpoint) == ZMLX_OK);
@@ -112,7 +112,7 @@ TEST(checkpoint_names_the_tensor_that_is_wrong)
     CHECK(says("[64, 32]"));
     CHECK(zx_checkpoint_weight(checkpoint, "model.layers.1.self_attn.q_proj", 4, 256, &weight) ==
           ZMLX_ERROR_UNSUPPORTED);
-    CHECK(says("f.gguf: tensor 'blk.1.attn_q.weight' has the type Q6_K, which is not read"));
+    CHECK(says("f.gguf: tensor 'blk.1.attn_q.weight' has the type Q8_1, which is not read"));
     CHECK(zx_checkpoint_weight(checkpoint, "model.layers.1.self_attn.k_proj", 4, 256, &weight) ==
           ZMLX_ERROR_SHAPE);
     CHECK(says("f.gguf: tensor 'blk.1.attn_k.weight' is I32 [4, 256]; expected "));

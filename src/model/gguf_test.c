@@ -267,7 +267,7 @@ TEST(ggml_types_have_blocks)
         }
         count++;
     }
-    CHECK(count == 41 && readable == 6);
+    CHECK(count == 41 && readable == 16);
 }
 
 static bool behaves(const char *bytes, size_t size)

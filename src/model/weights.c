@@ -230,7 +230,7 @@ static zmlx_status plain_weight(const zx_stored_tensor *tensor, size_t stack, si
     if (!known && tensor->dtype == ZX_DTYPE_COUNT)
         return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED,
                        "%s: tensor '%s' has the type %s, which is not read; F32, F16, BF16, Q4_0, "
-                       "Q4_1 and Q8_0 are",
+                       "Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K, IQ4_NL, IQ4_XS and MXFP4 are",
                        tensor->path, zx_shown_name(tensor->name, tensor->name_length, shown),
                        tensor->type);
     ZX_TRY(check_tensor(tensor, known && (!vector || is_float(tensor)), "F32, F16 or BF16", stack,

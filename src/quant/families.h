@@ -26,6 +26,18 @@ void zx_mx_codes(const zx_weight *weight, size_t row, size_t group, uint8_t *cod
                  float *bias);
 void zx_block_codes(const zx_weight *weight, size_t row, size_t group, uint8_t *codes, float *scale,
                     float *bias);
+void zx_q2_k_codes(const zx_weight *weight, size_t row, size_t group, uint8_t *codes, float *scale,
+                   float *bias);
+void zx_q3_k_codes(const zx_weight *weight, size_t row, size_t group, uint8_t *codes, float *scale,
+                   float *bias);
+void zx_q4_k_codes(const zx_weight *weight, size_t row, size_t group, uint8_t *codes, float *scale,
+                   float *bias);
+void zx_q6_k_codes(const zx_weight *weight, size_t row, size_t group, uint8_t *codes, float *scale,
+                   float *bias);
+void zx_iq4_codes(const zx_weight *weight, size_t row, size_t group, uint8_t *codes, float *scale,
+                  float *bias);
+void zx_mxfp4_codes(const zx_weight *weight, size_t row, size_t group, uint8_t *codes, float *scale,
+                    float *bias);
 
 void zx_dense_encode(const zx_weight *weight, size_t row, const float *values);
 void zx_affine_encode(const zx_weight *weight, size_t row, const float *values);
@@ -38,6 +50,14 @@ zmlx_status zx_check_rows(const zx_weight *weight, size_t code_bytes, size_t sca
 static inline uint8_t *zx_writable(const uint8_t *bytes)
 {
     return (uint8_t *)(uintptr_t)bytes;
+}
+
+/* The block of a row that holds a group. */
+static inline const uint8_t *zx_block_at(const zx_weight *weight, size_t row, size_t group)
+{
+    const zx_format_traits *traits = &zx_formats[weight->format];
+    return weight->codes + row * weight->codes_stride +
+           group * traits->group / traits->block * traits->block_bytes;
 }
 
 static inline uint16_t zx_load_u16(const uint8_t *bytes)

@@ -8,17 +8,20 @@
  *              little-endian bit string; scales and biases [rows, columns / group] of 'dtype'
  *   mxfp4/8    codes E2M1 (low nibble first) or E4M3; scales E8M0 [rows, columns / 32]
  *   nvfp4      codes E2M1; scales E4M3 [rows, columns / 16]
- *   q4_0 ...   codes: GGUF blocks, each with its own scale (and minimum)
+ *   q4_0 ...   codes: GGUF blocks, each with its own scales (and minimums); mxfp4_b is GGUF's
+ *              MXFP4, mxfp4 that of MLX
  *
  * The value of a code, RN into T = 'dtype' (f32 for GGUF):
- *   affine, q4_1:  RN_T(RN_f32(RN_f32(q * s) + b));  with mlx_cpu_decode RN_T(RN_T(q * s) + b)
+ *   affine, and GGUF's blocks with a minimum:  RN_T(RN_f32(RN_f32(q * s) + b));  with
+ *                  mlx_cpu_decode RN_T(RN_T(q * s) + b)
  *   the others:    RN_T(RN_f32(v * s)), v the signed value of the code
  *
  * The integer form of a group (what the integer matmuls use): unsigned codes q_i of at most 8 bits
  *   AFFINE     value_i = q_i * scale + bias
  *   CENTERED   value_i = (q_i - zero) * scale
- * where scale and bias are f32: exact conversions of what the file holds, halved for E2M1 codes
- * (whose values are halves: 2 v + 12 is their integer).
+ * where scale and bias are f32: exact conversions of what the file holds (an f16 times a scale of
+ * its block's group of at most 8 bits is exact too), halved for E2M1 codes (whose values are
+ * halves: 2 v + 12 is their integer).
  *
  * Nothing here needs its memory aligned: files do not promise it. */
 #ifndef ZX_QUANT_FORMAT_H
@@ -71,6 +74,9 @@ typedef struct zx_format_traits {
     uint8_t bits;
     zx_integer_form integer;
     int32_t zero;
+    uint16_t block;       /* columns of a block of GGUF, a multiple of the group; 0: no blocks */
+    uint16_t block_bytes; /* from block to block */
+    uint16_t scale_at;    /* where in a block its f16 scale is; the f16 minimum follows */
     /* Checks group, bits, columns and strides; the message names what is wrong. */
     zmlx_status (*check)(const zx_weight *weight);
     /* Values [first, first + count) of a row, as f32 that T can hold; first and count are multiples

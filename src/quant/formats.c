@@ -4,8 +4,9 @@
 #include "quant/families.h"
 
 const zx_format_traits zx_formats[ZX_FORMAT_COUNT] = {
-#define FORMAT(id, name, group, bits, integer, zero, family, codes, encode)                     \
-    {name,  group, bits, ZX_INTEGER_##integer, zero, zx_##family##_check, zx_##family##_decode, \
+#define FORMAT(id, name, group, bits, integer, zero, block, bytes, at, family, codes, encode) \
+    {name,  group, bits, ZX_INTEGER_##integer, zero,                                          \
+     block, bytes, at,   zx_##family##_check,  zx_##family##_decode,                          \
      codes, encode},
 #include "quant/formats.def"
 #undef FORMAT
@@ -68,18 +69,11 @@ zx_weight zx_weight_matrix(const zx_weight *weight, size_t index)
     return matrix;
 }
 
-/* A format of GGUF: blocks that hold their own scales. */
-static size_t block_bytes(const zx_weight *weight)
-{
-    static const uint8_t bytes[ZX_FORMAT_COUNT] = {
-        [ZX_FORMAT_Q4_0] = 18, [ZX_FORMAT_Q4_1] = 20, [ZX_FORMAT_Q8_0] = 34};
-    return bytes[weight->format];
-}
-
 size_t zx_weight_row_bytes(const zx_weight *weight)
 {
-    const size_t block = block_bytes(weight);
-    return block > 0 ? weight->columns / weight->group * block : weight->columns * weight->bits / 8;
+    const zx_format_traits *traits = &zx_formats[weight->format];
+    if (traits->block > 0) return weight->columns / traits->block * traits->block_bytes;
+    return weight->columns * weight->bits / 8;
 }
 
 size_t zx_weight_bytes(const zx_weight *weight)
@@ -98,7 +92,7 @@ zx_activation_layout zx_weight_layout(const zx_weight *weight, zx_precision prec
     if (precision == ZX_PRECISION_F32 || zx_formats[weight->format].integer == ZX_INTEGER_NONE)
         return (zx_activation_layout){0};
     /* blocks keep a group's first half in the low nibbles, MLX's words every even column */
-    const bool packed_pairs = weight->bits == 4 && block_bytes(weight) == 0;
+    const bool packed_pairs = weight->bits == 4 && zx_formats[weight->format].block == 0;
     return (zx_activation_layout){.planes = precision == ZX_PRECISION_Q8 ? 1 : 2,
                                   .order = packed_pairs ? ZX_ORDER_EVEN_ODD : ZX_ORDER_NATURAL,
                                   .group = weight->group};

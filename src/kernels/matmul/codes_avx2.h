@@ -14,6 +14,7 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "kernels/matmul/stage_x86.h"
 #include "quant/format.h"
 
 enum { LANES = 8, CHUNK = 32 };
@@ -25,7 +26,8 @@ typedef enum scales_kind {
     SCALES_F32, /* the biases as dwords of their own */
     SCALES_E8M0,
     SCALES_E4M3,
-    SCALES_HEADS, /* of blocks: an f16 scale in the low half */
+    SCALES_HEADS,     /* of blocks: an f16 scale in the low half */
+    SCALES_F32_ALONE, /* staged, without biases */
     SCALES_KINDS,
 } scales_kind;
 
@@ -39,6 +41,8 @@ typedef enum codes_kind {
     BYTES_8,
     BYTES_Q8_0,
     BYTES_E2M1,
+    BYTES_STAGED, /* a row, or a strip, that stage_x86.h has unpacked: codes below 64 */
+    BYTES_STAGED_8,
     CODES_KINDS,
 } codes_kind;
 
@@ -61,6 +65,11 @@ typedef struct rows_source {
 INLINE bool is_pairs(codes_kind kind)
 {
     return kind <= PAIRS_E2M1;
+}
+
+INLINE bool is_staged(codes_kind kind)
+{
+    return kind >= BYTES_STAGED;
 }
 
 INLINE size_t chunk_columns(codes_kind kind)
@@ -101,8 +110,29 @@ static inline rows_source source_of(const zx_weight *weight, size_t row)
                      .groups = zx_weight_groups(weight),
                      .head = heads[weight->format]};
     s.block_bytes = s.head + s.group * weight->bits / 8;
+    if (zx_is_staged(weight)) { /* staged_source says where */
+        s.kind = s.zero > 64 ? BYTES_STAGED_8 : BYTES_STAGED;
+        s.scales_kind = s.affine ? SCALES_F32 : SCALES_F32_ALONE;
+        s.block_bytes = s.group;
+    }
     s.chunk_bytes = chunk_columns(s.kind) * s.block_bytes / s.group;
     s.run_bytes = s.head > 0 ? s.block_bytes : CHUNK / 2;
+    return s;
+}
+
+/* The same of rows staged as 'staged' is told to say; strides 0: each in the place of the one
+ * before. */
+static inline rows_source staged_source(const zx_weight *weight, const zx_stage *at, bool strides,
+                                        zx_weight *staged)
+{
+    rows_source s = source_of(weight, 0);
+    *staged = *weight;
+    staged->codes = at->codes;
+    staged->codes_stride = strides ? at->columns : 0;
+    staged->scales = (const uint8_t *)at->scales;
+    staged->biases = (const uint8_t *)at->biases;
+    staged->scales_stride = strides ? at->groups * sizeof(float) : 0;
+    s.weight = staged;
     return s;
 }
 
@@ -200,7 +230,9 @@ INLINE __m256i load_bytes(codes_kind kind, const uint8_t *bytes, size_t columns)
             _mm256_set_m128i(_mm_unpackhi_epi64(low, high), _mm_unpacklo_epi64(low, high)));
     }
     const __m256i codes = _mm256_loadu_si256((const __m256i *)(const void *)bytes);
-    return kind == BYTES_8 ? codes : _mm256_xor_si256(codes, _mm256_set1_epi8((char)0x80));
+    return kind == BYTES_8 || is_staged(kind)
+               ? codes
+               : _mm256_xor_si256(codes, _mm256_set1_epi8((char)0x80));
 }
 
 /* vectors[i] dword j becomes vectors[j] dword i. */
@@ -247,7 +279,8 @@ INLINE void load_scales(scales_kind kind, const rows_source *s, size_t row, size
         }
         return;
     }
-    const size_t size = kind == SCALES_F32 ? 4 : kind == SCALES_E8M0 || kind == SCALES_E4M3 ? 1 : 2;
+    const bool wide = kind == SCALES_F32 || kind == SCALES_F32_ALONE;
+    const size_t size = wide ? 4 : kind == SCALES_E8M0 || kind == SCALES_E4M3 ? 1 : 2;
     const size_t at = (s->row + row) * w->scales_stride + group * size;
     const uint8_t *scales = w->scales + at, *biases = scales;
     uint8_t few[2][LANES * 4] = {{0}};
@@ -260,7 +293,7 @@ INLINE void load_scales(scales_kind kind, const rows_source *s, size_t row, size
     }
     if (size == 4) {
         to[0] = _mm256_loadu_si256((const __m256i *)(const void *)scales);
-        to[1] = _mm256_loadu_si256((const __m256i *)(const void *)biases);
+        if (kind == SCALES_F32) to[1] = _mm256_loadu_si256((const __m256i *)(const void *)biases);
     } else if (size == 1) {
         to[0] = _mm256_cvtepu8_epi32(load_16(scales));
     } else {
@@ -277,7 +310,7 @@ INLINE __m256 from_f16(__m256i halves)
 
 INLINE __m256 scale_of(scales_kind kind, __m256i dwords)
 {
-    if (kind == SCALES_F32) return _mm256_castsi256_ps(dwords);
+    if (kind == SCALES_F32 || kind == SCALES_F32_ALONE) return _mm256_castsi256_ps(dwords);
     if (kind == SCALES_BF16) return _mm256_castsi256_ps(_mm256_slli_epi32(dwords, 16));
     if (kind == SCALES_E4M3) { /* half of zx_e4m3_to_f32 */
         const __m256i magnitude = _mm256_and_si256(dwords, _mm256_set1_epi32(0x7f));

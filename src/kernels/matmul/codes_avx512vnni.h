@@ -12,6 +12,7 @@
 
 #include <immintrin.h>
 
+#include "kernels/matmul/stage_x86.h"
 #include "quant/format.h"
 
 enum { LANES = 16, CHUNK = 64 };
@@ -28,7 +29,8 @@ typedef enum codes_kind {
     BYTES_6,
     BYTES_8,
     BYTES_Q8_0,
-    BYTES_E2M1, /* NVFP4 */
+    BYTES_E2M1,   /* NVFP4 */
+    BYTES_STAGED, /* a row, or a strip, that stage_x86.h has unpacked */
     CODES_KINDS,
 } codes_kind;
 
@@ -39,7 +41,8 @@ typedef enum scales_kind {
     SCALES_F32, /* affine, the biases as a dword of their own */
     SCALES_E8M0,
     SCALES_E4M3,
-    SCALES_HEADS, /* of blocks: an f16 scale in the low half */
+    SCALES_HEADS,     /* of blocks: an f16 scale in the low half */
+    SCALES_F32_ALONE, /* staged, without biases */
     SCALES_KINDS,
 } scales_kind;
 
@@ -77,7 +80,7 @@ INLINE size_t chunk_columns(codes_kind kind)
 /* Bytes from chunk to chunk of a row. */
 INLINE size_t chunk_bytes(codes_kind kind)
 {
-    static const uint8_t bytes[CODES_KINDS] = {64, 72, 80, 64, 16, 24, 40, 48, 64, 68, 32};
+    static const uint8_t bytes[CODES_KINDS] = {64, 72, 80, 64, 16, 24, 40, 48, 64, 68, 32, 64};
     return bytes[kind];
 }
 
@@ -166,7 +169,7 @@ INLINE __m512i spread_bits(__m512i packed, unsigned bits)
 /* A chunk of bytes. */
 INLINE __m512i load_bytes(codes_kind kind, __m512i first, const uint8_t *bytes, size_t columns)
 {
-    if (kind == BYTES_8) return first;
+    if (kind == BYTES_8 || kind == BYTES_STAGED) return first;
     if (kind == BYTES_Q8_0)
         return _mm512_xor_si512(pack_blocks(kind, first, bytes, columns),
                                 _mm512_set1_epi8((char)0x80));
@@ -241,7 +244,8 @@ INLINE __m512i load_scales(scales_kind kind, const uint8_t *scales, const uint8_
                            size_t count)
 {
     const __mmask16 mask = (__mmask16)((1u << count) - 1);
-    if (kind == SCALES_F32) return _mm512_maskz_loadu_epi32(mask, scales);
+    if (kind == SCALES_F32 || kind == SCALES_F32_ALONE)
+        return _mm512_maskz_loadu_epi32(mask, scales);
     if (kind == SCALES_E8M0 || kind == SCALES_E4M3)
         return _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, scales));
     return _mm512_or_si512(widen_words(scales, mask),
@@ -255,7 +259,7 @@ INLINE __m512 f16_low_halves(__m512i dwords)
 
 INLINE __m512 scale_of(scales_kind kind, __m512i dwords)
 {
-    if (kind == SCALES_F32) return _mm512_castsi512_ps(dwords);
+    if (kind == SCALES_F32 || kind == SCALES_F32_ALONE) return _mm512_castsi512_ps(dwords);
     if (kind == SCALES_BF16) return _mm512_castsi512_ps(_mm512_slli_epi32(dwords, 16));
     if (kind == SCALES_E4M3) { /* half of zx_e4m3_to_f32 */
         const __m512i magnitude = _mm512_and_si512(dwords, _mm512_set1_epi32(0x7f));
@@ -295,6 +299,7 @@ static inline codes_kind kind_of(const zx_weight *weight)
                                                           [ZX_FORMAT_Q4_0] = PAIRS_Q4_0,
                                                           [ZX_FORMAT_Q4_1] = PAIRS_Q4_1,
                                                           [ZX_FORMAT_Q8_0] = BYTES_Q8_0};
+    if (zx_is_staged(weight)) return BYTES_STAGED;
     return weight->format == ZX_FORMAT_AFFINE ? by_bits[weight->bits] : by_format[weight->format];
 }
 
@@ -324,12 +329,30 @@ static inline rows_source source_of(const zx_weight *weight, size_t row, size_t 
                      .stride = weight->codes_stride,
                      .block_bytes = chunk_bytes(kind) * weight->group / chunk_columns(kind),
                      .scales_stride = weight->scales_stride};
-    s.codes = weight->codes + row * s.stride + first * s.block_bytes;
+    if (kind == BYTES_STAGED)
+        s.scales_kind = s.affine ? SCALES_F32 : SCALES_F32_ALONE;
+    else
+        s.codes = weight->codes + row * s.stride + first * s.block_bytes;
     if (is_blocks(kind)) return s;
+    s.scale_bytes = 4;
+    if (kind == BYTES_STAGED) return s; /* staged_source says where */
     const bool affine = weight->format == ZX_FORMAT_AFFINE;
     s.scale_bytes = affine ? zx_dtypes[weight->dtype].bytes : 1;
     s.scales = weight->scales + row * s.scales_stride + first * s.scale_bytes;
     if (affine) s.biases = weight->biases + row * s.scales_stride + first * s.scale_bytes;
+    return s;
+}
+
+/* The same of rows staged from group 'first' on; strides 0: each in the place of the one before. */
+static inline rows_source staged_source(const zx_weight *weight, size_t first, const zx_stage *at,
+                                        bool strides)
+{
+    rows_source s = source_of(weight, 0, first);
+    s.codes = at->codes;
+    s.stride = strides ? at->columns : 0;
+    s.scales = (const uint8_t *)at->scales;
+    s.biases = (const uint8_t *)at->biases;
+    s.scales_stride = strides ? at->groups * sizeof(float) : 0;
     return s;
 }
 

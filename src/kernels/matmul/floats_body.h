@@ -30,6 +30,7 @@ typedef enum floats_kind {
     FLOATS_AFFINE_8,
     FLOATS_Q8_0,
     FLOATS_E4M3,
+    FLOATS_BLOCKS, /* other blocks: as quant/ decodes them, also for few tokens */
     FLOATS_KINDS,
 } floats_kind;
 
@@ -51,6 +52,8 @@ static floats_kind kind_of(const zx_weight *weight)
         [ZX_FORMAT_MXFP4] = FLOATS_E2M1,         [ZX_FORMAT_NVFP4] = FLOATS_E2M1,
         [ZX_FORMAT_MXFP8] = FLOATS_E4M3,         [ZX_FORMAT_Q4_0] = FLOATS_NIBBLE_BLOCKS,
         [ZX_FORMAT_Q4_1] = FLOATS_NIBBLE_BLOCKS, [ZX_FORMAT_Q8_0] = FLOATS_Q8_0};
+    const bool own = by_format[weight->format] != 0;
+    if (zx_formats[weight->format].block > 0 && !own) return FLOATS_BLOCKS;
     return weight->format == ZX_FORMAT_AFFINE ? by_bits[weight->bits] : by_format[weight->format];
 }
 
@@ -384,6 +387,13 @@ KIND(FLOATS_AFFINE_8)
 KIND(FLOATS_Q8_0)
 KIND(FLOATS_E4M3)
 
+static void decode_FLOATS_BLOCKS(const floats_source *s, size_t first, size_t column,
+                                 size_t columns, float *panel)
+{
+    for (size_t row = 0; row < LANES; row++, panel += CHUNK)
+        zx_formats[s->weight->format].decode(s->weight, first + row, column, columns, panel);
+}
+
 typedef struct kind_functions {
     few_fn few[2]; /* 1 and FEW_TOKENS tokens */
     decode_fn decode;
@@ -391,9 +401,12 @@ typedef struct kind_functions {
 
 static const kind_functions functions[FLOATS_KINDS] = {
 #define ROW(kind) [kind] = {{few_1_##kind, few_4_##kind}, decode_##kind}
-    ROW(FLOATS_DENSE),         ROW(FLOATS_AFFINE_2), ROW(FLOATS_AFFINE_3), ROW(FLOATS_AFFINE_4),
-    ROW(FLOATS_NIBBLE_BLOCKS), ROW(FLOATS_E2M1),     ROW(FLOATS_AFFINE_5), ROW(FLOATS_AFFINE_6),
-    ROW(FLOATS_AFFINE_8),      ROW(FLOATS_Q8_0),     ROW(FLOATS_E4M3)};
+    ROW(FLOATS_DENSE),         ROW(FLOATS_AFFINE_2),
+    ROW(FLOATS_AFFINE_3),      ROW(FLOATS_AFFINE_4),
+    ROW(FLOATS_NIBBLE_BLOCKS), ROW(FLOATS_E2M1),
+    ROW(FLOATS_AFFINE_5),      ROW(FLOATS_AFFINE_6),
+    ROW(FLOATS_AFFINE_8),      ROW(FLOATS_Q8_0),
+    ROW(FLOATS_E4M3),          [FLOATS_BLOCKS] = {{NULL, NULL}, decode_FLOATS_BLOCKS}};
 
 /* -------- a launch -------- */
 
@@ -439,7 +452,7 @@ static void multiply_strip(const zx_weight *weight, size_t first, const float_ro
 {
     const floats_source s = source_of(weight);
     const kind_functions *of_kind = &functions[kind_of(weight)];
-    if (tokens == 1 || tokens == FEW_TOKENS) {
+    if (of_kind->few[0] != NULL && (tokens == 1 || tokens == FEW_TOKENS)) {
         of_kind->few[tokens == FEW_TOKENS](&s, first, x, partial);
         return;
     }

@@ -37,6 +37,7 @@ typedef struct panel {
     bool affine[HALVES];
     int32_t zero[HALVES];
     size_t groups, dwords; /* dwords of a group */
+    void *stage;           /* a strip's codes before they are spread */
 } panel;
 
 /* Rows of x from a first token and group on. */
@@ -203,7 +204,7 @@ INLINE void spread_codes(codes_kind kind, const rows_source *source, size_t colu
     const uint8_t *codes = source->codes, *next = codes + HALVES * LANES * source->stride;
     for (size_t at = 0; at < columns; at += chunk, codes += chunk_bytes(kind), next += bytes) {
         const size_t left = columns - at;
-        fetch(next, bytes);
+        if (kind != BYTES_STAGED) fetch(next, bytes);
         if (left >= chunk)
             spread_chunk(kind, codes, source->stride, chunk, at / 4, columns / 4, to);
         else
@@ -271,6 +272,8 @@ INLINE void spread(codes_kind kind, const rows_source *source, const panel *p, s
         spread_scales(kind, SCALES_E8M0, false, source, p, half);
     else if (kind == BYTES_E2M1)
         spread_scales(kind, SCALES_E4M3, false, source, p, half);
+    else if (kind == BYTES_STAGED && !source->affine)
+        spread_scales(kind, SCALES_F32_ALONE, false, source, p, half);
     else if (kind == PAIRS_Q4_1 || source->scales_kind == SCALES_F16)
         spread_scales(kind, SCALES_F16, true, source, p, half);
     else if (source->scales_kind == SCALES_F32)
@@ -295,6 +298,7 @@ SPREAD(BYTES_6)
 SPREAD(BYTES_8)
 SPREAD(BYTES_Q8_0)
 SPREAD(BYTES_E2M1)
+SPREAD(BYTES_STAGED)
 
 static const spread_fn spreads[CODES_KINDS] = {
     [PAIRS] = spread_PAIRS,           [PAIRS_Q4_0] = spread_PAIRS_Q4_0,
@@ -302,15 +306,16 @@ static const spread_fn spreads[CODES_KINDS] = {
     [BYTES_2] = spread_BYTES_2,       [BYTES_3] = spread_BYTES_3,
     [BYTES_5] = spread_BYTES_5,       [BYTES_6] = spread_BYTES_6,
     [BYTES_8] = spread_BYTES_8,       [BYTES_Q8_0] = spread_BYTES_Q8_0,
-    [BYTES_E2M1] = spread_BYTES_E2M1,
+    [BYTES_E2M1] = spread_BYTES_E2M1, [BYTES_STAGED] = spread_BYTES_STAGED,
 };
 
-/* How a launch is blocked, and a thread's memory: panel codes, scales, biases, sums. */
+/* How a launch is blocked, and a thread's memory: panel codes, scales, biases, sums, a strip's
+ * staged codes. */
 typedef struct blocking {
     size_t groups; /* of a chunk */
     size_t tokens; /* of a block */
     bool chunked;  /* the sums of all tokens wait in memory, else those of one block */
-    size_t panel_bytes, scale_bytes, sum_bytes;
+    size_t panel_bytes, scale_bytes, sum_bytes, stage_bytes;
 } blocking;
 
 static blocking blocking_of(const zx_launch *launch)
@@ -327,12 +332,24 @@ static blocking blocking_of(const zx_launch *launch)
     b.scale_bytes = b.groups * HALVES * LANES * sizeof(float);
     const size_t sums = b.chunked && x->rows > BLOCK_PLANES ? x->rows : BLOCK_PLANES;
     b.sum_bytes = sums * HALVES * LANES * sizeof(float);
+    if (zx_stages_any(launch))
+        b.stage_bytes = zx_round_up(zx_stage_bytes(LANES, b.groups * group, b.groups), 64);
     return b;
+}
+
+static size_t thread_bytes(const blocking *b)
+{
+    return b->panel_bytes + 2 * b->scale_bytes + b->sum_bytes + b->stage_bytes;
 }
 
 static void fill_half(panel *p, size_t half, const zx_weight *weight, size_t row, size_t first)
 {
-    const rows_source source = source_of(weight, row, first);
+    rows_source source = source_of(weight, row, first);
+    if (source.kind == BYTES_STAGED) {
+        const zx_stage to = zx_stage_in(p->stage, LANES, p->groups * source.group, p->groups);
+        for (size_t i = 0; i < LANES; i++) zx_stage_row(weight, row + i, first, &to, i);
+        source = staged_source(weight, first, &to, true);
+    }
     spreads[source.kind](&source, p, half);
     p->affine[half] = source.affine;
     p->zero[half] = source.zero;
@@ -375,12 +392,12 @@ static void run_panels(const void *context, size_t part, size_t parts, size_t th
     const zx_operand *in = matmul->x;
     const blocking b = blocking_of(matmul->launch);
     const size_t groups = in->columns / in->layout.group, step = matmul->gated ? 1 : HALVES;
-    char *memory = (char *)matmul->launch->scratch +
-                   thread * (b.panel_bytes + 2 * b.scale_bytes + b.sum_bytes);
+    char *memory = (char *)matmul->launch->scratch + thread * thread_bytes(&b);
     panel p = {.codes = (uint8_t *)memory,
                .scales = (float *)(void *)(memory + b.panel_bytes),
                .biases = (float *)(void *)(memory + b.panel_bytes + b.scale_bytes),
-               .dwords = in->layout.group / 4u};
+               .dwords = in->layout.group / 4u,
+               .stage = memory + thread_bytes(&b) - b.stage_bytes};
     float *const sums = (float *)(void *)(memory + b.panel_bytes + 2 * b.scale_bytes);
     size_t index, end;
     zx_split(zx_count_strips(matmul), step, part, parts, &index, &end);
@@ -407,7 +424,7 @@ static void run_panels(const void *context, size_t part, size_t parts, size_t th
 size_t zx_scratch_matmul_avx512vnni(const zx_launch *launch)
 {
     const blocking b = blocking_of(launch);
-    const size_t panels = b.panel_bytes + 2 * b.scale_bytes + b.sum_bytes;
+    const size_t panels = thread_bytes(&b);
     size_t most = zx_few_scratch(launch);
     if (most < panels) most = panels;
     if (most < ZX_ONE_SCRATCH) most = ZX_ONE_SCRATCH;

@@ -21,10 +21,18 @@ typedef struct few_rows {
     const int8_t *planes[PLANES];
 } few_rows;
 
+/* Where a row is staged before it is read. */
+typedef struct few_stage {
+    const zx_weight *weight;
+    size_t row;
+    zx_stage to;
+} few_stage;
+
 /* What 8 rows leave behind: [row][unit][scales, biases of SCALES_F32, tokens' sums]. */
 typedef struct few_outputs {
     __m256i *vectors;
     size_t row_vectors, unit_vectors, scale_vectors;
+    few_stage stage;
 } few_outputs;
 
 /* -------- one row -------- */
@@ -45,7 +53,7 @@ INLINE __m256i dot_pairs(__m256i low, __m256i high, const int8_t *x)
 INLINE __m256i dot_bytes(codes_kind kind, __m256i codes, const int8_t *plane)
 {
     const __m256i x = load_x(plane), one = _mm256_set1_epi16(1);
-    if (kind != BYTES_8 && kind != BYTES_Q8_0)
+    if (kind != BYTES_8 && kind != BYTES_Q8_0 && kind != BYTES_STAGED_8)
         return _mm256_madd_epi16(_mm256_maddubs_epi16(codes, x), one);
     const __m256i rest = _mm256_and_si256(codes, _mm256_set1_epi8(0x7f));
     const __m256i top = _mm256_and_si256(_mm256_srli_epi16(codes, 7), _mm256_set1_epi8(1));
@@ -108,7 +116,7 @@ INLINE void four_chunks(codes_kind kind, size_t planes, size_t tokens, const uin
 {
     const size_t chunk = chunk_columns(kind);
     __m256i t[4][PLANES];
-    for (size_t i = 0; i < 4 * bytes; i += 64)
+    for (size_t i = 0; !is_staged(kind) && i < 4 * bytes; i += 64)
         _mm_prefetch((const char *)codes + AHEAD + i, _MM_HINT_T1);
 #pragma GCC unroll 4
     for (size_t i = 0; i < 4; i++, codes += bytes, at += chunk) {
@@ -172,7 +180,9 @@ INLINE void load_unit_scales(codes_kind kind, const rows_source *s, size_t row, 
                              __m256i *to)
 {
     const size_t left = s->groups - group, count = left < LANES ? left : LANES;
-    if (kind == PAIRS_E2M1 || kind == BYTES_E2M1)
+    if (is_staged(kind) && s->scales_kind == SCALES_F32_ALONE)
+        load_scales(SCALES_F32_ALONE, s, row, group, count, to);
+    else if (kind == PAIRS_E2M1 || kind == BYTES_E2M1)
         load_scales(SCALES_E8M0, s, row, group, count, to);
     else if (s->scales_kind == SCALES_HEADS)
         load_scales(SCALES_HEADS, s, row, group, count, to);
@@ -190,6 +200,8 @@ INLINE void read_rows(codes_kind kind, size_t planes, size_t tokens, const rows_
     for (size_t row = 0; row < LANES; row++) {
         __m256i *to = out->vectors + row * out->row_vectors;
         const uint8_t *codes = codes_at(s, row, 0);
+        if (is_staged(kind))
+            zx_stage_row(out->stage.weight, out->stage.row + row, 0, &out->stage.to, 0);
         for (size_t at = 0, group = 0; at < columns; at += unit, group += LANES) {
             unit_sums(kind, planes, tokens, size, s, codes, columns - at, x, at,
                       to + out->scale_vectors);
@@ -222,14 +234,17 @@ READS(BYTES_6)
 READS(BYTES_8)
 READS(BYTES_Q8_0)
 READS(BYTES_E2M1)
+READS(BYTES_STAGED)
+READS(BYTES_STAGED_8)
 
 /* [kind][q8 of 1, 2, 3, 4 tokens, q16 of 1, 2 tokens] */
 static const read_fn reads[CODES_KINDS][6] = {
 #define ROW(kind)                                                      \
     [kind] = {read_##kind##_1_1, read_##kind##_1_2, read_##kind##_1_3, \
               read_##kind##_1_4, read_##kind##_2_1, read_##kind##_2_2}
-    ROW(PAIRS),   ROW(PAIRS_E2M1), ROW(BYTES_2),    ROW(BYTES_3),   ROW(BYTES_5),
-    ROW(BYTES_6), ROW(BYTES_8),    ROW(BYTES_Q8_0), ROW(BYTES_E2M1)};
+    ROW(PAIRS),      ROW(PAIRS_E2M1),   ROW(BYTES_2),       ROW(BYTES_3),
+    ROW(BYTES_5),    ROW(BYTES_6),      ROW(BYTES_8),       ROW(BYTES_Q8_0),
+    ROW(BYTES_E2M1), ROW(BYTES_STAGED), ROW(BYTES_STAGED_8)};
 
 /* -------- eight rows -------- */
 
@@ -301,9 +316,11 @@ ADD(SCALES_F32, true)
 ADD(SCALES_E8M0, false)
 ADD(SCALES_E4M3, false)
 ADD(SCALES_HEADS, false)
+ADD(SCALES_F32_ALONE, false)
 
-static const add_fn adds[SCALES_KINDS] = {add_SCALES_F16,  add_SCALES_BF16, add_SCALES_F32,
-                                          add_SCALES_E8M0, add_SCALES_E4M3, add_SCALES_HEADS};
+static const add_fn adds[SCALES_KINDS] = {add_SCALES_F16,      add_SCALES_BF16, add_SCALES_F32,
+                                          add_SCALES_E8M0,     add_SCALES_E4M3, add_SCALES_HEADS,
+                                          add_SCALES_F32_ALONE};
 
 /* -------- strips -------- */
 
@@ -325,7 +342,10 @@ size_t zx_few_scratch_avx2(const zx_launch *launch)
 {
     zx_operand x = launch->inputs[0];
     if (x.rows > PLANES) x.rows = PLANES;
-    return PLANES * plane_bytes(&x) + LANES * outputs_of(&x, 2).row_vectors * sizeof(__m256i);
+    const size_t groups = x.columns / x.layout.group;
+    const size_t stage = zx_stages_any(launch) ? zx_stage_bytes(1, x.columns, groups) : 0;
+    return PLANES * plane_bytes(&x) + LANES * outputs_of(&x, 2).row_vectors * sizeof(__m256i) +
+           zx_round_up(stage, 64);
 }
 
 /* Copies a plane in the order of chunks; what follows its end may meet no codes but zeros. */
@@ -358,10 +378,16 @@ static void order_planes(const zx_operand *in, bool pairs, int8_t *to, few_rows 
 static void run_rows(const zx_operand *in, const zx_weight *weight, size_t row, const few_rows *x,
                      __m256i *vectors, float *sums)
 {
-    const rows_source s = source_of(weight, row);
+    rows_source s = source_of(weight, row);
+    zx_weight staged;
     const size_t which = in->layout.planes == 1 ? in->rows - 1 : 3 + in->rows;
     few_outputs out = outputs_of(in, s.scales_kind == SCALES_F32 ? 2 : 1);
     out.vectors = vectors;
+    if (is_staged(s.kind)) {
+        void *const memory = vectors + LANES * outputs_of(in, 2).row_vectors;
+        out.stage = (few_stage){weight, row, zx_stage_in(memory, 1, in->columns, s.groups)};
+        s = staged_source(weight, &out.stage.to, false, &staged);
+    }
     memset(sums, 0, in->rows * LANES * sizeof *sums);
     reads[s.kind][which](&s, x, &out);
     adds[s.scales_kind](&s, &out, x, in->rows, sums);

@@ -39,10 +39,18 @@ typedef struct few_rows {
     const int8_t *planes[PLANES];
 } few_rows;
 
+/* Where a row is staged before it is read. */
+typedef struct few_stage {
+    const zx_weight *weight;
+    size_t row;
+    zx_stage to;
+} few_stage;
+
 /* What 16 rows leave behind: [row][unit][scales, biases where they stand apart, tokens' sums]. */
 typedef struct few_outputs {
     __m512i *vectors;
     size_t row_vectors, unit_vectors, scale_vectors;
+    few_stage stage;
 } few_outputs;
 
 /* -------- one row -------- */
@@ -121,7 +129,7 @@ INLINE void four_chunks(codes_kind kind, size_t planes, size_t tokens, const uin
 {
     const size_t chunk = chunk_columns(kind), bytes = chunk_bytes(kind);
     __m512i t[4][PLANES];
-    for (size_t j = 0; j < 4 * bytes; j += 64)
+    for (size_t j = 0; kind != BYTES_STAGED && j < 4 * bytes; j += 64)
         _mm_prefetch((const char *)codes + AHEAD + j, _MM_HINT_T1);
 #pragma GCC unroll 4
     for (size_t i = 0; i < 4; i++)
@@ -221,6 +229,8 @@ INLINE void read_row(codes_kind kind, size_t planes, size_t tokens, size_t size,
         if (source->scales_kind == SCALES_F32) {
             out[0] = load_scales(SCALES_F32, scales, NULL, count);
             out[1] = load_scales(SCALES_F32, biases, NULL, count);
+        } else if (kind == BYTES_STAGED) {
+            out[0] = load_scales(SCALES_F32_ALONE, scales, NULL, count);
         } else if (kind == PAIRS_E2M1 || kind == BYTES_E2M1) {
             out[0] = load_scales(SCALES_E8M0, scales, NULL, count);
         } else {
@@ -239,6 +249,14 @@ INLINE void read_rows(codes_kind kind, size_t planes, size_t tokens, const rows_
     const size_t size = source->group * 4 / chunk_columns(kind);
     for (size_t row = 0; row < LANES; row++) {
         __m512i *const to = out->vectors + row * out->row_vectors;
+        if (kind == BYTES_STAGED) {
+            zx_stage_row(out->stage.weight, out->stage.row + row, 0, &out->stage.to, 0);
+            if (size == 2)
+                read_row(kind, planes, tokens, 2, source, row, x, to, out);
+            else
+                read_row(kind, planes, tokens, 1, source, row, x, to, out);
+            continue;
+        }
         if (is_blocks(kind) || kind == PAIRS_E2M1 || kind == BYTES_E2M1)
             read_row(kind, planes, tokens, kind == BYTES_Q8_0 ? 2 : 1, source, row, x, to, out);
         else
@@ -270,14 +288,16 @@ READS(BYTES_6)
 READS(BYTES_8)
 READS(BYTES_Q8_0)
 READS(BYTES_E2M1)
+READS(BYTES_STAGED)
 
 /* [kind][q8 of 1, 2, 3, 4 tokens, q16 of 1, 2 tokens] */
 static const read_fn reads[CODES_KINDS][6] = {
 #define ROW(kind)                                                      \
     [kind] = {read_##kind##_1_1, read_##kind##_1_2, read_##kind##_1_3, \
               read_##kind##_1_4, read_##kind##_2_1, read_##kind##_2_2}
-    ROW(PAIRS),   ROW(PAIRS_Q4_0), ROW(PAIRS_Q4_1), ROW(PAIRS_E2M1), ROW(BYTES_2),   ROW(BYTES_3),
-    ROW(BYTES_5), ROW(BYTES_6),    ROW(BYTES_8),    ROW(BYTES_Q8_0), ROW(BYTES_E2M1)};
+    ROW(PAIRS),   ROW(PAIRS_Q4_0), ROW(PAIRS_Q4_1), ROW(PAIRS_E2M1),
+    ROW(BYTES_2), ROW(BYTES_3),    ROW(BYTES_5),    ROW(BYTES_6),
+    ROW(BYTES_8), ROW(BYTES_Q8_0), ROW(BYTES_E2M1), ROW(BYTES_STAGED)};
 
 /* -------- 16 rows -------- */
 
@@ -368,9 +388,11 @@ ADD(SCALES_F32, true)
 ADD(SCALES_E8M0, false)
 ADD(SCALES_E4M3, false)
 ADD(SCALES_HEADS, false)
+ADD(SCALES_F32_ALONE, false)
 
-static const add_fn adds[SCALES_KINDS] = {add_SCALES_F16,  add_SCALES_BF16, add_SCALES_F32,
-                                          add_SCALES_E8M0, add_SCALES_E4M3, add_SCALES_HEADS};
+static const add_fn adds[SCALES_KINDS] = {add_SCALES_F16,      add_SCALES_BF16, add_SCALES_F32,
+                                          add_SCALES_E8M0,     add_SCALES_E4M3, add_SCALES_HEADS,
+                                          add_SCALES_F32_ALONE};
 
 /* -------- strips -------- */
 
@@ -393,7 +415,10 @@ size_t zx_few_scratch(const zx_launch *launch)
 {
     zx_operand x = launch->inputs[0];
     if (x.rows > PLANES) x.rows = PLANES;
-    return PLANES * plane_bytes(&x) + LANES * outputs_of(&x, 2).row_vectors * sizeof(__m512i);
+    const size_t groups = x.columns / x.layout.group;
+    const size_t stage = zx_stages_any(launch) ? zx_stage_bytes(1, x.columns, groups) : 0;
+    return PLANES * plane_bytes(&x) + LANES * outputs_of(&x, 2).row_vectors * sizeof(__m512i) +
+           zx_round_up(stage, sizeof(__m512i));
 }
 
 static void order_plane(bool pairs, const int8_t *plane, size_t columns, int8_t *to)
@@ -426,9 +451,15 @@ static void order_planes(const zx_operand *in, bool pairs, int8_t *to, few_rows 
 static void run_strip(const zx_operand *in, const zx_weight *weight, size_t row, const few_rows *x,
                       __m512i *vectors, float *sums)
 {
-    const rows_source source = source_of(weight, row, 0);
+    rows_source source = source_of(weight, row, 0);
     few_outputs out = outputs_of(in, source.scales_kind == SCALES_F32 ? 2 : 1);
     out.vectors = vectors;
+    if (source.kind == BYTES_STAGED) {
+        void *const memory = vectors + LANES * outputs_of(in, 2).row_vectors;
+        const zx_stage to = zx_stage_in(memory, 1, in->columns, source.groups);
+        out.stage = (few_stage){weight, row, to};
+        source = staged_source(weight, 0, &to, false);
+    }
     const size_t which = in->layout.planes == 1 ? in->rows - 1 : 3 + in->rows;
     assert(which < 6);
     memset(sums, 0, in->rows * LANES * sizeof *sums);

@@ -28,6 +28,7 @@ typedef struct panel {
     bool affine;
     int32_t zero;
     size_t groups, pairs; /* pairs of columns of a group */
+    void *stage;          /* 8 rows' codes before they are spread */
 } panel;
 
 /* Rows of x from a first token and group on. */
@@ -186,10 +187,11 @@ SCALES(SCALES_F32, true)
 SCALES(SCALES_E8M0, false)
 SCALES(SCALES_E4M3, false)
 SCALES(SCALES_HEADS, false)
+SCALES(SCALES_F32_ALONE, false)
 
-static const scales_fn scale_fns[SCALES_KINDS] = {scales_SCALES_F16,  scales_SCALES_BF16,
-                                                  scales_SCALES_F32,  scales_SCALES_E8M0,
-                                                  scales_SCALES_E4M3, scales_SCALES_HEADS};
+static const scales_fn scale_fns[SCALES_KINDS] = {
+    scales_SCALES_F16,  scales_SCALES_BF16,  scales_SCALES_F32,      scales_SCALES_E8M0,
+    scales_SCALES_E4M3, scales_SCALES_HEADS, scales_SCALES_F32_ALONE};
 
 #define SPREAD(kind)                                                                              \
     static void spread_##kind(const rows_source *s, size_t group, size_t columns, uint8_t *codes) \
@@ -205,20 +207,39 @@ SPREAD(BYTES_6)
 SPREAD(BYTES_8)
 SPREAD(BYTES_Q8_0)
 SPREAD(BYTES_E2M1)
+SPREAD(BYTES_STAGED)
+SPREAD(BYTES_STAGED_8)
 
 static const spread_fn spreads[CODES_KINDS] = {
-    [PAIRS] = spread_PAIRS,     [PAIRS_E2M1] = spread_PAIRS_E2M1, [BYTES_2] = spread_BYTES_2,
-    [BYTES_3] = spread_BYTES_3, [BYTES_5] = spread_BYTES_5,       [BYTES_6] = spread_BYTES_6,
-    [BYTES_8] = spread_BYTES_8, [BYTES_Q8_0] = spread_BYTES_Q8_0, [BYTES_E2M1] = spread_BYTES_E2M1,
+    [PAIRS] = spread_PAIRS,
+    [PAIRS_E2M1] = spread_PAIRS_E2M1,
+    [BYTES_2] = spread_BYTES_2,
+    [BYTES_3] = spread_BYTES_3,
+    [BYTES_5] = spread_BYTES_5,
+    [BYTES_6] = spread_BYTES_6,
+    [BYTES_8] = spread_BYTES_8,
+    [BYTES_Q8_0] = spread_BYTES_Q8_0,
+    [BYTES_E2M1] = spread_BYTES_E2M1,
+    [BYTES_STAGED] = spread_BYTES_STAGED,
+    [BYTES_STAGED_8] = spread_BYTES_STAGED_8,
 };
 
 /* Groups from 'first' on of the strip's 16 rows. */
 static void fill_panel(panel *p, const zx_weight *weight, size_t row, size_t first)
 {
     for (size_t half = 0; half < HALVES; half++) {
-        const rows_source s = source_of(weight, row + half * LANES);
-        spreads[s.kind](&s, first, p->groups * s.group, p->codes + half * VECTOR);
-        scale_fns[s.scales_kind](&s, first, p, half);
+        rows_source s = source_of(weight, row + half * LANES);
+        zx_weight staged;
+        size_t from = first;
+        if (is_staged(s.kind)) {
+            const zx_stage to = zx_stage_in(p->stage, LANES, p->groups * s.group, p->groups);
+            for (size_t i = 0; i < LANES; i++)
+                zx_stage_row(weight, row + half * LANES + i, first, &to, i);
+            s = staged_source(weight, &to, true, &staged);
+            from = 0;
+        }
+        spreads[s.kind](&s, from, p->groups * s.group, p->codes + half * VECTOR);
+        scale_fns[s.scales_kind](&s, from, p, half);
         p->affine = s.affine;
         p->zero = s.zero;
     }
@@ -230,7 +251,7 @@ static void fill_panel(panel *p, const zx_weight *weight, size_t row, size_t fir
  * biases and sums (of gate, of up). */
 typedef struct blocking {
     size_t groups; /* of a chunk */
-    size_t x_columns, x_bytes, panel_bytes, scale_bytes, sum_bytes;
+    size_t x_columns, x_bytes, panel_bytes, scale_bytes, sum_bytes, stage_bytes;
 } blocking;
 
 static blocking blocking_of(const zx_launch *launch)
@@ -245,12 +266,14 @@ static blocking blocking_of(const zx_launch *launch)
     b.scale_bytes = b.groups * HALVES * LANES * sizeof(float);
     const size_t rows = x->rows > BLOCK_TOKENS ? x->rows : BLOCK_TOKENS;
     b.sum_bytes = rows * HALVES * LANES * sizeof(float);
+    if (zx_stages_any(launch))
+        b.stage_bytes = zx_round_up(zx_stage_bytes(LANES, b.groups * group, b.groups), 64);
     return b;
 }
 
 static size_t thread_bytes(const blocking *b)
 {
-    return b->panel_bytes + 2 * b->scale_bytes + 2 * b->sum_bytes;
+    return b->panel_bytes + 2 * b->scale_bytes + 2 * b->sum_bytes + b->stage_bytes;
 }
 
 /* Multiplies a filled panel with all tokens. */
@@ -294,7 +317,8 @@ static void run_panels(const void *context, size_t part, size_t parts, size_t th
     panel p = {.codes = (uint8_t *)memory,
                .scales = (float *)(void *)(memory + b.panel_bytes),
                .biases = (float *)(void *)(memory + b.panel_bytes + b.scale_bytes),
-               .pairs = matmul->x->layout.group / 2u};
+               .pairs = matmul->x->layout.group / 2u,
+               .stage = memory + thread_bytes(&b) - b.stage_bytes};
     float *sums = (float *)(void *)(memory + b.panel_bytes + 2 * b.scale_bytes);
     float *up_sums = sums + b.sum_bytes / sizeof *sums;
     size_t index, end;

@@ -37,6 +37,16 @@ static const format_case cases[] = {
     {ZX_FORMAT_Q4_1, ZX_F32, 4, 32},
     {ZX_FORMAT_Q4_0, ZX_F32, 4, 32},
     {ZX_FORMAT_Q8_0, ZX_F32, 8, 32},
+    {ZX_FORMAT_Q5_0, ZX_F32, 5, 32},
+    {ZX_FORMAT_Q5_1, ZX_F32, 5, 32},
+    {ZX_FORMAT_Q2_K, ZX_F32, 2, 16},
+    {ZX_FORMAT_Q3_K, ZX_F32, 3, 16},
+    {ZX_FORMAT_Q4_K, ZX_F32, 4, 32},
+    {ZX_FORMAT_Q5_K, ZX_F32, 5, 32},
+    {ZX_FORMAT_Q6_K, ZX_F32, 6, 16},
+    {ZX_FORMAT_IQ4_NL, ZX_F32, 4, 32},
+    {ZX_FORMAT_IQ4_XS, ZX_F32, 4, 32},
+    {ZX_FORMAT_MXFP4_B, ZX_F32, 4, 32},
     {ZX_FORMAT_MXFP4, ZX_BF16, 4, 32},
     {ZX_FORMAT_NVFP4, ZX_BF16, 4, 16},
     {ZX_FORMAT_MXFP8, ZX_BF16, 8, 32},
@@ -82,13 +92,25 @@ static void store_half(uint8_t *bytes, float value)
 
 static void fill_blocks(test_weight *w)
 {
-    const size_t groups = zx_weight_groups(&w->weight);
-    const size_t block = zx_weight_row_bytes(&w->weight) / groups;
-    for (size_t i = 0; i < w->weight.rows * groups; i++) {
-        store_half(w->codes + i * block, 0.01F * random_normal());
-        if (w->weight.format == ZX_FORMAT_Q4_1)
-            store_half(w->codes + i * block + 2, 0.05F * random_normal());
+    const zx_format_traits *traits = &zx_formats[w->weight.format];
+    const size_t blocks = w->weight.rows * w->weight.columns / traits->block;
+    uint8_t *block = w->codes;
+    for (size_t i = 0; i < blocks; i++, block += traits->block_bytes) {
+        if (w->weight.format == ZX_FORMAT_MXFP4_B) {
+            *block = (uint8_t)(i % 7 == 0 ? i % 3 : 110 + zx_test_below(16));
+            continue;
+        }
+        store_half(block + traits->scale_at, 0.01F * random_normal());
+        if (traits->integer == ZX_INTEGER_AFFINE)
+            store_half(block + traits->scale_at + 2, 0.05F * random_normal());
     }
+}
+
+/* Columns that a row's count is a multiple of. */
+static size_t unit_of(const format_case *format, size_t dense)
+{
+    const size_t block = zx_formats[format->format].block;
+    return block > 0 ? block : format->group == 1 ? dense : format->group;
 }
 
 /* E4M3's NaN stays in the first row alone: elsewhere it would hide everything else. */
@@ -378,7 +400,7 @@ TEST(matmul_rows_agree_with_the_reference)
         for (size_t p = 0; p < 3; p++)
             for (size_t m = 0; m < 8; m++, turn++) {
                 if (!has_precision(&cases[i], precisions[p])) continue;
-                const size_t unit = cases[i].group == 1 ? 20 : cases[i].group;
+                const size_t unit = unit_of(&cases[i], 20);
                 const shape s = {
                     token_counts[m],  row_counts[turn % 4], unit * (1 + zx_test_below(9)),
                     dtypes[turn % 3], precisions[p],        turn % 2 == 0,
@@ -399,7 +421,7 @@ TEST(fused_matmul_rows_agree_with_their_references)
         for (size_t p = 0; p < 3; p++)
             for (size_t o = 0; o < 3; o++, turn++) {
                 if (!has_precision(&cases[i], precisions[p])) continue;
-                const size_t unit = cases[i].group == 1 ? 24 : cases[i].group;
+                const size_t unit = unit_of(&cases[i], 24);
                 const shape s = {token_counts[(turn + o) % 4],
                                  32 + turn % 20,
                                  unit * (1 + zx_test_below(5)),

@@ -19,6 +19,7 @@ static const format_case formats[] = {
     {ZX_FORMAT_F32, ZX_F32, 32, 1},     {ZX_FORMAT_BF16, ZX_BF16, 16, 1},
     {ZX_FORMAT_AFFINE, ZX_BF16, 4, 64}, {ZX_FORMAT_AFFINE, ZX_F16, 8, 32},
     {ZX_FORMAT_MXFP4, ZX_F32, 4, 32},   {ZX_FORMAT_Q4_1, ZX_F32, 4, 32},
+    {ZX_FORMAT_MXFP4_B, ZX_F32, 4, 32}, {ZX_FORMAT_Q5_0, ZX_F32, 5, 32},
 };
 enum { FORMATS = sizeof formats / sizeof formats[0] };
 
@@ -44,11 +45,16 @@ typedef struct experts {
 
 static void fill_blocks(const zx_weight *weight, uint8_t *codes, size_t bytes)
 {
-    const size_t block = zx_weight_row_bytes(weight) / zx_weight_groups(weight);
+    const zx_format_traits *traits = &zx_formats[weight->format];
     for (size_t i = 0; i < bytes; i++) codes[i] = (uint8_t)zx_test_random();
-    for (size_t i = 0; i < bytes; i += block) {
+    for (size_t i = 0; i < bytes; i += traits->block_bytes) {
+        if (weight->format == ZX_FORMAT_MXFP4_B) {
+            codes[i] = (uint8_t)(118 + codes[i] % 8);
+            continue;
+        }
         zx_store(ZX_F16, codes + i, 0, testing_value(0.02F));
-        zx_store(ZX_F16, codes + i, 1, testing_value(0.1F));
+        if (traits->integer == ZX_INTEGER_AFFINE)
+            zx_store(ZX_F16, codes + i, 1, testing_value(0.1F));
     }
 }
 

@@ -82,6 +82,8 @@ ROWS = [
         BETAS + " and rounds the ramp's bounds",
         {"rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}})),
     ("gpt-oss-plain", "gpt_oss-yarn", {"swiglu_limit": 7.0, "rope_scaling": {"rope_type": "default"}}, None, None),
+    ("gpt-oss-mxfp4", "gpt_oss", {"swiglu_limit": 7.0, "rope_parameters": {
+        "rope_type": "default", "rope_theta": 150000.0}}, "MXFP4", None),
     ("cohere2", "cohere2-pattern", {}, None, None),
     ("smollm3", "smollm3-nope", {"no_rope_layers": None, "no_rope_layer_interval": 4}, None, None),
     ("gptneox", "gpt_neox-pythia", {}, None, None),
@@ -173,6 +175,12 @@ def rounded(name, value, kind):
     if kind is None or value.ndim < 2 or value.shape[-1] % 32 or "router" in name or "mlp.gate." in name:
         return value
     wanted = GGMLQuantizationType[kind]
+    if kind == "MXFP4":  # of gpt-oss: only the experts, whose folder has columns before rows
+        if value.ndim < 3:
+            return value
+        turned = np.ascontiguousarray(value.swapaxes(1, 2)) if "_exps" not in name else value
+        blocks = gguf.dequantize(gguf.quantize(turned, wanted), wanted).astype(np.float32)
+        return np.ascontiguousarray(blocks.swapaxes(1, 2)) if "_exps" not in name else blocks
     return gguf.dequantize(gguf.quantize(value, wanted), wanted).astype(np.float32)
 
 
@@ -494,7 +502,8 @@ def add_tensors(writer, config, arch, weights, kind):
         name = key if key.startswith(("blk.", "output.")) else names.get_name(key, try_suffixes=(".weight", ".bias"))
         assert name is not None, key
         value = np.ascontiguousarray(value if value.size == 1 else value.squeeze(), dtype=np.float32)
-        if kind is not None and np.array_equal(rounded(key, value, kind), value) and value.ndim > 1 and \
+        if kind is not None and (kind != "MXFP4" or value.ndim == 3) and \
+                np.array_equal(rounded(name, value, kind), value) and value.ndim > 1 and \
                 value.shape[-1] % 32 == 0 and "ffn_gate_inp" not in name:
             wanted = GGMLQuantizationType[kind]
             writer.add_tensor(name, gguf.quantize(value, wanted), raw_dtype=wanted)
