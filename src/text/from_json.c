@@ -2,10 +2,11 @@
  *
  * One pass over the file: tokens stay where they lie in it, merges are looked up as they come. Only
  * where the merges stand before the vocabulary are they passed by and read at the end.
- * "truncation" and "padding" are left alone on purpose. */
+ * "truncation" and "padding" are left alone on purpose, and that is noted. */
 #include <string.h>
 
 #include "base/fail.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "text/build.h"
 #include "text/cache.h"
@@ -353,6 +354,17 @@ static zmlx_status read_version(reading *r)
     return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED, "%s: the format's version is not 1.0", r->build.source);
 }
 
+/* "truncation" or "padding": what a prompt's length is is not the file's to say. */
+static zmlx_status leave_alone(reading *r)
+{
+    const bool cuts = zx_json_is(r->json, "truncation");
+    ZX_TRY(zx_json_next(r->json));
+    if (r->json->kind == ZX_JSON_NULL) return ZMLX_OK;
+    zx_log(ZMLX_LOG_INFO, "%s: \"%s\" is not applied", r->build.source,
+           cuts ? "truncation" : "padding");
+    return zx_json_skip(r->json);
+}
+
 static const struct {
     const char *name;
     zmlx_status (*read)(reading *r);
@@ -364,6 +376,8 @@ static const struct {
     {"post_processor", read_post_processor},
     {"decoder", read_decoder},
     {"model", read_model},
+    {"truncation", leave_alone},
+    {"padding", leave_alone},
 };
 
 static zmlx_status read_document(reading *r)
