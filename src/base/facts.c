@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/fail.h"
+#include "base/file.h"
 #include "base/memory.h"
 
 enum { BUSY_MILLISECONDS = 5000 }; /* how long to wait for another process */
@@ -34,23 +35,6 @@ zmlx_status zx_facts_path(zx_text *path)
     return ZX_FAIL(ZMLX_ERROR_IO, "no place for the store: set ZMLX_STORE to a file, or HOME");
 }
 
-/* Every folder on the way to the file. */
-static zmlx_status make_folders(const char *path)
-{
-    zx_text folder = {0};
-    zmlx_status status = zx_text_add_string(&folder, path);
-    for (size_t i = 1; status == ZMLX_OK && i < folder.length; i++) {
-        if (folder.bytes[i] != '/') continue;
-        folder.bytes[i] = '\0';
-        if (mkdir(folder.bytes, 0777) != 0 && errno != EEXIST)
-            status = ZX_FAIL(ZMLX_ERROR_IO, "%s: the folder cannot be made: %s", folder.bytes,
-                             strerror(errno));
-        folder.bytes[i] = '/';
-    }
-    zx_text_fini(&folder);
-    return status;
-}
-
 static zmlx_status run(zx_facts *facts, const char *sql)
 {
     return sqlite3_exec(facts->database, sql, NULL, NULL, NULL) == SQLITE_OK
@@ -61,7 +45,7 @@ static zmlx_status run(zx_facts *facts, const char *sql)
 static zmlx_status open_database(zx_facts *facts, bool create)
 {
     const int flags = SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0);
-    if (create) ZX_TRY(make_folders(facts->path));
+    if (create) ZX_TRY(zx_path_make_folders(facts->path));
     if (sqlite3_open_v2(facts->path, &facts->database, flags, NULL) != SQLITE_OK)
         return failed(facts, "cannot be opened");
     (void)sqlite3_busy_timeout(facts->database, BUSY_MILLISECONDS);

@@ -132,6 +132,22 @@ zmlx_status zx_file_read(const char *path, size_t limit, char **text, size_t *si
     return ZMLX_OK;
 }
 
+zmlx_status zx_path_make_folders(const char *path)
+{
+    zx_text folder = {0};
+    zmlx_status status = zx_text_add_string(&folder, path);
+    for (size_t i = 1; status == ZMLX_OK && i < folder.length; i++) {
+        if (folder.bytes[i] != '/') continue;
+        folder.bytes[i] = '\0';
+        if (mkdir(folder.bytes, 0777) != 0 && errno != EEXIST)
+            status = ZX_FAIL(ZMLX_ERROR_IO, "%s: the folder cannot be made: %s", folder.bytes,
+                             strerror(errno));
+        folder.bytes[i] = '/';
+    }
+    zx_text_fini(&folder);
+    return status;
+}
+
 bool zx_path_is_directory(const char *path)
 {
     struct stat about;
@@ -291,7 +307,8 @@ zmlx_status zx_writer_commit(zx_writer *writer)
 {
     assert(writer->path != NULL);
     zmlx_status status = ZMLX_OK;
-    const int flushed = writer->temporary != NULL ? fsync(writer->descriptor) : 0;
+    const bool synced = writer->temporary != NULL && !writer->unsynced;
+    const int flushed = synced ? fsync(writer->descriptor) : 0;
     if (flushed != 0 && errno != EINVAL && errno != ENOTSUP)
         status = system_error(writer->path, "cannot flush it");
     const int closed = close(writer->descriptor);
@@ -303,7 +320,7 @@ zmlx_status zx_writer_commit(zx_writer *writer)
         } else {
             zx_free(writer->temporary);
             writer->temporary = NULL;
-            flush_folder(writer->path);
+            if (synced) flush_folder(writer->path);
         }
     }
     drop(writer);

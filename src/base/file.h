@@ -27,6 +27,9 @@ ZMLX_MUST_CHECK zmlx_status zx_file_read(const char *path, size_t limit, char **
 bool zx_path_is_directory(const char *path);
 bool zx_path_exists(const char *path);
 
+/* Makes every folder on the way to a file that is missing. */
+ZMLX_MUST_CHECK zmlx_status zx_path_make_folders(const char *path);
+
 /* 'folder/name' in a block for zx_free.  A name that is absolute or holds a ".." part is
  * refused (ZMLX_ERROR_FORMAT): an index file may not point outside its folder. */
 ZMLX_MUST_CHECK zmlx_status zx_path_join(const char *folder, const char *name, char **joined);
@@ -36,6 +39,7 @@ typedef struct zx_writer {
     int descriptor; /* -1 when closed */
     char *path, *temporary;
     size_t written;
+    bool unsynced; /* set it where a file that a power failure tore does no harm */
 } zx_writer;
 
 ZMLX_MUST_CHECK zmlx_status zx_writer_open(const char *path, zx_writer *writer);

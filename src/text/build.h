@@ -16,8 +16,9 @@ enum { ZX_SEQUENCE = -1 };
 
 struct zx_tokenizer {
     zx_store store;
-    zx_file file; /* what vocabulary texts point into, where it was mapped */
-    void *bytes;  /* or the copy of it */
+    zx_file file;   /* what vocabulary texts point into, where it was mapped */
+    void *bytes;    /* or the copy of it */
+    zx_file tables; /* where the model's were mapped: see cache.h */
     zx_model model;
     zx_added added;
     zx_part *normalizer, *pre_tokenizer, *decoder; /* NULL for none */

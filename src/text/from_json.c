@@ -2,12 +2,14 @@
  *
  * One pass over the file: tokens stay where they lie in it, merges are looked up as they come. Only
  * where the merges stand before the vocabulary are they passed by and read at the end.
- * "truncation" and "padding" are left alone on purpose. */
+ * "truncation" and "padding" are left alone on purpose, and that is noted. */
 #include <string.h>
 
 #include "base/fail.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "text/build.h"
+#include "text/cache.h"
 
 /* How many bytes of the file a token and a merge take at the least in a large vocabulary: only an
  * estimate of how much memory to take at once. */
@@ -20,6 +22,7 @@ typedef struct reading {
     bool has_model, has_vocabulary, has_prefix, has_merges, is_list, is_wordpiece;
     zx_json merges; /* passed by, to be read when the vocabulary is there */
     bool merges_wait;
+    zx_cache_place *cached; /* where the model stands, or will be noted; or NULL */
 } reading;
 
 /* The string just read, for as long as the tokenizer lives. */
@@ -247,12 +250,23 @@ static zmlx_status read_model(reading *r)
 {
     if (r->has_model) return zx_json_fail(r->json, "\"model\" stands there twice");
     r->has_model = true;
-    ZX_TRY(zx_json_expect(r->json, ZX_JSON_OBJECT));
+    zx_json *const json = r->json;
+    ZX_TRY(zx_json_expect(json, ZX_JSON_OBJECT));
+    const uint64_t begin = (uint64_t)(json->at - json->start);
+    if (r->cached != NULL && r->cached->end != 0 && r->cached->begin == begin) {
+        json->at = json->start + r->cached->end - 1; /* as if the object were empty */
+        return zx_json_expect(json, ZX_JSON_OBJECT_END);
+    }
     for (;;) {
-        ZX_TRY(zx_json_next(r->json));
-        if (r->json->kind == ZX_JSON_OBJECT_END) return complete_model(r);
+        ZX_TRY(zx_json_next(json));
+        if (json->kind == ZX_JSON_OBJECT_END) break;
         ZX_TRY(read_model_field(r));
     }
+    if (r->cached != NULL) {
+        r->cached->begin = begin;
+        r->cached->end = (uint64_t)(json->at - json->start);
+    }
+    return complete_model(r);
 }
 
 static const struct {
@@ -340,6 +354,17 @@ static zmlx_status read_version(reading *r)
     return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED, "%s: the format's version is not 1.0", r->build.source);
 }
 
+/* "truncation" or "padding": what a prompt's length is is not the file's to say. */
+static zmlx_status leave_alone(reading *r)
+{
+    const bool cuts = zx_json_is(r->json, "truncation");
+    ZX_TRY(zx_json_next(r->json));
+    if (r->json->kind == ZX_JSON_NULL) return ZMLX_OK;
+    zx_log(ZMLX_LOG_INFO, "%s: \"%s\" is not applied", r->build.source,
+           cuts ? "truncation" : "padding");
+    return zx_json_skip(r->json);
+}
+
 static const struct {
     const char *name;
     zmlx_status (*read)(reading *r);
@@ -351,6 +376,8 @@ static const struct {
     {"post_processor", read_post_processor},
     {"decoder", read_decoder},
     {"model", read_model},
+    {"truncation", leave_alone},
+    {"padding", leave_alone},
 };
 
 static zmlx_status read_document(reading *r)
@@ -386,11 +413,14 @@ static zmlx_status settle_added(zx_tokenizer *tokenizer)
 }
 
 static zmlx_status open_json(zx_tokenizer *tokenizer, const char *source, const char *bytes,
-                             size_t count)
+                             size_t count, zx_cache_place *cached)
 {
     zx_json json;
     zx_json_init(&json, source, bytes, count);
-    reading r = {.tokenizer = tokenizer, .build = {source, &tokenizer->store}, .json = &json};
+    reading r = {.tokenizer = tokenizer,
+                 .build = {source, &tokenizer->store},
+                 .json = &json,
+                 .cached = cached};
     zmlx_status status = read_document(&r);
     if (r.merges_wait) zx_json_fini(&r.merges);
     zx_json_fini(&json);
@@ -398,13 +428,26 @@ static zmlx_status open_json(zx_tokenizer *tokenizer, const char *source, const 
     return status == ZMLX_OK ? zx_tokenizer_finish(tokenizer, source) : status;
 }
 
+/* The file is mapped; a large one's tables may be there from the last time. */
+static zmlx_status open_file(zx_tokenizer *tokenizer, const char *path)
+{
+    const zx_file *const file = &tokenizer->file;
+    const char *const bytes = (const char *)file->data;
+    if (file->size < ZX_CACHE_LEAST_BYTES)
+        return open_json(tokenizer, path, bytes, file->size, NULL);
+    zx_cache_place where;
+    const bool found = zx_cache_open(tokenizer, &where);
+    ZX_TRY(open_json(tokenizer, path, bytes, file->size, &where));
+    if (!found && tokenizer->model.row == &zx_model_bpe) zx_cache_write(tokenizer, &where);
+    return ZMLX_OK;
+}
+
 zmlx_status zx_tokenizer_open_json(const char *path, zx_tokenizer **tokenizer)
 {
     zx_tokenizer *fresh;
     ZX_TRY(zx_tokenizer_create(&fresh));
     zmlx_status status = zx_file_open(path, &fresh->file);
-    if (status == ZMLX_OK)
-        status = open_json(fresh, path, (const char *)fresh->file.data, fresh->file.size);
+    if (status == ZMLX_OK) status = open_file(fresh, path);
     if (status == ZMLX_OK)
         *tokenizer = fresh;
     else
@@ -420,7 +463,7 @@ zmlx_status zx_tokenizer_open_json_bytes(const char *source, const void *bytes, 
     zmlx_status status = zx_alloc(count, "tokenizer", &fresh->bytes);
     if (status == ZMLX_OK) {
         if (count > 0) memcpy(fresh->bytes, bytes, count);
-        status = open_json(fresh, source, fresh->bytes, count);
+        status = open_json(fresh, source, fresh->bytes, count, NULL);
     }
     if (status == ZMLX_OK)
         *tokenizer = fresh;

@@ -61,12 +61,13 @@ static const char bailing[] =
 static const char seed_coder[] =
     CONTRACTIONS "|" FIRST "\\p{L}+|\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\\r\\n]+|" SPACES;
 static const char exaone_moe[] = CONTRACTIONS
-    "|" FIRST "(?:\\p{L}\\p{M}*(?: \\p{L}\\p{M}*)*)+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]?|"
+    "|" FIRST "(?:\\p{L}\\p{M}*+(?: \\p{L}\\p{M}*+)*+)++|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]?|"
     "\\s*[\\r\\n]|\\s+(?!\\S)|\\s+";
-static const char jais2[] =
-    CONTRACTIONS "|" FIRST "\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
-                 "\\s{512}(?!\\S)|\\s{256}(?!\\S)|\\s{128}(?!\\S)|\\s{64}(?!\\S)|\\s{32}(?!\\S)|"
-                 "\\s{16}(?!\\S)|\\s{8}(?!\\S)|\\s{4}(?!\\S)|\\s{1,2}(?!\\S)|\\s{1}";
+/* Of what llama3 gave: runs of spaces without a line's end, in powers of two.  Their own pattern
+ * does both at once, and looks for a line's end once per 512 spaces. */
+static const char jais2_spaces[] =
+    "\\A\\s*[\\r\\n]+|\\A\\s*\\S(?m:.*)|"
+    "\\s{512}|\\s{256}|\\s{128}|\\s{64}|\\s{32}|\\s{16}|\\s{8}|\\s{4}|\\s{1,2}";
 static const char minicpm5[] =
     CONTRACTIONS "|" FIRST "\\p{L}+|\\p{N}+| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" SPACES;
 static const char asian[] =
@@ -98,6 +99,7 @@ const zx_gguf_split zx_gguf_splits[] = {
      false,
      false},
     {" qwen35 ", {qwen35}, false, false},
+    {" laguna ", {lines, qwen2}, false, false},
     {" smollm starcoder refact command-r codeshell exaone minerva-7b mellum2 ",
      {digit, gpt2},
      false,
@@ -118,15 +120,16 @@ const zx_gguf_split zx_gguf_splits[] = {
     {" poro-chat bloom gpt3-finnish ", {bloom}, false, false},
     {" viking ", {bloom, digit}, false, false},
     {" tekken ", {tekken}, true, false},
-    {" gpt-4o llama4 minimax-m2 granite-embed-multi-97m ", {gpt4o}, false, false},
-    {" tiny_aya ", {digits_from_behind, gpt4o}, false, false},
+    {" gpt-4o llama4 kanana2 talkie minimax-m2 ", {gpt4o}, false, false},
+    {" granite-embed-multi-97m ", {gpt4o}, true, false},
+    {" tiny_aya cohere2moe ", {digits_from_behind, gpt4o}, false, false},
     {" youtu ", {youtu_asian, youtu}, true, false},
     {" kimi-k2 ", {kimi}, false, false},
     {" superbpe ", {digits, "(?=(\\d{3})+(?!\\d))"}, false, false},
     {" bailingmoe bailingmoe2 llada-moe ", {bailing}, false, false},
     {" seed-coder ", {seed_coder}, false, false},
     {" exaone-moe ", {exaone_moe}, false, false},
-    {" jais-2 ", {jais2}, false, false},
+    {" jais-2 ", {llama3, jais2_spaces}, false, false},
     {" minicpm5 ", {three_digits, minicpm5}, true, false},
     {" afmoe ", {digits_from_behind, asian, deepseek3}, false, false},
     {" chameleon ",

@@ -34,6 +34,7 @@ struct zx_model {
     bool fuse_unknown, byte_fallback, ignore_merges;
     bool sentencepiece; /* Unigram with sums of 32 bits, runs of unknown characters not looked
                          * up; WordLevel with one id for neighbouring unknown words */
+    bool mapped;        /* the vocabulary's slots and the pairs lie in a mapped file */
     size_t max_word_characters;
     int32_t unknown; /* its id, or -1 */
     double *scores;  /* by id */

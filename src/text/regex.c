@@ -85,7 +85,7 @@ zmlx_status zx_regex_compile(const char *source, const char *pattern, size_t len
             fresh->literal = memcpy(memory, pattern, length);
             fresh->literal_length = length;
         }
-    } else {
+    } else if ((fresh->scan = zx_scan_find(pattern, length)) == NULL) {
         status = compile_code(source, fresh, pattern, length);
     }
     if (status == ZMLX_OK)
@@ -186,6 +186,10 @@ zmlx_status zx_matches_next(zx_matches *matches, bool *found, size_t *start, siz
 {
     if (matches->regex->literal != NULL) {
         *found = next_literal(matches, start, end);
+        return ZMLX_OK;
+    }
+    if (matches->regex->scan != NULL) {
+        *found = matches->regex->scan(matches, start, end);
         return ZMLX_OK;
     }
     ZX_TRY(prepare(matches->matcher));

@@ -10,10 +10,14 @@
 
 #include "base/text.h"
 
+struct zx_matches;
+
 typedef struct zx_regex {
     struct zx_regex *next; /* a list for the owner, who frees all of them */
     char *literal;         /* the text itself where the pattern is one; NULL otherwise */
     size_t literal_length;
+    /* The next match, where the pattern is one that a scanner of our own finds; else NULL. */
+    bool (*scan)(struct zx_matches *matches, size_t *start, size_t *end);
     void *code;
     bool jit;
 } zx_regex;
@@ -42,11 +46,17 @@ typedef struct zx_matches {
     const char *bytes;
     size_t length, at;
     size_t last_end; /* SIZE_MAX before the first match */
+    size_t digits;   /* of a scanner: how many are known to begin at 'at' */
 } zx_matches;
 
 void zx_matches_start(zx_matches *matches, const zx_regex *regex, zx_matcher *matcher,
                       const char *bytes, size_t length);
 ZMLX_MUST_CHECK zmlx_status zx_matches_next(zx_matches *matches, bool *found, size_t *start,
                                             size_t *end);
+
+/* The scanner of a pattern of tokenizers that would look to the end of a run at each of its places,
+ * and so take quadratic time; or NULL. */
+bool (*zx_scan_find(const char *pattern, size_t length))(zx_matches *matches, size_t *start,
+                                                         size_t *end);
 
 #endif

@@ -1,9 +1,14 @@
 /* regex_test.c - Oniguruma's patterns give Oniguruma's matches; no text takes forever. */
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/fail.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "base/test.h"
+#include "text/gguf_splits.h"
 #include "text/regex.h"
+#include "text/unicode.h"
 
 static const char sample[] = "1234567aaab\n\nbcd\u6F22\u30FC\u5B57 a\013x\u180E\u3000A\u00B2\n";
 
@@ -118,7 +123,7 @@ TEST(regex_refuses_what_it_does_not_know)
 TEST(regex_gives_up_on_hard_text)
 {
     enum { LENGTH = 1 << 20 };
-    static const char pattern[] = "\\d{1,3}(?=(?:\\d{3})*\\b)";
+    static const char pattern[] = "(?:\\d{1,3})(?=(?:\\d{3})*\\b)";
     void *memory = NULL;
     zx_regex *regex = NULL;
     zx_text joined = {0};
@@ -130,4 +135,90 @@ TEST(regex_gives_up_on_hard_text)
     zx_text_fini(&joined);
     zx_free(memory);
     CHECK(status == ZMLX_ERROR_ARGUMENT);
+}
+
+/* All matches, empty ones too, as a hash; a pattern in parentheses has no scanner. */
+static zmlx_status hash_matches(const char *pattern, const char *text, size_t length,
+                                uint64_t *hash)
+{
+    zx_regex *regex = NULL;
+    ZX_TRY(zx_regex_compile("row", pattern, strlen(pattern), false, &regex));
+    zx_matcher matcher = {0};
+    zx_matches matches;
+    zx_matches_start(&matches, regex, &matcher, text, length);
+    zmlx_status status = ZMLX_OK;
+    *hash = 1;
+    for (bool found = true; found && status == ZMLX_OK;) {
+        size_t range[2] = {0};
+        status = zx_matches_next(&matches, &found, &range[0], &range[1]);
+        if (found) *hash = zx_hash(range, sizeof range, *hash);
+    }
+    zx_matcher_fini(&matcher);
+    zx_regex_free(regex);
+    return status;
+}
+
+TEST(regex_scanners_find_what_the_patterns_find)
+{
+    static const char *const units[] = {"1", "22",     "333",     "a",         " ",
+                                        ".", "\u0662", "\u00B2",  "\u200D",    "\u0301",
+                                        "_", "\n",     "4444444", "\U0001D7D8"};
+    static const char *const pairs[][2] = {
+        {"\\d{1,3}(?=(?:\\d{3})*\\b)", "(?:\\d{1,3}(?=(?:\\d{3})*\\b))"},
+        {"(?=(\\d{3})+(?!\\d))", "(?:(?=(\\d{3})+(?!\\d)))"},
+    };
+    uint64_t state = 1;
+    for (int round = 0; round < 400; round++) {
+        zx_text text = {0};
+        for (int i = 0; i < round % 40; i++) {
+            state = state * 6364136223846793005u + 1442695040888963407u;
+            const size_t pick = (size_t)(state >> 33) % (sizeof units / sizeof *units);
+            if (zx_text_add_string(&text, units[(state >> 62) == 0 ? pick : pick % 3]) != ZMLX_OK)
+                break;
+        }
+        bool alike = true;
+        for (size_t i = 0; i < 2 && text.length > 0 && alike; i++) {
+            uint64_t ours = 0, theirs = 0;
+            alike = hash_matches(pairs[i][0], text.bytes, text.length, &ours) == ZMLX_OK &&
+                    hash_matches(pairs[i][1], text.bytes, text.length, &theirs) == ZMLX_OK &&
+                    ours == theirs;
+        }
+        zx_text_fini(&text);
+        CHECK(alike);
+    }
+}
+
+/* Every pattern of a GGUF kind over 1 MB of one thing: none gives up, and none looks so far ahead
+ * that ten times the text takes much more than ten times as long. */
+TEST_MARKED(regex_gguf_patterns_take_linear_time, "slow")
+{
+    enum { LENGTH = 1000000, SHORT = LENGTH / 10 };
+    static const char *const units[] = {"a",      "A",       "7",      " ",
+                                        "\n",     "\r\n",    "!",      "'",
+                                        "\u0301", "aB1 ",    "\u4E2D", "\U0001F469\u200D",
+                                        "\u3000", "a\u0301", "  x"};
+    zx_text text = {0};
+    for (size_t u = 0; u < sizeof units / sizeof *units; u++) {
+        zx_text_clear(&text);
+        while (text.length < LENGTH)
+            if (zx_text_add_string(&text, units[u]) != ZMLX_OK) goto done;
+        for (const zx_gguf_split *row = zx_gguf_splits; row->names != NULL; row++) {
+            for (size_t i = 0; i < ZX_MAX_SPLITS && row->patterns[i] != NULL; i++) {
+                uint64_t hash;
+                const size_t few = SHORT / strlen(units[u]) * strlen(units[u]);
+                const double begin = zx_seconds();
+                const zmlx_status short_status =
+                    hash_matches(row->patterns[i], text.bytes, few, &hash);
+                const double middle = zx_seconds();
+                const zmlx_status status =
+                    hash_matches(row->patterns[i], text.bytes, text.length, &hash);
+                const double once = middle - begin, tenfold = zx_seconds() - middle;
+                if (short_status == ZMLX_ERROR_MEMORY || status == ZMLX_ERROR_MEMORY) goto done;
+                CHECK_ON(row->patterns[i], short_status == ZMLX_OK && status == ZMLX_OK);
+                CHECK_ON(row->patterns[i], tenfold < 30 * once + 0.2);
+            }
+        }
+    }
+done:
+    zx_text_fini(&text);
 }

@@ -25,6 +25,10 @@ zmlx_status zx_tokenizer_create(zx_tokenizer **tokenizer)
 
 void zx_model_fini(zx_model *model)
 {
+    if (model->mapped) {
+        model->vocabulary.slots = NULL;
+        model->pairs = NULL;
+    }
     zx_vocabulary_fini(&model->vocabulary);
     zx_trie_fini(&model->trie);
     zx_free(model->scores);
@@ -45,6 +49,7 @@ void zx_tokenizer_close(zx_tokenizer *tokenizer)
     zx_free(tokenizer->special);
     zx_free(tokenizer->bytes);
     zx_file_close(&tokenizer->file);
+    zx_file_close(&tokenizer->tables);
     zx_store_fini(&tokenizer->store);
     zx_free(tokenizer);
 }

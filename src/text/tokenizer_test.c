@@ -536,3 +536,25 @@ TEST(tokenizer_model_files)
     check_model("sentencepiece/bpe", true);
     check_model("tiktoken/small", false);
 }
+
+static void count_notes(zmlx_log_level level, const char *message, void *user)
+{
+    int *const counts = user;
+    counts[0] += level == ZMLX_LOG_INFO && strstr(message, "\"truncation\" is not applied") != NULL;
+    counts[1] += level == ZMLX_LOG_INFO && strstr(message, "\"padding\" is not applied") != NULL;
+}
+
+TEST(tokenizer_notes_what_it_leaves_alone)
+{
+    int counts[2] = {0, 0};
+    zmlx_set_log(count_notes, counts);
+    zx_tokenizer *const noted =
+        open_json("tokenizers-small/truncation_padding_in_file/tokenizer.json");
+    zx_tokenizer *const plain = open_json("tokenizers-small/bpe_bytelevel/tokenizer.json");
+    zmlx_set_log(NULL, NULL);
+    const bool opened = noted != NULL && plain != NULL;
+    zx_tokenizer_close(noted);
+    zx_tokenizer_close(plain);
+    CHECK(opened);
+    CHECK(counts[0] == 1 && counts[1] == 1);
+}

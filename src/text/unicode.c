@@ -29,6 +29,12 @@ bool zx_is_number(uint32_t point)
     return kind >= UTF8PROC_CATEGORY_ND && kind <= UTF8PROC_CATEGORY_NO;
 }
 
+bool zx_is_digit(uint32_t point)
+{
+    if (point < 0x80) return point >= '0' && point <= '9';
+    return category(point) == UTF8PROC_CATEGORY_ND;
+}
+
 bool zx_is_punctuation(uint32_t point)
 {
     if (point < 0x80)

@@ -15,6 +15,7 @@ typedef bool zx_char_class(uint32_t point);
 
 bool zx_is_space(uint32_t point);           /* White_Space */
 bool zx_is_number(uint32_t point);          /* Nd, Nl, No */
+bool zx_is_digit(uint32_t point);           /* Nd */
 bool zx_is_punctuation(uint32_t point);     /* P*, and the ASCII symbols */
 bool zx_is_mark(uint32_t point);            /* M* */
 bool zx_is_nonspacing_mark(uint32_t point); /* Mn */
