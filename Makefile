@@ -31,10 +31,11 @@ FOREIGN        := %_avx2.c %_avx512.c %_avx512vnni.c %_avx512bf16.c
 endif
 isa = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
 
-# STATIC=1 takes the libraries from archives, libc stays dynamic.  libedit is optional; its
-# pkg-config file forgets what libbsd needs.
+# STATIC=1 takes the libraries from archives, libc stays dynamic.  libedit (its pkg-config file
+# forgets what libbsd needs) and libcurl are optional; STATIC=1 goes without libcurl.
 PACKAGES := jansson libpcre2-8 libutf8proc sqlite3
 EDIT     := $(shell pkg-config --exists libedit 2>/dev/null && echo libedit)
+CURL     := $(shell pkg-config --atleast-version=7.66 libcurl 2>/dev/null && echo libcurl)
 packages  = $(shell pkg-config $(1) $(2))
 ifdef STATIC
 archives  = -Wl,-Bstatic $(filter-out -lpthread -ldl -lm -lc,$(call packages,--static --libs,$(1))) $(2) -Wl,-Bdynamic
@@ -42,7 +43,7 @@ LIBS     := $(call archives,$(PACKAGES)) -static-libgcc -lpthread -ldl -lm
 CLI_LIBS := $(if $(EDIT),$(call archives,$(EDIT),$(if $(wildcard /usr/lib/*/libmd.a),-lmd)))
 PROGRAM  := $(BUILD)/static/zmlx
 else
-LIBS     := $(call packages,--libs,$(PACKAGES)) -lpthread -ldl -lm
+LIBS     := $(call packages,--libs,$(PACKAGES) $(CURL)) -lpthread -ldl -lm
 CLI_LIBS := $(if $(EDIT),$(call packages,--libs,$(EDIT)))
 PROGRAM  := $(BUILD)/zmlx
 endif
@@ -51,6 +52,10 @@ DEFINES  := -std=c17 -D_GNU_SOURCE -Iinclude -Isrc $(call packages,--cflags,$(PA
             $(if $(EDIT),-DZX_HAVE_LIBEDIT)
 BARE     := $(DEFINES) $(WARNINGS) $(CFLAGS) -ffp-contract=off -fvisibility=hidden
 FLAGS    := $(BARE) $(SANITIZE)
+
+# One of the two files that ask a network or say that they cannot.
+ISA_curl := $(if $(CURL),$(call packages,--cflags,$(CURL)))
+FOREIGN  += $(if $(CURL),%/http_none.c,%/http_curl.c)
 
 SOURCES  := $(filter-out $(FOREIGN),$(sort $(wildcard src/*/*.c src/*/*/*.c tests/*_test.c tests/*/*_test.c)))
 TESTS    := $(filter %_test.c src/base/test_main.c,$(SOURCES))
@@ -94,10 +99,11 @@ $(BUILD)/pic/%.o: %.c $(STAMP)
 $(BUILD)/libzmlx.a: $(call objects,$(LIBRARY))
 	@rm -f $@
 	$(AR) rcs $@ $^
-$(BUILD)/$(LINK): $(call shared,$(LIBRARY))
+$(BUILD)/$(LINK): $(call shared,$(if $(STATIC),$(LIBRARY:%/http_curl.c=%/http_none.c),$(LIBRARY)))
 	$(CC) $(FLAGS) $(SONAME) $^ -o $(BUILD)/$(SHARED) $(LIBS)
 	ln -sf $(SHARED) $@
-$(PROGRAM): $(call objects,$(CLI)) $(BUILD)/libzmlx.a
+# What stands before the archive is not taken from it.
+$(PROGRAM): $(call objects,$(CLI) $(if $(STATIC),src/hub/http_none.c)) $(BUILD)/libzmlx.a
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) $^ -o $@ $(CLI_LIBS) $(LIBS)
 $(BUILD)/zmlx_test: $(call objects,$(TESTS) $(filter-out src/cli/main.c,$(CLI))) $(BUILD)/libzmlx.a

@@ -71,7 +71,7 @@ tsan-run: $(BUILD)/zmlx_test
 
 # Folder by folder, without the tests that run every model in every way for its numbers alone, and those
 # that valgrind's own memory upsets.  It takes what PCRE2's compiled code (src/text) reads ahead for unset.
-MEMCHECKED := base graph quant kv text jinja engine fuse backend model serve bench cli
+MEMCHECKED := base graph quant kv text jinja engine fuse backend model serve bench hub cli
 MEMCHECK   := valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=definite,indirect \
               --errors-for-leak-kinds=definite,indirect
 nightly: $(BUILD)/zmlx_test  ## run the unit tests, but for the kernels', under valgrind

@@ -4,7 +4,8 @@ PREFIX   ?= /usr/local
 DESTDIR  ?=
 ROOT      = $(DESTDIR)$(PREFIX)
 FILL      = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@VERSION@|$(VERSION)|g' \
-            -e 's|@PACKAGES@|$(PACKAGES)|g' -e 's|@LINK@|$(LINK)|g'
+            -e 's|@PACKAGES@|$(PACKAGES)|g' -e 's|@LINK@|$(LINK)|g' \
+            -e 's|@CURL@|$(if $(CURL), $(call packages,--libs,$(CURL)))|g'
 
 install: all shared  ## install below PREFIX (/usr/local), DESTDIR goes in front
 	install -d $(ROOT)/bin $(ROOT)/include/zmlx $(ROOT)/lib/pkgconfig $(ROOT)/lib/cmake/zmlx

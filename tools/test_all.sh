@@ -110,7 +110,8 @@ fuzz() {
 static_build() {
     make -s -j"$jobs" STATIC=1 all || return 1
     "$BUILD/static/zmlx" --version || return 1
-    if ldd "$BUILD/static/zmlx" | grep -E 'jansson|pcre2|utf8proc|sqlite|libedit'; then
+    { "$BUILD/static/zmlx" pull a/b 2>&1 || true; } | grep 'without libcurl' || return 1
+    if ldd "$BUILD/static/zmlx" | grep -E 'jansson|pcre2|utf8proc|sqlite|libedit|libcurl'; then
         echo "the static program still asks for these"
         return 1
     fi

@@ -43,8 +43,7 @@ static bool is_repo(const char *text, size_t length)
     return is_part(text, first) && is_part(slash + 1, length - first - 1);
 }
 
-/* No control characters and no backslash; zx_path_join refuses what leads outside. */
-static bool is_plain(const char *text, size_t length)
+bool zx_hub_is_plain(const char *text, size_t length)
 {
     if (length == 0 || length > REVISION_BYTES) return false;
     for (size_t i = 0; i < length; i++)
@@ -60,13 +59,13 @@ bool zx_hub_parse(const char *text, zx_hub_name *name)
     if (*at == '@') {
         name->revision = at + 1;
         name->revision_length = strcspn(name->revision, ":");
-        if (!is_plain(name->revision, name->revision_length)) return false;
+        if (!zx_hub_is_plain(name->revision, name->revision_length)) return false;
         at = name->revision + name->revision_length;
     }
     if (*at == 0) return true;
     name->file = at + 1;
     name->file_length = strlen(name->file);
-    return is_plain(name->file, name->file_length);
+    return zx_hub_is_plain(name->file, name->file_length);
 }
 
 /* The user's home: HOME, else what the system knows. */
@@ -115,8 +114,7 @@ static zmlx_status add_expanded(const char *path, zx_text *text)
     return ZMLX_OK;
 }
 
-/* HF_HOME, where the hub's clients keep all they have; tokens too. */
-static zmlx_status add_hub_home(zx_text *text)
+zmlx_status zx_hub_home(zx_text *text)
 {
     const char *const home = getenv("HF_HOME"), *const caches = getenv("XDG_CACHE_HOME");
     if (home != NULL) return add_expanded(home, text);
@@ -130,12 +128,11 @@ zmlx_status zx_hub_folder(zx_text *folder)
     zx_text_clear(folder);
     if (set == NULL) set = getenv("HUGGINGFACE_HUB_CACHE");
     if (set != NULL) return add_expanded(*set != 0 ? set : ".", folder);
-    ZX_TRY(add_hub_home(folder));
+    ZX_TRY(zx_hub_home(folder));
     return zx_text_add_string(folder, "/hub");
 }
 
-/* models--ORG--NAME below the cache's folder. */
-static zmlx_status add_repo_folder(const zx_hub_name *name, zx_text *path)
+zmlx_status zx_hub_repo_folder(const zx_hub_name *name, zx_text *path)
 {
     ZX_TRY(zx_hub_folder(path));
     ZX_TRY(zx_text_add_string(path, "/models--"));
@@ -146,7 +143,7 @@ static zmlx_status add_repo_folder(const zx_hub_name *name, zx_text *path)
     return ZMLX_OK;
 }
 
-static bool is_commit(const char *text, size_t length)
+bool zx_hub_is_commit(const char *text, size_t length)
 {
     return length == COMMIT_DIGITS && strspn(text, "0123456789abcdef") >= COMMIT_DIGITS;
 }
@@ -157,14 +154,14 @@ static zmlx_status find_commit(const char *repo_folder, const char *revision, zx
 {
     char *refs = NULL, *path = NULL, *text = NULL;
     size_t size = 0;
-    if (is_commit(revision, strlen(revision))) return zx_text_add_string(commit, revision);
+    if (zx_hub_is_commit(revision, strlen(revision))) return zx_text_add_string(commit, revision);
     ZX_TRY(zx_path_join(repo_folder, "refs", &refs));
     zmlx_status status = zx_path_join(refs, revision, &path);
     if (status == ZMLX_OK && zx_path_exists(path)) {
         status = zx_file_read(path, REVISION_BYTES, &text, &size);
         while (status == ZMLX_OK && size > 0 && (text[size - 1] == '\n' || text[size - 1] == '\r'))
             size--;
-        if (status == ZMLX_OK && !is_commit(text, size))
+        if (status == ZMLX_OK && !zx_hub_is_commit(text, size))
             status = ZX_FAIL(ZMLX_ERROR_FORMAT,
                              "%s: does not hold a commit's 40 hexadecimal digits", path);
         if (status == ZMLX_OK) status = zx_text_add(commit, text, size);
@@ -237,21 +234,25 @@ static zmlx_status find(const char *model, const zx_hub_name *name, char **path)
     zmlx_status status = name->revision == NULL
                              ? copy("main", 4, &revision)
                              : copy(name->revision, name->revision_length, &revision);
-    if (status == ZMLX_OK) status = add_repo_folder(name, &repo);
+    if (status == ZMLX_OK) status = zx_hub_repo_folder(name, &repo);
     if (status == ZMLX_OK && !zx_path_is_directory(repo.bytes))
         status = ZX_FAIL(ZMLX_ERROR_IO,
                          "%s: cannot open it: there is no such file or folder, and the hub's cache "
-                         "has no %s",
-                         model, repo.bytes);
+                         "has no %s; 'zmlx pull %s' fetches it",
+                         model, repo.bytes, model);
     if (status == ZMLX_OK) status = find_commit(repo.bytes, revision, &commit);
     if (status == ZMLX_OK && commit.length == 0)
-        status = ZX_FAIL(ZMLX_ERROR_IO, "%s: the hub's cache has no revision '%s' of it (%s/refs)",
-                         model, revision, repo.bytes);
+        status = ZX_FAIL(ZMLX_ERROR_IO,
+                         "%s: the hub's cache has no revision '%s' of it (%s/refs); 'zmlx pull %s' "
+                         "fetches it",
+                         model, revision, repo.bytes, model);
     if (status == ZMLX_OK)
         status = zx_text_format(&snapshot, "%s/snapshots/%s", repo.bytes, commit.bytes);
     if (status == ZMLX_OK && !zx_path_is_directory(snapshot.bytes))
-        status = ZX_FAIL(ZMLX_ERROR_IO, "%s: the hub's cache has no files of it: there is no %s",
-                         model, snapshot.bytes);
+        status = ZX_FAIL(ZMLX_ERROR_IO,
+                         "%s: the hub's cache has no files of it: there is no %s; 'zmlx pull %s' "
+                         "fetches it",
+                         model, snapshot.bytes, model);
     if (status == ZMLX_OK) status = choose(model, snapshot.bytes, name, path);
     zx_text_fini(&repo);
     zx_text_fini(&commit);

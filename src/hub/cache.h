@@ -25,6 +25,19 @@ typedef struct zx_hub_name {
  */
 bool zx_hub_parse(const char *text, zx_hub_name *name);
 
+/* Whether a revision or a file's name is at most 255 bytes without control characters and
+ * backslashes; zx_path_join refuses what leads outside. */
+bool zx_hub_is_plain(const char *text, size_t length);
+
+/* Whether the text is a commit's 40 hexadecimal digits. */
+bool zx_hub_is_commit(const char *text, size_t length);
+
+/* Appends HF_HOME or what stands for it: where the hub's clients keep all they have, tokens too. */
+ZMLX_MUST_CHECK zmlx_status zx_hub_home(zx_text *text);
+
+/* Appends CACHE/models--ORG--NAME; 'path' is empty before. */
+ZMLX_MUST_CHECK zmlx_status zx_hub_repo_folder(const zx_hub_name *name, zx_text *path);
+
 /* The cache's folder: HF_HUB_CACHE, else HUGGINGFACE_HUB_CACHE, else HF_HOME/hub, else
  * XDG_CACHE_HOME/huggingface/hub, else ~/.cache/huggingface/hub. */
 ZMLX_MUST_CHECK zmlx_status zx_hub_folder(zx_text *folder);
