@@ -74,13 +74,15 @@ zmlx_status zx_trial_begin(zx_case *on, const zx_kernel *kernel, zx_pool *pool, 
     if (*verdict != ZX_HOLDS) return ZMLX_OK;
     ZX_TRY(zx_trial_run(t, &run, &t->got, verdict));
     if (*verdict != ZX_HOLDS) return ZMLX_OK;
-    return zx_results_measure(on, &t->wanted, &t->got, SIZE_MAX, &t->measure);
+    ZX_TRY(zx_results_measure(on, &t->wanted, &t->got, SIZE_MAX, &t->measure));
+    zx_measure_bound(on, kernel, &t->measure);
+    return ZMLX_OK;
 }
 
 static zmlx_status check_reference(zx_trial *t, zx_verdict *verdict)
 {
     t->found = t->measure;
-    if (!zx_measure_holds(t->on, t->kernel, &t->measure)) *verdict = ZX_BROKEN;
+    if (!zx_measure_holds(&t->measure, &t->beyond)) *verdict = ZX_BROKEN;
     return ZMLX_OK;
 }
 

@@ -15,7 +15,8 @@ typedef struct zx_trial {
     uint64_t inputs;    /* a digest of them before any run */
     /* filled where a property does not hold */
     zx_measure found;
-    const char *why; /* instead of a difference of values */
+    zx_beyond beyond; /* of 'reference': the bound that is exceeded */
+    const char *why;  /* instead of a difference of values */
 } zx_trial;
 
 typedef enum zx_verdict { ZX_HOLDS, ZX_NOT_ASKED, ZX_BROKEN } zx_verdict;
