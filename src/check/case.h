@@ -95,6 +95,7 @@ enum {
     ZX_TRAIT_LENGTH = 1u << 13,  /* output 0 is input 0 turned: the length of a head stays */
     ZX_TRAIT_CHOOSES = 1u << 11, /* an output are the places of the largest of input 0 */
     ZX_TRAIT_STATE = 1u << 14,   /* reads and writes slots of recurrent state */
+    ZX_TRAIT_HEADS = 1u << 15,   /* a head of output 0 follows from the same one of the inputs */
 };
 
 typedef enum zx_case_kind { /* how an input is made */

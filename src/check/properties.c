@@ -237,6 +237,7 @@ const zx_property zx_properties[] = {
     {"window", "a window beyond the length is none", ZX_TRAIT_CACHE, zx_check_window},
     {"equal values", "attention over equal values returns them", ZX_TRAIT_CACHE,
      zx_check_equal_values},
+    {"heads", "every head given twice comes out twice", ZX_TRAIT_HEADS, zx_check_heads},
     {"sums", "a row of probabilities sums to 1", ZX_TRAIT_SUMS, zx_check_sums},
     {"rotation", "rope keeps the length of a head", ZX_TRAIT_LENGTH, zx_check_rotation},
     {"twice", "twice the input is twice the output, exactly", ZX_TRAIT_LINEAR, zx_check_twice},

@@ -46,6 +46,7 @@ zmlx_status zx_check_recycled(zx_trial *t, zx_verdict *verdict);
 zmlx_status zx_check_causal(zx_trial *t, zx_verdict *verdict);
 zmlx_status zx_check_window(zx_trial *t, zx_verdict *verdict);
 zmlx_status zx_check_equal_values(zx_trial *t, zx_verdict *verdict);
+zmlx_status zx_check_heads(zx_trial *t, zx_verdict *verdict);
 zmlx_status zx_check_sums(zx_trial *t, zx_verdict *verdict);
 zmlx_status zx_check_rotation(zx_trial *t, zx_verdict *verdict);
 zmlx_status zx_check_twice(zx_trial *t, zx_verdict *verdict);
