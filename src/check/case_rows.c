@@ -8,10 +8,6 @@
 const char *const zx_dim_names[ZX_DIMS] = {"rows",      "units",   "outputs", "kv_heads", "group",
                                            "head_size", "experts", "top_k",   "past"};
 
-const char *const zx_fill_names[ZX_FILLS] = {
-    "random values",       "ties",  "large values", "subnormal values",
-    "zeros and -infinity", "zeros", "a NaN",        "an infinity"};
-
 const zx_case_format zx_case_formats[] = {
     {ZX_FORMAT_F32, ZX_F32, 32, 1},     {ZX_FORMAT_F16, ZX_F16, 16, 1},
     {ZX_FORMAT_BF16, ZX_BF16, 16, 1},   {ZX_FORMAT_AFFINE, ZX_F16, 4, 32},
@@ -187,14 +183,6 @@ const zx_case_op *zx_case_op_of(zx_op op)
     return NULL;
 }
 
-uint64_t zx_case_random(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
 /* Whether the op has an input of one of these kinds. */
 static bool has_kind(const zx_case_op *row, zx_case_kind first, zx_case_kind last)
 {
@@ -264,7 +252,7 @@ void zx_case_fit(zx_case_shape *shape)
 /* One of some sizes, most of them near what kernels cut at. */
 static size_t pick(uint64_t *state, const size_t *sizes, size_t count)
 {
-    return sizes[zx_case_random(state) % count];
+    return sizes[zx_fill_random(state) % count];
 }
 
 #define PICK(state, ...)                       \
@@ -277,15 +265,15 @@ zx_case_shape zx_case_shape_of(zx_op op, uint64_t seed)
     static const zx_precision precisions[] = {ZX_PRECISION_F32, ZX_PRECISION_Q16, ZX_PRECISION_Q8};
     uint64_t state = seed * 64 + (uint64_t)op;
     zx_case_shape shape = {.op = op, .seed = seed};
-    shape.dtype = dtypes[zx_case_random(&state) % 3];
-    shape.other_dtype = dtypes[zx_case_random(&state) % 3];
-    shape.format = (size_t)(zx_case_random(&state) % zx_case_format_count);
-    shape.precision = precisions[zx_case_random(&state) % 3];
-    shape.activation = (zx_activation)(1 + zx_case_random(&state) % (ZX_ACTIVATION_COUNT - 1));
+    shape.dtype = dtypes[zx_fill_random(&state) % 3];
+    shape.other_dtype = dtypes[zx_fill_random(&state) % 3];
+    shape.format = (size_t)(zx_fill_random(&state) % zx_case_format_count);
+    shape.precision = precisions[zx_fill_random(&state) % 3];
+    shape.activation = (zx_activation)(1 + zx_fill_random(&state) % (ZX_ACTIVATION_COUNT - 1));
     const uint64_t fill =
-        zx_case_random(&state) % ((uint64_t)2 * ZX_FILLS); /* half of them random values */
+        zx_fill_random(&state) % ((uint64_t)2 * ZX_FILLS); /* half of them random values */
     shape.fill = fill < ZX_FILLS ? (zx_fill)fill : ZX_FILL_RANDOM;
-    shape.bits = (uint32_t)zx_case_random(&state) & ZX_BITS;
+    shape.bits = (uint32_t)zx_fill_random(&state) & ZX_BITS;
     const bool grouped = unit_of(&shape) > 1;
     size_t *const dims = shape.dims;
     dims[ZX_DIM_ROWS] = PICK(&state, 1, 1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 33);

@@ -148,7 +148,7 @@ static zmlx_status check_alone(zx_trial *t, zx_verdict *verdict)
 
 static zmlx_status check_parts(zx_trial *t, zx_verdict *verdict)
 {
-    return check_portions(t, 2 + zx_case_random(&t->state) % 6, verdict);
+    return check_portions(t, 2 + zx_fill_random(&t->state) % 6, verdict);
 }
 
 /* The matrix's bytes elsewhere, none of them aligned. */
@@ -181,15 +181,15 @@ static zmlx_status check_placement(zx_trial *t, zx_verdict *verdict)
     zx_run run = zx_run_all(t->on, t->kernel);
     for (size_t i = 0; i < ZX_MAX_INPUTS; i++) {
         zx_operand *const x = &launch.inputs[i];
-        const zx_placement placement = {zx_case_random(&t->state) % 4,
-                                        zx_case_random(&t->state) % 6};
+        const zx_placement placement = {zx_fill_random(&t->state) % 4,
+                                        zx_fill_random(&t->state) % 6};
         const bool is_matrix = t->on->row->inputs[i].kind >= ZX_KIND_TABLE;
         if (is_matrix) ZX_TRY(move_weight(&t->on->arena, x->weight, x));
         if (x->data != NULL)
             ZX_TRY(zx_case_move(&t->on->arena, &t->on->launch.inputs[i], placement, x));
     }
     run.launch = &launch;
-    const zx_placement outputs = {1 + zx_case_random(&t->state) % 3, 5};
+    const zx_placement outputs = {1 + zx_fill_random(&t->state) % 3, 5};
     return run_same(t, &run, outputs, 0xff, verdict);
 }
 
