@@ -42,18 +42,29 @@ typedef struct zmlx_check_options {    /* zero means the default */
     size_t count;                      /* cases that each kernel takes; default 20 */
 } zmlx_check_options;
 
+/* How far values of one type are from the reference's, in the worst case, and how far they may be.
+ */
+typedef struct zmlx_check_errors {
+    const char *dtype; /* "f16"; "integers": quantized rows */
+    double nmse;       /* squared errors / squares */
+    double row_max;    /* largest |error| / largest |value| of its row */
+    double ulps; /* largest distance in values of the type, of values not small in their row */
+    double nmse_bound, row_max_bound, ulps_bound; /* 0: every bit must agree */
+} zmlx_check_errors;
+
+enum { ZMLX_CHECK_DTYPES = 6 };
+
 /* What was found about one kernel.  Texts belong to the check. */
 typedef struct zmlx_check_row {
     const char *kernel, *op, *backend;
     bool usable;          /* false: it cannot run here, and was not checked */
     size_t cases, checks; /* that it took; properties that were asked of it */
-    double nmse;          /* against the reference, the worst case: squared errors / squares */
-    double row_max;       /* largest |error| / largest |value| of its row */
-    double ulps;          /* largest distance in values of the output's type */
-    const char *broken;   /* the property that does not hold, or NULL */
-    const char *about;    /* the smallest case found: its shape and the first difference */
-    const char *command;  /* that shows it again */
-    uint64_t seed;        /* of the case */
+    size_t dtype_count;   /* types that its outputs had */
+    zmlx_check_errors errors[ZMLX_CHECK_DTYPES];
+    const char *broken;  /* the property that does not hold, or NULL */
+    const char *about;   /* the smallest case found: its shape and the first difference */
+    const char *command; /* that shows it again */
+    uint64_t seed;       /* of the case */
 } zmlx_check_row;
 
 typedef struct zmlx_check_property {

@@ -46,37 +46,7 @@ zmlx_status zx_case_move(zx_arena *arena, const zx_operand *x, zx_placement plac
 /* Uniform in [-1, 1). */
 static float next_value(zx_case *made)
 {
-    return (float)(zx_case_random(&made->state) >> 40) * 0x1p-23F - 1.0F;
-}
-
-static float value_of_kind(zx_case *made)
-{
-    const float value = next_value(made);
-    const uint64_t pick = zx_case_random(&made->state) % 16;
-    switch (made->shape.fill) {
-    case ZX_FILL_TIES: return (float)(int)(value * 3) * 0.5F;
-    case ZX_FILL_LARGE: return value * (pick == 0 ? 6e4F : 300.0F);
-    case ZX_FILL_SUBNORMAL: return value * 0x1p-130F;
-    case ZX_FILL_MASKED: return pick == 0 ? -INFINITY : pick < 8 ? 0.0F : value;
-    case ZX_FILL_ZERO: return pick < 8 ? 0.0F : -0.0F;
-    case ZX_FILL_RANDOM:
-    case ZX_FILL_NAN:
-    case ZX_FILL_INFINITY:
-    case ZX_FILLS: break;
-    }
-    return value * 3;
-}
-
-static void fill_floats(zx_case *made, const zx_operand *x)
-{
-    for (size_t row = 0; row < x->rows; row++)
-        for (size_t i = 0; i < x->columns; i++)
-            zx_store(x->dtype, (char *)x->data + row * x->stride, i, value_of_kind(made));
-    if (x->rows == 0) return;
-    char *const row = (char *)x->data + zx_case_random(&made->state) % x->rows * x->stride;
-    const size_t column = (size_t)(zx_case_random(&made->state) % x->columns);
-    if (made->shape.fill == ZX_FILL_NAN) zx_store(x->dtype, row, column, NAN);
-    if (made->shape.fill == ZX_FILL_INFINITY) zx_store(x->dtype, row, column, INFINITY);
+    return zx_fill_uniform(&made->state);
 }
 
 /* Different experts in a row, one after the other; with ties one may come twice. */
@@ -85,10 +55,10 @@ static void fill_indices(zx_case *made, const zx_operand *x)
     const size_t experts = made->shape.dims[ZX_DIM_EXPERTS];
     for (size_t row = 0; row < x->rows; row++) {
         int32_t *const to = (int32_t *)(void *)((char *)x->data + row * x->stride);
-        const size_t first = (size_t)(zx_case_random(&made->state) % experts);
+        const size_t first = (size_t)(zx_fill_random(&made->state) % experts);
         for (size_t i = 0; i < x->columns; i++) {
             const bool any = made->shape.fill == ZX_FILL_TIES;
-            const size_t further = any ? (size_t)(zx_case_random(&made->state) % experts) : i;
+            const size_t further = any ? (size_t)(zx_fill_random(&made->state) % experts) : i;
             to[i] = (int32_t)((first + further) % experts);
         }
     }
@@ -100,7 +70,7 @@ static void fill_blocks(zx_case *made, const zx_weight *weight, uint8_t *codes)
     const zx_format_traits *traits = &zx_formats[weight->format];
     const size_t blocks = weight->count * weight->rows * (weight->columns / traits->block);
     const size_t block = traits->block_bytes;
-    for (size_t i = 0; i < blocks * block; i++) codes[i] = (uint8_t)zx_case_random(&made->state);
+    for (size_t i = 0; i < blocks * block; i++) codes[i] = (uint8_t)zx_fill_random(&made->state);
     for (size_t i = 0; i < blocks; i++) {
         uint8_t *const scale = codes + i * block + traits->scale_at;
         zx_store(ZX_F16, scale, 0, 0.02F * next_value(made));
@@ -210,7 +180,7 @@ static zmlx_status make_rows(zx_case *made, const zx_case_input *input, zx_opera
     if (is_index)
         fill_indices(made, x);
     else
-        fill_floats(made, x);
+        zx_fill_rows(made->shape.fill, &made->state, x);
     zx_activation_layout layout = layout_of(shape);
     if (input->kind != ZX_KIND_ACTIVATIONS || layout.planes == 0) return ZMLX_OK;
     const zx_operand floats = *x;
@@ -256,15 +226,15 @@ static zmlx_status make_batch(zx_case *made)
     ZX_TRY(zx_arena_alloc(&made->arena, pages * sizeof(int32_t), &memory));
     made->pages = memory;
     for (size_t i = 0; i < pages; i++) { /* in random order; page 0 is never handed out */
-        const size_t other = (size_t)(zx_case_random(&made->state) % (i + 1));
+        const size_t other = (size_t)(zx_fill_random(&made->state) % (i + 1));
         made->pages[i] = made->pages[other];
         made->pages[other] = (int32_t)(i + 1);
     }
     made->vocabulary = made->shape.dims[ZX_DIM_OUTPUTS];
     size_t sampled = 0;
     for (size_t i = 0; i < tokens; i++) {
-        made->ids[i] = (int32_t)(zx_case_random(&made->state) % made->vocabulary);
-        if (i % 2 == 0 || zx_case_random(&made->state) % 3 == 0)
+        made->ids[i] = (int32_t)(zx_fill_random(&made->state) % made->vocabulary);
+        if (i % 2 == 0 || zx_fill_random(&made->state) % 3 == 0)
             made->sampled[sampled++] = (int32_t)i;
     }
     made->batch = (zx_batch){.tokens = tokens,

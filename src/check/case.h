@@ -9,7 +9,7 @@
 
 #include "base/arena.h"
 #include "graph/chain.h"
-#include "kernels/kernels.h"
+#include "kernels/fill.h"
 
 typedef enum zx_dim { /* sizes of a shape; each is at least 1, but the last */
                       ZX_DIM_ROWS,
@@ -25,20 +25,6 @@ typedef enum zx_dim { /* sizes of a shape; each is at least 1, but the last */
 } zx_dim;
 
 extern const char *const zx_dim_names[ZX_DIMS];
-
-typedef enum zx_fill { /* what values are like */
-                       ZX_FILL_RANDOM,
-                       ZX_FILL_TIES,
-                       ZX_FILL_LARGE,
-                       ZX_FILL_SUBNORMAL,
-                       ZX_FILL_MASKED, /* zeros and -infinity among the values */
-                       ZX_FILL_ZERO,
-                       ZX_FILL_NAN, /* one, in one row */
-                       ZX_FILL_INFINITY,
-                       ZX_FILLS,
-} zx_fill;
-
-extern const char *const zx_fill_names[ZX_FILLS];
 
 /* Choices that an op may take or not; a shape's bits. */
 enum {
@@ -95,6 +81,7 @@ enum {
     ZX_TRAIT_LENGTH = 1u << 13,  /* output 0 is input 0 turned: the length of a head stays */
     ZX_TRAIT_CHOOSES = 1u << 11, /* an output are the places of the largest of input 0 */
     ZX_TRAIT_STATE = 1u << 14,   /* reads and writes slots of recurrent state */
+    ZX_TRAIT_HEADS = 1u << 15,   /* a head of output 0 follows from the same one of the inputs */
 };
 
 typedef enum zx_case_kind { /* how an input is made */
@@ -150,9 +137,6 @@ typedef struct zx_case_op {
 extern const zx_case_op zx_case_ops[];
 extern const size_t zx_case_op_count;
 const zx_case_op *zx_case_op_of(zx_op op); /* NULL: none */
-
-/* splitmix64 */
-uint64_t zx_case_random(uint64_t *state);
 
 /* The shape that a seed stands for. */
 zx_case_shape zx_case_shape_of(zx_op op, uint64_t seed);

@@ -8,10 +8,6 @@
 const char *const zx_dim_names[ZX_DIMS] = {"rows",      "units",   "outputs", "kv_heads", "group",
                                            "head_size", "experts", "top_k",   "past"};
 
-const char *const zx_fill_names[ZX_FILLS] = {
-    "random values",       "ties",  "large values", "subnormal values",
-    "zeros and -infinity", "zeros", "a NaN",        "an infinity"};
-
 const zx_case_format zx_case_formats[] = {
     {ZX_FORMAT_F32, ZX_F32, 32, 1},     {ZX_FORMAT_F16, ZX_F16, 16, 1},
     {ZX_FORMAT_BF16, ZX_BF16, 16, 1},   {ZX_FORMAT_AFFINE, ZX_F16, 4, 32},
@@ -94,6 +90,7 @@ enum {
 #define ACTIVATES ZX_TRAIT_ACTIVATES
 #define MIXES     ZX_TRAIT_EXPERTS
 #define STATE     ZX_TRAIT_STATE
+#define HEADWISE  ZX_TRAIT_HEADS
 
 /* clang-format off */
 const zx_case_op zx_case_ops[] = {
@@ -108,11 +105,11 @@ const zx_case_op zx_case_ops[] = {
     ROW(CLAMPED_GLU, IN_PLACE, 0, IN(FLOATS(COLUMNS), FLOATS(COLUMNS)), .limit = 2, .alpha = 1.702F),
     ROW(SOFTCAP, IN_PLACE, 0, IN(FLOATS(COLUMNS)), .limit = 3),
     ROW(RMSNORM, 0, NORM, IN(FLOATS(COLUMNS), VECTOR(COLUMNS)), .epsilon = 1e-5F),
-    ROW(HEAD_RMSNORM, 0, NORM, IN(FLOATS(HEADS), VECTOR(HEAD)), .epsilon = 1e-5F),
+    ROW(HEAD_RMSNORM, HEADWISE, NORM, IN(FLOATS(HEADS), VECTOR(HEAD)), .epsilon = 1e-5F),
     ROW(LAYERNORM, 0, ZX_BIT_OFFSET | ZX_BIT_BIAS,
         IN(FLOATS(COLUMNS), BIASED), .epsilon = 1e-5F),
-    ROW(COLUMNS, LINEAR, 0, IN(FLOATS(HEADS)), 0),
-    ROW(JOIN, 0, ZX_BIT_NARROW, IN(FLOATS(HEADS), FLOATS(HEADS_OF_VALUES)), 0),
+    ROW(COLUMNS, LINEAR | HEADWISE, 0, IN(FLOATS(HEADS)), 0),
+    ROW(JOIN, HEADWISE, ZX_BIT_NARROW, IN(FLOATS(HEADS), FLOATS(HEADS_OF_VALUES)), 0),
     ROW(HEAD_MATMUL, LINEAR, ZX_BIT_TRANSPOSED,
         IN(FLOATS(HEAD_PARTS), {ZX_KIND_TABLE, ZX_WIDTH_COLUMNS, ZX_WIDTH_HEADS}), 0),
     ROW(SOFTMAX, SUMS, 0, IN(FLOATS(COLUMNS)), 0),
@@ -126,13 +123,13 @@ const zx_case_op zx_case_ops[] = {
     ROW(COMBINE, LINEAR, 0, IN(FLOATS(SLOTS), SCORES(TOP_K)), 0),
     ROW(QUANTIZE, LAYOUT, 0, IN(FLOATS(COLUMNS)), 0),
     ROW(MATMUL, LINEAR, ZX_BIT_BIAS, IN(ACTIVATIONS(COLUMNS), MATRIX(OUTPUTS)), 0),
-    ROW(ROPE, TURNS, ROTATION, IN(FLOATS(HEADS)), 0),
+    ROW(ROPE, TURNS | HEADWISE, ROTATION, IN(FLOATS(HEADS)), 0),
     ROW(POSITION_SCALE, IN_PLACE | LINEAR, 0, IN(FLOATS(COLUMNS)), .beta = 0.3F, .period = 7),
     ROW(KV_APPEND, APPENDS, ZX_BIT_NARROW, IN(FLOATS(KEYS), FLOATS(VALUES)), 0),
-    ROW(ATTENTION, READS, ATTENTION, IN(FLOATS(HEADS), CACHE), .limit = 2),
-    ROW(ATTENTION_SINKS, READS, ATTENTION, IN(FLOATS(HEADS), CACHE, VECTOR(HEAD_COUNT)), .limit = 2),
-    ROW(HEAD_L2NORM, 0, 0, IN(FLOATS(HEADS)), .epsilon = 1e-6F),
-    ROW(GATED_HEAD_RMSNORM, ACTIVATES, NORM, IN(FLOATS(HEADS), FLOATS(HEADS), VECTOR(HEAD)), .epsilon = 1e-5F),
+    ROW(ATTENTION, READS | HEADWISE, ATTENTION, IN(FLOATS(HEADS), CACHE), .limit = 2),
+    ROW(ATTENTION_SINKS, READS | HEADWISE, ATTENTION, IN(FLOATS(HEADS), CACHE, VECTOR(HEAD_COUNT)), .limit = 2),
+    ROW(HEAD_L2NORM, HEADWISE, 0, IN(FLOATS(HEADS)), .epsilon = 1e-6F),
+    ROW(GATED_HEAD_RMSNORM, ACTIVATES | HEADWISE, NORM, IN(FLOATS(HEADS), FLOATS(HEADS), VECTOR(HEAD)), .epsilon = 1e-5F),
     ROW(DECAY, 0, 0, IN(FLOATS(COLUMNS), VECTOR(COLUMNS), VECTOR(COLUMNS)), 0),
     ROW(GATED_DELTA, STATE, ZX_BIT_NARROW,
         IN(SCORES(KEYS), SCORES(KEYS), FLOATS(HEADS_OF_VALUES), SCORES(HEAD_COUNT), FLOATS(HEAD_COUNT)), 0),
@@ -156,14 +153,14 @@ const zx_case_op zx_case_ops[] = {
         IN(FLOATS(COLUMNS), VECTOR(COLUMNS), FLOATS(COLUMNS), VECTOR(COLUMNS)), .epsilon = 1e-5F),
     ROW(RMSNORM_ADD_RMSNORM_QUANTIZE, LAYOUT, NORM,
         IN(FLOATS(COLUMNS), VECTOR(COLUMNS), FLOATS(COLUMNS), VECTOR(COLUMNS)), .epsilon = 1e-5F),
-    ROW(NORM_ROPE_APPEND, APPENDS | ROPE, ROTATION | NORM,
+    ROW(NORM_ROPE_APPEND, APPENDS | ROPE | HEADWISE, ROTATION | NORM,
         IN(FLOATS(HEADS), VECTOR(HEAD), FLOATS(KEYS), VECTOR(HEAD), FLOATS(VALUES)), .epsilon = 1e-5F),
     ROW(MATMUL_ADD, 0, ZX_BIT_BIAS, IN(ACTIVATIONS(COLUMNS), MATRIX(OUTPUTS), FLOATS(OUTPUTS)), 0),
     ROW(MATMUL_QKV, LINEAR, ZX_BIT_BIAS,
         IN(ACTIVATIONS(COLUMNS), MATRIX(OUTPUTS), MATRIX(FEWER), MATRIX(FEWER)), 0),
     ROW(MATMUL_SOFTCAP, 0, ZX_BIT_BIAS, IN(ACTIVATIONS(COLUMNS), MATRIX(OUTPUTS)), .limit = 3),
     ROW(MATMUL_GLU, ACTIVATES, ZX_BIT_BIAS, IN(ACTIVATIONS(COLUMNS), MATRIX(OUTPUTS), MATRIX(OUTPUTS)), 0),
-    ROW(ROPE_APPEND, APPENDS | TURNS, ROTATION, IN(FLOATS(HEADS), FLOATS(KEYS), FLOATS(VALUES)), 0),
+    ROW(ROPE_APPEND, APPENDS | TURNS | HEADWISE, ROTATION, IN(FLOATS(HEADS), FLOATS(KEYS), FLOATS(VALUES)), 0),
     ROW(ROUTER_SOFTMAX, 0, ZX_BIT_SCALE, IN(FLOATS(EXPERTS)), .scale = 2.5F),
     ROW(ROUTER_SOFTMAX_NORMALIZE, 0, 0, IN(FLOATS(EXPERTS)), .epsilon = 1e-6F),
     ROW(ROUTER_CHOSEN, SUMS | ZX_TRAIT_CHOOSES, 0, IN(FLOATS(EXPERTS)), 0),
@@ -184,14 +181,6 @@ const zx_case_op *zx_case_op_of(zx_op op)
     for (size_t i = 0; i < zx_case_op_count; i++)
         if (zx_case_ops[i].op == op) return &zx_case_ops[i];
     return NULL;
-}
-
-uint64_t zx_case_random(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
 }
 
 /* Whether the op has an input of one of these kinds. */
@@ -263,7 +252,7 @@ void zx_case_fit(zx_case_shape *shape)
 /* One of some sizes, most of them near what kernels cut at. */
 static size_t pick(uint64_t *state, const size_t *sizes, size_t count)
 {
-    return sizes[zx_case_random(state) % count];
+    return sizes[zx_fill_random(state) % count];
 }
 
 #define PICK(state, ...)                       \
@@ -276,15 +265,15 @@ zx_case_shape zx_case_shape_of(zx_op op, uint64_t seed)
     static const zx_precision precisions[] = {ZX_PRECISION_F32, ZX_PRECISION_Q16, ZX_PRECISION_Q8};
     uint64_t state = seed * 64 + (uint64_t)op;
     zx_case_shape shape = {.op = op, .seed = seed};
-    shape.dtype = dtypes[zx_case_random(&state) % 3];
-    shape.other_dtype = dtypes[zx_case_random(&state) % 3];
-    shape.format = (size_t)(zx_case_random(&state) % zx_case_format_count);
-    shape.precision = precisions[zx_case_random(&state) % 3];
-    shape.activation = (zx_activation)(1 + zx_case_random(&state) % (ZX_ACTIVATION_COUNT - 1));
+    shape.dtype = dtypes[zx_fill_random(&state) % 3];
+    shape.other_dtype = dtypes[zx_fill_random(&state) % 3];
+    shape.format = (size_t)(zx_fill_random(&state) % zx_case_format_count);
+    shape.precision = precisions[zx_fill_random(&state) % 3];
+    shape.activation = (zx_activation)(1 + zx_fill_random(&state) % (ZX_ACTIVATION_COUNT - 1));
     const uint64_t fill =
-        zx_case_random(&state) % ((uint64_t)2 * ZX_FILLS); /* half of them random values */
+        zx_fill_random(&state) % ((uint64_t)2 * ZX_FILLS); /* half of them random values */
     shape.fill = fill < ZX_FILLS ? (zx_fill)fill : ZX_FILL_RANDOM;
-    shape.bits = (uint32_t)zx_case_random(&state) & ZX_BITS;
+    shape.bits = (uint32_t)zx_fill_random(&state) & ZX_BITS;
     const bool grouped = unit_of(&shape) > 1;
     size_t *const dims = shape.dims;
     dims[ZX_DIM_ROWS] = PICK(&state, 1, 1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 33);

@@ -1,6 +1,7 @@
 /* check.c - every kernel on many cases, every property on each; failures made small. */
 #include "check/check.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +15,7 @@ enum {
     DEFAULT_COUNT = 20,
     THREADS = 3,
     MOST_TRIES = 1000,
-    /* seeds for a case that a kernel takes */ ABOUT = 512,
+    /* seeds for a case that a kernel takes */ ABOUT = 640,
     COMMAND = 256,
     MOST_SHRINKS = 400
 };
@@ -37,6 +38,7 @@ typedef struct outcome {
     bool taken;
     const zx_property *broken;
     zx_measure measure, difference;
+    zx_beyond beyond;
     const char *why;
     size_t checks;
 } outcome;
@@ -66,12 +68,14 @@ static zmlx_status check_properties(zmlx_check *check, zx_trial *t, outcome *see
         if ((t->on->row->traits & property->traits) != property->traits) continue;
         t->why = NULL;
         t->found = (zx_measure){0};
+        t->beyond = (zx_beyond){0};
         ZX_TRY(property->check(t, &verdict));
         seen->checks += verdict != ZX_NOT_ASKED;
         check->held[i] += verdict == ZX_HOLDS;
         if (verdict != ZX_BROKEN) continue;
         seen->broken = property;
         seen->difference = t->found;
+        seen->beyond = t->beyond;
         seen->why = t->why;
         return ZMLX_OK;
     }
@@ -135,6 +139,11 @@ static void describe(found *row, const zx_kernel *kernel, const zx_case_shape *s
                        "%.9g (%a)",
                        text, m->wrong, m->output < ZX_MAX_OUTPUTS ? "output" : "the cache, output",
                        m->output, m->row, m->column, m->wanted, m->wanted, m->got, m->got);
+    const size_t used = strlen(row->about);
+    if (seen->beyond.what != NULL)
+        (void)snprintf(row->about + used, sizeof row->about - used, "; %s of %s %.3g, at most %.3g",
+                       seen->beyond.what, seen->beyond.dtype, seen->beyond.error,
+                       seen->beyond.bound);
     (void)snprintf(row->command, sizeof row->command,
                    "zmlx kernels --check --op %s --kernel %s --seed %" PRIu64 " --count 1",
                    zx_ops[kernel->op].text, kernel->name, row->row.seed);
@@ -148,6 +157,40 @@ static double larger(double a, double b)
     return a > b ? a : b;
 }
 
+/* The type's errors in the row, in the order in which types were met. */
+static zmlx_check_errors *errors_of(zmlx_check_row *row, const char *dtype)
+{
+    for (size_t i = 0; i < row->dtype_count; i++)
+        if (strcmp(row->errors[i].dtype, dtype) == 0) return &row->errors[i];
+    assert(row->dtype_count < ZMLX_CHECK_DTYPES);
+    row->errors[row->dtype_count].dtype = dtype;
+    return &row->errors[row->dtype_count++];
+}
+
+/* The bound depends on the case: both numbers are those of the case that came nearest to it. */
+static void add_nmse(zmlx_check_errors *to, double is, double most)
+{
+    const bool nearer = is * to->nmse_bound > to->nmse * most;
+    const bool stricter = is <= 0 && to->nmse <= 0 && most < to->nmse_bound;
+    if (to->nmse_bound > 0 && (most <= 0 || !(nearer || stricter))) return;
+    to->nmse = larger(is, most > 0 ? 0 : to->nmse);
+    to->nmse_bound = most;
+}
+
+static void add_errors(zmlx_check_row *row, const zx_measure *m)
+{
+    for (size_t dtype = 0; dtype < ZX_MEASURED_DTYPES; dtype++) {
+        const zx_errors *is = &m->by[dtype].errors, *most = &m->by[dtype].bounds;
+        if (!m->by[dtype].measured) continue;
+        zmlx_check_errors *const to = errors_of(row, zx_measured_name(dtype));
+        add_nmse(to, is->nmse, most->nmse);
+        to->row_max = larger(to->row_max, is->row_max);
+        to->ulps = larger(to->ulps, is->ulps);
+        to->row_max_bound = larger(to->row_max_bound, most->row_max);
+        to->ulps_bound = larger(to->ulps_bound, most->ulps);
+    }
+}
+
 static zmlx_status check_case(zmlx_check *check, const zx_kernel *kernel, uint64_t seed, found *row)
 {
     outcome seen;
@@ -155,9 +198,7 @@ static zmlx_status check_case(zmlx_check *check, const zx_kernel *kernel, uint64
     ZX_TRY(try_kernel(check, kernel, &shape, &seen));
     row->row.cases += seen.taken;
     row->row.checks += seen.checks;
-    row->row.nmse = larger(row->row.nmse, seen.measure.nmse);
-    row->row.row_max = larger(row->row.row_max, seen.measure.row_max);
-    row->row.ulps = larger(row->row.ulps, seen.measure.ulps);
+    add_errors(&row->row, &seen.measure);
     if (seen.broken == NULL) return ZMLX_OK;
     row->row.seed = seed;
     ZX_TRY(shrink(check, kernel, &shape, &seen));

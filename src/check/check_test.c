@@ -1,5 +1,6 @@
 /* check_test.c - the engine on the kernels of this build, and on broken ones, which it has to
  * refuse, name and make small. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -151,6 +152,94 @@ TEST(broken_kernels_are_refused_named_and_made_small)
         CHECK_ON(about, named);
         CHECK_ON(about, repeats);
     }
+}
+
+/* Kernels that round their own way, or say so; softcap's tolerance is 1e-5.  'far' is added to the
+ * values that are between a 16th and a 4th of their row's largest, relative to that. */
+static zmlx_status softcap_beside(const zx_launch *launch, float factor, float far)
+{
+    const zx_operand *y = &launch->outputs[0];
+    const zmlx_status status = zx_kernel_reference(ZX_OP_SOFTCAP)->run(launch);
+    for (size_t row = 0; row < y->rows && y->dtype == ZX_F32; row++) {
+        float *const values = (float *)(void *)((char *)y->data + row * y->stride), largest = 0;
+        for (size_t i = 0; i < y->columns; i++) largest = fmaxf(largest, fabsf(values[i]));
+        for (size_t i = 0; i < y->columns; i++) {
+            const bool middle = fabsf(values[i]) > largest / 16 && fabsf(values[i]) < largest / 4;
+            values[i] = values[i] * factor + (middle && row == 0 ? far * largest : 0);
+        }
+    }
+    return status;
+}
+
+static zmlx_status as_reference(const zx_launch *launch)
+{
+    return softcap_beside(launch, 1 + 1e-6F, 0);
+}
+
+static zmlx_status by_row(const zx_launch *launch)
+{
+    return softcap_beside(launch, 1 + 2e-5F, 0);
+}
+
+static zmlx_status by_mean(const zx_launch *launch)
+{
+    return softcap_beside(launch, 1 + 8e-6F, 0);
+}
+
+static zmlx_status by_ulps(const zx_launch *launch)
+{
+    return softcap_beside(launch, 1, 9e-6F);
+}
+
+typedef struct bound_row {
+    const char *name;
+    zx_kernel_fn run;
+    const char *says; /* NULL: it holds */
+} bound_row;
+
+TEST(each_bound_of_kernels_that_round_is_enforced)
+{
+    static const bound_row rows[] = {{"as_reference", as_reference, NULL},
+                                     {"by_row", by_row, "; row max of f32 "},
+                                     {"by_mean", by_mean, "; NMSE of f32 "},
+                                     {"by_ulps", by_ulps, "; ULPs of f32 "}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        zx_kernel kernel = *zx_kernel_reference(ZX_OP_SOFTCAP);
+        zmlx_check *check = NULL;
+        zmlx_check_row row = {0};
+        char about[900] = "";
+        kernel.name = rows[i].name;
+        kernel.run = rows[i].run;
+        kernel.rounded = true;
+        const zmlx_check_options options = {.count = 30, .seed = 3};
+        if (zx_check_table(&kernel, 1, &options, &check) != ZMLX_OK) return;
+        if (zmlx_check_describe(check, 0, &row) == ZMLX_OK && row.about != NULL)
+            (void)snprintf(about, sizeof about, "%s: %s, %s", kernel.name, row.broken, row.about);
+        const bool holds = row.broken == NULL && row.dtype_count == 3;
+        zmlx_check_close(check);
+        CHECK_ON(about, rows[i].says == NULL ? holds : strstr(about, rows[i].says) != NULL);
+    }
+}
+
+TEST(errors_are_told_by_the_dtype_of_the_output)
+{
+    zx_kernel kernel = *zx_kernel_reference(ZX_OP_SOFTCAP);
+    zmlx_check *check = NULL;
+    zmlx_check_row row = {0};
+    kernel.run = as_reference; /* beside in f32 alone */
+    kernel.rounded = true;
+    const zmlx_check_options options = {.count = 30, .seed = 3};
+    if (zx_check_table(&kernel, 1, &options, &check) != ZMLX_OK) return;
+    CHECK(zmlx_check_describe(check, 0, &row) == ZMLX_OK);
+    for (size_t i = 0; i < row.dtype_count; i++) {
+        const zmlx_check_errors *e = &row.errors[i];
+        const bool beside = strcmp(e->dtype, "f32") == 0;
+        CHECK_ON(e->dtype,
+                 (e->row_max > 0) == beside && (e->nmse > 0) == beside && (e->ulps > 0) == beside);
+        CHECK_ON(e->dtype, e->row_max_bound >= 1e-5 && e->nmse_bound > 0 && e->ulps_bound >= 16);
+        CHECK_ON(e->dtype, beside == (e->row_max_bound < 2e-5));
+    }
+    zmlx_check_close(check);
 }
 
 TEST(a_check_of_nothing_is_refused)

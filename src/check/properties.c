@@ -74,13 +74,15 @@ zmlx_status zx_trial_begin(zx_case *on, const zx_kernel *kernel, zx_pool *pool, 
     if (*verdict != ZX_HOLDS) return ZMLX_OK;
     ZX_TRY(zx_trial_run(t, &run, &t->got, verdict));
     if (*verdict != ZX_HOLDS) return ZMLX_OK;
-    return zx_results_measure(on, &t->wanted, &t->got, SIZE_MAX, &t->measure);
+    ZX_TRY(zx_results_measure(on, &t->wanted, &t->got, SIZE_MAX, &t->measure));
+    zx_measure_bound(on, kernel, &t->measure);
+    return ZMLX_OK;
 }
 
 static zmlx_status check_reference(zx_trial *t, zx_verdict *verdict)
 {
     t->found = t->measure;
-    if (!zx_measure_holds(t->on, t->kernel, &t->measure)) *verdict = ZX_BROKEN;
+    if (!zx_measure_holds(&t->measure, &t->beyond)) *verdict = ZX_BROKEN;
     return ZMLX_OK;
 }
 
@@ -146,7 +148,7 @@ static zmlx_status check_alone(zx_trial *t, zx_verdict *verdict)
 
 static zmlx_status check_parts(zx_trial *t, zx_verdict *verdict)
 {
-    return check_portions(t, 2 + zx_case_random(&t->state) % 6, verdict);
+    return check_portions(t, 2 + zx_fill_random(&t->state) % 6, verdict);
 }
 
 /* The matrix's bytes elsewhere, none of them aligned. */
@@ -179,15 +181,15 @@ static zmlx_status check_placement(zx_trial *t, zx_verdict *verdict)
     zx_run run = zx_run_all(t->on, t->kernel);
     for (size_t i = 0; i < ZX_MAX_INPUTS; i++) {
         zx_operand *const x = &launch.inputs[i];
-        const zx_placement placement = {zx_case_random(&t->state) % 4,
-                                        zx_case_random(&t->state) % 6};
+        const zx_placement placement = {zx_fill_random(&t->state) % 4,
+                                        zx_fill_random(&t->state) % 6};
         const bool is_matrix = t->on->row->inputs[i].kind >= ZX_KIND_TABLE;
         if (is_matrix) ZX_TRY(move_weight(&t->on->arena, x->weight, x));
         if (x->data != NULL)
             ZX_TRY(zx_case_move(&t->on->arena, &t->on->launch.inputs[i], placement, x));
     }
     run.launch = &launch;
-    const zx_placement outputs = {1 + zx_case_random(&t->state) % 3, 5};
+    const zx_placement outputs = {1 + zx_fill_random(&t->state) % 3, 5};
     return run_same(t, &run, outputs, 0xff, verdict);
 }
 
@@ -235,6 +237,7 @@ const zx_property zx_properties[] = {
     {"window", "a window beyond the length is none", ZX_TRAIT_CACHE, zx_check_window},
     {"equal values", "attention over equal values returns them", ZX_TRAIT_CACHE,
      zx_check_equal_values},
+    {"heads", "every head given twice comes out twice", ZX_TRAIT_HEADS, zx_check_heads},
     {"sums", "a row of probabilities sums to 1", ZX_TRAIT_SUMS, zx_check_sums},
     {"rotation", "rope keeps the length of a head", ZX_TRAIT_LENGTH, zx_check_rotation},
     {"twice", "twice the input is twice the output, exactly", ZX_TRAIT_LINEAR, zx_check_twice},

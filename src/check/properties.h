@@ -15,7 +15,8 @@ typedef struct zx_trial {
     uint64_t inputs;    /* a digest of them before any run */
     /* filled where a property does not hold */
     zx_measure found;
-    const char *why; /* instead of a difference of values */
+    zx_beyond beyond; /* of 'reference': the bound that is exceeded */
+    const char *why;  /* instead of a difference of values */
 } zx_trial;
 
 typedef enum zx_verdict { ZX_HOLDS, ZX_NOT_ASKED, ZX_BROKEN } zx_verdict;
@@ -45,6 +46,7 @@ zmlx_status zx_check_recycled(zx_trial *t, zx_verdict *verdict);
 zmlx_status zx_check_causal(zx_trial *t, zx_verdict *verdict);
 zmlx_status zx_check_window(zx_trial *t, zx_verdict *verdict);
 zmlx_status zx_check_equal_values(zx_trial *t, zx_verdict *verdict);
+zmlx_status zx_check_heads(zx_trial *t, zx_verdict *verdict);
 zmlx_status zx_check_sums(zx_trial *t, zx_verdict *verdict);
 zmlx_status zx_check_rotation(zx_trial *t, zx_verdict *verdict);
 zmlx_status zx_check_twice(zx_trial *t, zx_verdict *verdict);

@@ -192,6 +192,85 @@ zmlx_status zx_check_equal_values(zx_trial *t, zx_verdict *verdict)
     return ZMLX_OK;
 }
 
+static size_t heads_of(const zx_trial *t)
+{
+    return zx_case_width(&t->on->shape, ZX_WIDTH_HEAD_COUNT);
+}
+
+/* Rows with every head twice, one behind the other. */
+static zmlx_status double_rows(zx_trial *t, const zx_operand *x, zx_operand *twice)
+{
+    zx_operand like = *x;
+    const size_t bytes = zx_case_row_bytes(x) / heads_of(t);
+    like.columns *= 2;
+    ZX_TRY(zx_case_operand(&t->on->arena, &like, plain, 0xff, twice));
+    for (size_t i = 0; i < x->rows * 2 * heads_of(t); i++) {
+        const size_t row = i / 2 / heads_of(t), head = i % (2 * heads_of(t));
+        memcpy((char *)twice->data + row * twice->stride + head * bytes,
+               (const char *)x->data + row * x->stride + head / 2 * bytes, bytes);
+    }
+    return ZMLX_OK;
+}
+
+/* A dense vector with a value for every head. */
+static zmlx_status double_vector(zx_trial *t, const zx_weight *weight, zx_operand *x)
+{
+    const zx_operand values = {.data = (void *)(uintptr_t)weight->codes,
+                               .rows = 1,
+                               .columns = weight->columns,
+                               .stride = weight->codes_stride,
+                               .dtype = weight->dtype};
+    zx_operand twice;
+    void *memory = NULL;
+    ZX_TRY(double_rows(t, &values, &twice));
+    ZX_TRY(zx_arena_alloc(&t->on->arena, sizeof *weight, &memory));
+    zx_weight *const doubled = memory;
+    *doubled = *weight;
+    doubled->columns = x->columns = twice.columns;
+    doubled->codes = twice.data;
+    doubled->codes_stride = twice.stride;
+    x->weight = doubled;
+    return ZMLX_OK;
+}
+
+/* The first (0) or the second (1) of every two heads. */
+static void take_half(const zx_trial *t, const zx_operand *twice, size_t which, zx_operand *y)
+{
+    const size_t heads = heads_of(t), bytes = zx_case_row_bytes(y) / heads;
+    for (size_t i = 0; i < y->rows * heads; i++)
+        memcpy((char *)y->data + i / heads * y->stride + i % heads * bytes,
+               (const char *)twice->data + i / heads * twice->stride +
+                   (i % heads * 2 + which) * bytes,
+               bytes);
+}
+
+zmlx_status zx_check_heads(zx_trial *t, zx_verdict *verdict)
+{
+    zx_launch launch = t->on->launch;
+    zx_results twice, half;
+    zx_run run = zx_run_all(t->on, t->kernel);
+    for (size_t i = 0; i < ZX_MAX_INPUTS; i++) {
+        const zx_operand *x = &t->on->launch.inputs[i];
+        const zx_width width = t->on->row->inputs[i].columns;
+        if (width == ZX_WIDTH_HEADS || width == ZX_WIDTH_HEADS_OF_VALUES)
+            ZX_TRY(double_rows(t, x, &launch.inputs[i]));
+        if (width == ZX_WIDTH_HEAD_COUNT) ZX_TRY(double_vector(t, x->weight, &launch.inputs[i]));
+    }
+    run.launch = &launch;
+    ZX_TRY(zx_results_open(t->on, plain, 0xff, &twice));
+    ZX_TRY(zx_results_open(t->on, plain, 0xff, &half));
+    zx_operand like = twice.outputs[0];
+    like.columns *= 2;
+    ZX_TRY(zx_case_operand(&t->on->arena, &like, plain, 0xff, &twice.outputs[0]));
+    ZX_TRY(zx_trial_run(t, &run, &twice, verdict));
+    half.kv = twice.kv;
+    for (size_t which = 0; which < 2 && *verdict == ZX_HOLDS; which++) {
+        take_half(t, &twice.outputs[0], which, &half.outputs[0]);
+        ZX_TRY(zx_trial_same(t, &t->got, &half, verdict));
+    }
+    return ZMLX_OK;
+}
+
 zmlx_status zx_check_sums(zx_trial *t, zx_verdict *verdict)
 {
     const zx_operand *y = &t->got.outputs[0];

@@ -27,6 +27,7 @@ AFTER(by_page, ZX_OP_ATTENTION, (float)launch->batch->pages[0])
 AFTER(by_old_contents, ZX_OP_ATTENTION, zx_load(launch->kv->dtype, launch->kv->memory, 0))
 AFTER(by_window, ZX_OP_ATTENTION, launch->attributes->window > 0 ? 1 : 0)
 AFTER(more_attention, ZX_OP_ATTENTION, 1)
+AFTER(by_head_count, ZX_OP_ATTENTION, (float)launch->inputs[0].columns)
 AFTER(more_probability, ZX_OP_SOFTMAX, 0.5F)
 AFTER(more_length, ZX_OP_ROPE, 9)
 AFTER(not_linear, ZX_OP_MATMUL, 1)
@@ -110,6 +111,7 @@ static const mistake mistakes[] = {
     {"causal", ZX_OP_ATTENTION, sees_later_keys},
     {"window", ZX_OP_ATTENTION, by_window},
     {"equal values", ZX_OP_ATTENTION, more_attention},
+    {"heads", ZX_OP_ATTENTION, by_head_count},
     {"sums", ZX_OP_SOFTMAX, more_probability},
     {"rotation", ZX_OP_ROPE, more_length},
     {"twice", ZX_OP_MATMUL, not_linear},

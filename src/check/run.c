@@ -8,9 +8,17 @@
 
 enum { GUARD = 64 };
 
+/* Beside values of this size nothing is measured relative to them. */
+#define NEGLIGIBLE 0x1p-100
+
 static const char *row_of(const zx_operand *x, size_t row)
 {
     return (const char *)x->data + row * x->stride;
+}
+
+const char *zx_measured_name(size_t dtype)
+{
+    return dtype == ZX_QUANTIZED ? "integers" : zx_dtypes[dtype].name;
 }
 
 zmlx_status zx_results_open(zx_case *on, zx_placement placement, uint8_t poison,
@@ -200,17 +208,23 @@ static bool same(double a, double b)
 }
 
 typedef struct sums {
-    double errors, squares;
+    double errors, squares, largest;
 } sums;
 
 static void measure_row(const zx_operand *y, size_t row, const double *wanted, const double *got,
                         sums *all, zx_measure *m)
 {
+    zx_errors *const errors = &m->by[y->dtype].errors;
+    const size_t count = count_values(y);
     double worst = 0, largest = 0;
-    for (size_t i = 0; i < count_values(y); i++) {
+    for (size_t i = 0; i < count; i++)
+        if (isfinite(wanted[i])) {
+            largest = fmax(largest, fabs(wanted[i]));
+            all->squares += wanted[i] * wanted[i];
+        }
+    all->largest = fmax(all->largest, largest);
+    for (size_t i = 0; i < count; i++) {
         const double a = wanted[i], b = got[i];
-        if (isfinite(a)) largest = fmax(largest, fabs(a));
-        if (isfinite(a)) all->squares += a * a;
         if (same(a, b)) continue;
         if (m->wrong++ == 0) {
             m->row = row;
@@ -221,17 +235,28 @@ static void measure_row(const zx_operand *y, size_t row, const double *wanted, c
         const double error = isfinite(a) && isfinite(b) ? fabs(a - b) : (double)INFINITY;
         worst = fmax(worst, error);
         all->errors += error * error;
-        if (is_float(y) && !isnan(a) && !isnan(b))
-            m->ulps = fmax(m->ulps, fabs(rank_of(y->dtype, a) - rank_of(y->dtype, b)));
+        if (is_float(y) && fmax(fabs(a), fabs(b)) >= largest / 16 + NEGLIGIBLE && !isnan(a) &&
+            !isnan(b))
+            errors->ulps = fmax(errors->ulps, fabs(rank_of(y->dtype, a) - rank_of(y->dtype, b)));
     }
-    if (worst > 0) m->row_max = fmax(m->row_max, worst / (largest + 0x1p-100));
+    if (worst > 0) errors->row_max = fmax(errors->row_max, worst / (largest + NEGLIGIBLE));
+}
+
+/* Sums of a dtype become its errors. */
+static void add_up(const sums *all, zx_measure *m)
+{
+    for (size_t dtype = 0; dtype < ZX_MEASURED_DTYPES; dtype++) {
+        const double squares = all[dtype].squares + NEGLIGIBLE * NEGLIGIBLE;
+        if (all[dtype].errors > 0) m->by[dtype].errors.nmse = all[dtype].errors / squares;
+        m->by[dtype].largest = all[dtype].largest * all[dtype].largest / squares;
+    }
 }
 
 zmlx_status zx_results_measure(zx_case *on, const zx_results *wanted, const zx_results *got,
                                size_t only, zx_measure *m)
 {
     zx_operand a, b;
-    sums all = {0};
+    sums all[ZX_MEASURED_DTYPES] = {{0}};
     *m = (zx_measure){0};
     for (size_t output = 0; output_at(wanted, output, &a); output++) {
         void *memory = NULL;
@@ -240,15 +265,16 @@ zmlx_status zx_results_measure(zx_case *on, const zx_results *wanted, const zx_r
         const size_t before = m->wrong, count = count_values(&a);
         ZX_TRY(zx_arena_alloc(&on->arena, (2 * count + 1) * sizeof(double), &memory));
         double *const values = memory;
+        m->by[a.dtype].measured = true;
         for (size_t row = 0; row < a.rows; row++) {
             if (only != SIZE_MAX && row != only) continue;
             row_values(&a, row, values);
             row_values(&b, row, values + count);
-            measure_row(&a, row, values, values + count, &all, m);
+            measure_row(&a, row, values, values + count, &all[a.dtype], m);
         }
         if (before == 0 && m->wrong > 0) m->output = output;
     }
-    if (all.errors > 0) m->nmse = all.errors / (all.squares + 0x1p-200);
+    add_up(all, m);
     return ZMLX_OK;
 }
 
@@ -266,13 +292,55 @@ static bool multiplies_rounded(const zx_case *on)
     return false;
 }
 
-bool zx_measure_holds(const zx_case *on, const zx_kernel *kernel, const zx_measure *m)
+/* Distance of neighbours, relative to their size; 0 where no rounding of the dtype is allowed for.
+ */
+static double unit_of(zx_dtype dtype)
 {
-    static const double units[] = {[ZX_F32] = 0, [ZX_F16] = 0x1p-10, [ZX_BF16] = 0x1p-7};
-    if (m->wrong == 0) return true;
-    if (!kernel->rounded && kernel->backend == ZX_BACKEND_CPU && !multiplies_rounded(on))
-        return false;
-    return m->row_max <= zx_ops[kernel->op].tolerance + 4 * units[on->shape.dtype];
+    return dtype == ZX_F16 ? 0x1p-10 : dtype == ZX_BF16 ? 0x1p-7 : 0;
+}
+
+/* Roundings that lie before an output: its own; where integers or pages are made of values that
+ * were rounded before, also theirs. */
+static double roundings_of(const zx_case *on, zx_dtype dtype)
+{
+    const bool passed_on =
+        dtype == ZX_QUANTIZED || (on->row->traits & (ZX_TRAIT_APPENDS | ZX_TRAIT_STATE)) != 0;
+    return fmax(unit_of(dtype), passed_on ? unit_of(on->shape.dtype) : 0);
+}
+
+void zx_measure_bound(const zx_case *on, const zx_kernel *kernel, zx_measure *m)
+{
+    const double tolerance = zx_ops[kernel->op].tolerance;
+    m->exact = !kernel->rounded && kernel->backend == ZX_BACKEND_CPU && !multiplies_rounded(on);
+    for (size_t dtype = 0; dtype < ZX_MEASURED_DTYPES && !m->exact; dtype++) {
+        const double unit = roundings_of(on, (zx_dtype)dtype);
+        const double row_max = tolerance + 4 * unit, most = tolerance / 8;
+        if (!m->by[dtype].measured || dtype == ZX_I32) continue;
+        /* every value a little beside, and one of them as far as it may be */
+        m->by[dtype].bounds = (zx_errors){.nmse = most * most + unit * unit / 8 +
+                                                  row_max * row_max * m->by[dtype].largest,
+                                          .row_max = row_max,
+                                          .ulps = 16 + 2 * tolerance / fmax(unit, 0x1p-23)};
+    }
+}
+
+bool zx_measure_holds(const zx_measure *m, zx_beyond *beyond)
+{
+    *beyond = (zx_beyond){0};
+    if (m->exact || m->wrong == 0) return m->wrong == 0;
+    for (size_t dtype = 0; dtype < ZX_MEASURED_DTYPES; dtype++) {
+        const zx_errors *is = &m->by[dtype].errors, *most = &m->by[dtype].bounds;
+        const char *const name = zx_measured_name(dtype);
+        const zx_beyond all[] = {{name, "row max", is->row_max, most->row_max},
+                                 {name, "NMSE", is->nmse, most->nmse},
+                                 {name, "ULPs", is->ulps, most->ulps}};
+        for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+            if (!(all[i].error <= all[i].bound)) {
+                *beyond = all[i];
+                return false;
+            }
+    }
+    return true;
 }
 
 zmlx_status zx_results_digest(zx_case *on, const zx_results *results, uint64_t *digest)

@@ -39,23 +39,45 @@ ZMLX_MUST_CHECK zmlx_status zx_case_run(zx_case *on, const zx_run *run, zx_resul
 /* Whether nothing was written outside the rows. */
 bool zx_results_within(const zx_case *on, const zx_results *results);
 
-/* How far values are from those expected; all 0 where every bit agrees. */
+/* How far the values of one dtype are from those expected, or may be; 0: every bit agrees. */
+typedef struct zx_errors {
+    double nmse;    /* sum of squared errors / sum of squares */
+    double row_max; /* largest |error| / largest |value| of its row */
+    double ulps;    /* largest distance in values of the dtype, of values that are not small in
+                       their row (less than a 16th of its largest) */
+} zx_errors;
+
+enum { ZX_MEASURED_DTYPES = ZX_QUANTIZED + 1 };
+const char *zx_measured_name(size_t dtype); /* "f16", "integers" */
+
 typedef struct zx_measure {
-    double nmse;                /* sum of squared errors / sum of squares */
-    double row_max;             /* largest |error| / largest |value| of its row */
-    double ulps;                /* largest distance in values of the output's dtype */
+    struct {
+        bool measured; /* an output or the cache is of this dtype */
+        zx_errors errors, bounds;
+        double largest; /* square of the largest value / sum of squares */
+    } by[ZX_MEASURED_DTYPES];
+    bool exact;                 /* no value may differ; of the bounds */
     size_t wrong;               /* values that differ; NaN is equal to NaN */
     size_t output, row, column; /* of the first that differs */
     double wanted, got;
 } zx_measure;
+
+/* The first error beyond its bound; all 0 where no value may differ. */
+typedef struct zx_beyond {
+    const char *dtype, *what; /* "f16", "NMSE" */
+    double error, bound;
+} zx_beyond;
 
 /* Of all rows, or of one ('only' not SIZE_MAX).  Fails only where memory runs out. */
 ZMLX_MUST_CHECK zmlx_status zx_results_measure(zx_case *on, const zx_results *wanted,
                                                const zx_results *got, size_t only,
                                                zx_measure *measure);
 
-/* Within the tolerance of the op (of a kernel that rounds its own way), or bit for bit. */
-bool zx_measure_holds(const zx_case *on, const zx_kernel *kernel, const zx_measure *measure);
+/* Fills in the bounds, those that follow from the op's tolerance (of a kernel that rounds its own
+ * way), or 0: bit for bit. */
+void zx_measure_bound(const zx_case *on, const zx_kernel *kernel, zx_measure *measure);
+/* Whether the errors of every dtype are within them; 'beyond' says which is not. */
+bool zx_measure_holds(const zx_measure *measure, zx_beyond *beyond);
 
 /* Folds the results into a number that follows from their bits (any NaN counts as any other). */
 ZMLX_MUST_CHECK zmlx_status zx_results_digest(zx_case *on, const zx_results *results,

@@ -7,7 +7,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/fail.h"
-#include "kernels/kernels.h"
+#include "kernels/fill.h"
 
 /* Tokens of a run, of two sequences: the first begins near a page's end, the second at position 0.
  */
@@ -21,12 +21,6 @@ enum {
 };
 
 static const size_t token_counts[] = {1, 3, 18};
-
-/* What rows are filled with. */
-typedef enum input_kind { RANDOM, TIES, LARGE, SUBNORMAL, MASKED, INPUT_KINDS } input_kind;
-
-static const char *const kind_names[INPUT_KINDS] = {"random values", "ties", "large values",
-                                                    "subnormal values", "zeros and infinities"};
 
 /* A value of the graph and where its rows lie. */
 typedef struct binding {
@@ -43,7 +37,7 @@ typedef struct runner {
 typedef struct trial {
     const zx_verifier *verifier;
     const zx_match *match;
-    input_kind kind;
+    zx_fill fill;
     size_t tokens;
     uint64_t state; /* of the generator */
     zx_arena arena;
@@ -58,29 +52,6 @@ typedef struct trial {
     runner unfused[ZX_MATCH_NODES], fused;
     bool missing; /* some op has no kernel */
 } trial;
-
-static uint64_t next_random(trial *t)
-{
-    t->state = t->state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return t->state >> 33;
-}
-
-/* Uniform in [-1, 1). */
-static float next_value(trial *t)
-{
-    return (float)next_random(t) * 0x1p-30F - 1.0F;
-}
-
-static float value_of_kind(trial *t)
-{
-    const float value = next_value(t);
-    const uint64_t pick = next_random(t) % 16;
-    if (t->kind == TIES) return (float)((int)(value * 3)) * 0.5F;
-    if (t->kind == LARGE) return value * (pick == 0 ? 6e4F : 300);
-    if (t->kind == SUBNORMAL) return value * 0x1p-130F;
-    if (t->kind != MASKED) return value * 3;
-    return pick == 0 ? -INFINITY : pick < 8 ? 0.0F : value;
-}
 
 static zmlx_status new_operand(trial *t, const zx_type *type, zx_operand *operand)
 {
@@ -118,13 +89,6 @@ static zmlx_status prepare_op(trial *t, zx_op op, zx_launch *launch, runner *rea
     return ZMLX_OK;
 }
 
-static void fill_floats(trial *t, const zx_operand *x)
-{
-    for (size_t row = 0; row < x->rows; row++)
-        for (size_t i = 0; i < x->columns; i++)
-            zx_store(x->dtype, (char *)x->data + row * x->stride, i, value_of_kind(t));
-}
-
 /* Numbers of experts, all different within a row. */
 static void fill_numbers(trial *t, const zx_operand *x)
 {
@@ -135,7 +99,7 @@ static void fill_numbers(trial *t, const zx_operand *x)
     }
     for (size_t row = 0; row < x->rows; row++) {
         int32_t *const numbers = (int32_t *)(void *)((char *)x->data + row * x->stride);
-        const size_t first = next_random(t) % most;
+        const size_t first = zx_fill_random(&t->state) % most;
         for (size_t i = 0; i < x->columns; i++) numbers[i] = (int32_t)((first + i) % most);
     }
 }
@@ -147,7 +111,7 @@ static zmlx_status fill_quantized(trial *t, const zx_operand *x)
     zx_launch launch = {.outputs = {*x}, .attributes = &attributes};
     runner quantize;
     ZX_TRY(new_operand(t, &floats, &launch.inputs[0]));
-    fill_floats(t, &launch.inputs[0]);
+    zx_fill_rows(t->fill, &t->state, &launch.inputs[0]);
     ZX_TRY(prepare_op(t, ZX_OP_QUANTIZE, &launch, &quantize));
     return quantize.kernel->run(&quantize.launch);
 }
@@ -167,7 +131,7 @@ static zmlx_status bind_input(trial *t, zx_value value)
     ZX_TRY(new_operand(t, zx_value_type(value), &b->operand));
     if (b->operand.dtype == ZX_QUANTIZED) return fill_quantized(t, &b->operand);
     if (zx_dtypes[b->operand.dtype].is_float)
-        fill_floats(t, &b->operand);
+        zx_fill_rows(t->fill, &t->state, &b->operand);
     else
         fill_numbers(t, &b->operand);
     return ZMLX_OK;
@@ -225,9 +189,9 @@ static zmlx_status open_cache(trial *t)
     t->kv.states.memory = t->kv.memory + page_bytes;
     const zx_dtype dtype = t->kv.dtype;
     for (size_t i = 0; i < page_bytes / zx_dtypes[dtype].bytes; i++)
-        zx_store(dtype, t->fresh_pages, i, next_value(t));
+        zx_store(dtype, t->fresh_pages, i, zx_fill_uniform(&t->state));
     for (size_t i = page_bytes / sizeof(float); i < t->cache_bytes / sizeof(float); i++)
-        zx_store(ZX_F32, t->fresh_pages, i, next_value(t));
+        zx_store(ZX_F32, t->fresh_pages, i, zx_fill_uniform(&t->state));
     return ZMLX_OK;
 }
 
@@ -357,7 +321,7 @@ static bool close_enough(const zx_fusion_rule *rule, float a, float b, float lar
 static void describe(const trial *t, const char *what, char reason[ZX_REASON_BYTES])
 {
     (void)snprintf(reason, ZX_REASON_BYTES, "%s differs with %s, seed %llu, %zu tokens", what,
-                   kind_names[t->kind], (unsigned long long)t->verifier->seed, t->tokens);
+                   zx_fill_names[t->fill], (unsigned long long)t->verifier->seed, t->tokens);
 }
 
 /* Rows of floats; a reason where they differ. */
@@ -469,11 +433,11 @@ zmlx_status zx_verify_match(const zx_verifier *verifier, const zx_fusion_rule *r
 {
     enum { COUNTS = sizeof token_counts / sizeof token_counts[0] };
     *reason = '\0';
-    for (size_t i = 0; i < (size_t)COUNTS * INPUT_KINDS && *reason == '\0'; i++) {
+    for (size_t i = 0; i < (size_t)COUNTS * ZX_FILLS && *reason == '\0'; i++) {
         trial t = {.verifier = verifier,
                    .match = match,
-                   .kind = (input_kind)(i % INPUT_KINDS),
-                   .tokens = token_counts[i / INPUT_KINDS],
+                   .fill = (zx_fill)(i % ZX_FILLS),
+                   .tokens = token_counts[i / ZX_FILLS],
                    .state = verifier->seed + i};
         const zmlx_status status = run_trial(&t, rule, reason);
         zx_arena_reset(&t.arena);
@@ -515,7 +479,8 @@ static zmlx_status measure(const trial *t, zx_gain *gain)
 zmlx_status zx_measure_match(const zx_verifier *verifier, const zx_fusion_rule *rule,
                              const zx_match *match, size_t tokens, zx_gain *gain)
 {
-    trial t = {.verifier = verifier, .match = match, .kind = RANDOM, .state = verifier->seed};
+    trial t = {
+        .verifier = verifier, .match = match, .fill = ZX_FILL_RANDOM, .state = verifier->seed};
     *gain = (zx_gain){0};
     t.tokens = tokens < MOST_TOKENS ? tokens : MOST_TOKENS;
     zmlx_status status = prepare(&t, rule);

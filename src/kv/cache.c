@@ -354,10 +354,15 @@ static void keep_snapshot(zx_cache *cache, zx_sequence *sequence, size_t page)
 {
     for (size_t i = 0; i < sequence->snapshot_count; i++) {
         if (sequence->snapshots[i].page != page) continue;
-        if (sequence->rolling && sequence->rolling_page != 0)
-            zx_states_forget(cache->states, sequence->rolling_page);
-        sequence->rolling_page = sequence->rolling ? sequence->prefix.page : 0;
-        zx_states_keep(cache->states, sequence->snapshots[i].slot, sequence->prefix.page);
+        const int32_t slot = sequence->snapshots[i].slot, at = sequence->prefix.page;
+        if (sequence->rolling && sequence->rolling_slot != 0)
+            zx_states_replace(cache->states, sequence->rolling_slot, sequence->rolling_page);
+        sequence->rolling_page = at;
+        sequence->rolling_slot = 0;
+        if (sequence->rolling)
+            sequence->rolling_slot = zx_states_roll(cache->states, slot, at);
+        else
+            zx_states_keep(cache->states, slot, at);
         sequence->snapshots[i] = sequence->snapshots[--sequence->snapshot_count];
         return;
     }

@@ -39,7 +39,8 @@ typedef struct zx_sequence { /* {0} is no sequence */
     } snapshots[ZX_STEP_SNAPSHOTS]; /* that the step at hand is to leave */
     size_t snapshot_count;
     bool rolling;         /* the snapshot at hand is of a step of one token */
-    int32_t rolling_page; /* the last page that has such a one */
+    int32_t rolling_page; /* the last page that has such a one of this sequence */
+    int32_t rolling_slot; /* that snapshot, or 0 */
 } zx_sequence;
 
 /* What a cache is to hold.  Offsets of the layers are filled in by zx_cache_create. */

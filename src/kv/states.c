@@ -12,6 +12,7 @@ enum { TAKEN = -1, NO_SLOT = 0, NO_PAGE = 0 };
 typedef struct slot {
     int32_t previous, next; /* in the ring; TAKEN while owned */
     int32_t page;           /* whose snapshot it is, or NO_PAGE */
+    bool rolls;             /* that snapshot lasts until its sequence leaves the next */
 } slot;
 
 struct zx_states {
@@ -98,6 +99,7 @@ static void drop_snapshot(zx_states *states, int32_t index)
     slot *s = &states->slots[index];
     if (s->page != NO_PAGE) states->of_page[s->page] = NO_SLOT;
     s->page = NO_PAGE;
+    s->rolls = false;
 }
 
 int32_t zx_states_take(zx_states *states)
@@ -119,6 +121,7 @@ void zx_states_keep(zx_states *states, int32_t index, int32_t page)
 {
     assert(page > 0 && (size_t)page < states->page_count);
     if (states->of_page[page] != NO_SLOT) {
+        states->slots[states->of_page[page]].rolls = false;
         zx_states_release(states, index);
         return;
     }
@@ -147,6 +150,23 @@ void zx_states_forget(zx_states *states, int32_t page)
     unlist(states, index);
     drop_snapshot(states, index);
     zx_states_release(states, index);
+}
+
+int32_t zx_states_roll(zx_states *states, int32_t index, int32_t page)
+{
+    if (states->of_page[page] != NO_SLOT) {
+        zx_states_release(states, index);
+        return NO_SLOT;
+    }
+    zx_states_keep(states, index, page);
+    states->slots[index].rolls = true;
+    return index;
+}
+
+void zx_states_replace(zx_states *states, int32_t index, int32_t page)
+{
+    if (states->of_page[page] == index && states->slots[index].rolls)
+        zx_states_forget(states, page);
 }
 
 size_t zx_states_left(const zx_states *states)

@@ -38,6 +38,13 @@ void zx_states_touch(zx_states *states, int32_t page);
 /* The page has no snapshot any more, if it had one. */
 void zx_states_forget(zx_states *states, int32_t page);
 
+/* As zx_states_keep, of a step of one token: the snapshot lasts until its sequence leaves the next.
+ * Returns the slot, or 0 where the page has a snapshot already. */
+int32_t zx_states_roll(zx_states *states, int32_t slot, int32_t page);
+/* Gives up what zx_states_roll returned for the page, unless that was lost, or zx_states_keep has
+ * since been asked for the same snapshot. */
+void zx_states_replace(zx_states *states, int32_t slot, int32_t page);
+
 /* Slots without an owner, snapshots included. */
 size_t zx_states_left(const zx_states *states);
 

@@ -179,6 +179,38 @@ TEST(an_answers_snapshots_replace_each_other)
     zx_cache_destroy(&cache);
 }
 
+/* Two sequences compute the same pages side by side, one of them token by token: what the other
+ * left behind its prompt stays, whichever of them came first. */
+static bool prompt_is_found(bool prompt_first)
+{
+    zx_cache cache;
+    zx_sequence prompt = {0}, answer = {0}, third = {0};
+    int32_t ids[TOKENS], others[TOKENS];
+    fill(ids, TOKENS);
+    fill(others, PAGE);
+    if (!open_cache(8, &cache)) return true;
+    bool ok = zx_sequence_open(TOKENS, 0, &prompt) == ZMLX_OK;
+    ok = ok && zx_sequence_open(TOKENS, 0, &answer) == ZMLX_OK;
+    for (int turn = 0; turn < 2; turn++)
+        ok = ok && (prompt_first == (turn == 0) ? step(&cache, &prompt, ids, PAGE + 1)
+                                                : compute(&cache, &answer, ids, PAGE + 1, 1));
+    ok = ok && compute(&cache, &answer, ids + PAGE + 1, PAGE, 1);
+    ok = ok && found(&cache, others, TOKENS, &third) == PAGE;
+    zx_sequence_close(&cache, &third);
+    ok = ok && found(&cache, ids, TOKENS, &third) == 2 * PAGE;
+    zx_sequence_close(&cache, &third);
+    zx_sequence_close(&cache, &answer);
+    zx_sequence_close(&cache, &prompt);
+    zx_cache_destroy(&cache);
+    return ok;
+}
+
+TEST(an_answers_snapshots_leave_those_of_an_equal_prompt)
+{
+    CHECK(prompt_is_found(true));
+    CHECK(prompt_is_found(false));
+}
+
 TEST(a_snapshot_goes_with_its_page_and_with_need)
 {
     zx_cache cache;

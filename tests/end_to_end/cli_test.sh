@@ -200,7 +200,7 @@ run kernels --json
 check "kernels --json" eval 'exits 0 && json "len(d[\"kernels\"]) > 10 and all(k[\"name\"] and k[\"op\"] and k[\"backend\"] and k[\"usable\"] in (True, False) for k in d[\"kernels\"])"'
 check "kernels --json: backends" json 'd["backend"] in [b["name"] for b in d["backends"] if b["usable"]] and all(b["usable"] or b["detail"] for b in d["backends"])'
 run kernels --check --count 2 --json
-check "kernels --check --json" json 'd["broken"] == 0 and d["cases"] >= 2 * sum(k["usable"] for k in d["kernels"]) and all(k["holds"] and k["checks"] > k["cases"] for k in d["kernels"] if k["usable"]) and sum(1 for n in d["properties"].values() if n > 0) >= 20'
+check "kernels --check --json" json 'd["broken"] == 0 and d["cases"] >= 2 * sum(k["usable"] for k in d["kernels"]) and all(k["holds"] and k["checks"] > k["cases"] and k["errors"] and all(e["nmse"] <= e["nmse_bound"] and e["row_max"] <= e["row_max_bound"] and e["ulps"] <= e["ulps_bound"] for e in k["errors"].values()) for k in d["kernels"] if k["usable"]) and sum(1 for n in d["properties"].values() if n > 0) >= 20'
 run kernels --check --op rmsnorm --seed 7 --count 1
 check "kernels --check --op" eval 'exits 0 && prints "rmsnorm_ref" && ! prints "attention_ref" && prints " 0 broken"'
 run kernels --check --op rmsnrom
