@@ -5,6 +5,7 @@
 #include "base/test.h"
 #include "model/checkpoint.h"
 #include "model/make_files.h"
+#include "model/safetensors.h"
 
 static bool says(const char *message)
 {
@@ -69,4 +70,202 @@ static void refuses_methods(const char *folder)
 TEST(foreign_refuses_methods)
 {
     zx_with_folder(refuses_methods);
+}
+
+/* -------- AWQ and GPTQ -------- */
+
+enum { ROWS = 8, COLUMNS = 64, GROUPS = 2 };
+
+/* One module of them: what its tensors hold. */
+typedef struct packed {
+    uint32_t codes[COLUMNS * ROWS / 8], zeros[GROUPS * ROWS / 8];
+    int32_t order[COLUMNS];
+    uint16_t scales[GROUPS * ROWS];
+} packed;
+
+static zx_stored_tensor tensor_of(const char *name, zx_dtype dtype, size_t rows, size_t columns,
+                                  const void *data)
+{
+    return (zx_stored_tensor){.name = name,
+                              .name_length = strlen(name),
+                              .dtype = dtype,
+                              .rank = rows > 0 ? 2 : 1,
+                              .shape = {rows > 0 ? rows : columns, rows > 0 ? columns : 0},
+                              .data = data,
+                              .bytes = (rows > 0 ? rows : 1) * columns * zx_dtypes[dtype].bytes};
+}
+
+static unsigned code_of(size_t row, size_t column)
+{
+    return (unsigned)(row * 5 + column * 3 + column / 16) & 15u;
+}
+
+static float scale_of(size_t row, size_t group)
+{
+    return (float)(1025 + 2 * row + 16 * group) / 1024; /* 11 bits */
+}
+
+/* Codes as AutoAWQ packs them: the rows 0 to 7 lie at the places 0 4 1 5 2 6 3 7. */
+static void pack_awq(packed *module, unsigned zero)
+{
+    static const unsigned places[] = {0, 4, 1, 5, 2, 6, 3, 7};
+    *module = (packed){0};
+    for (size_t column = 0; column < COLUMNS; column++)
+        for (size_t row = 0; row < ROWS; row++)
+            module->codes[column] |= code_of(row, column) << (4 * places[row]);
+    for (size_t group = 0; group < GROUPS; group++)
+        for (size_t row = 0; row < ROWS; row++) {
+            const unsigned own = zero < 16 ? zero : (unsigned)(row + 3 * group) & 15u;
+            module->zeros[group] |= own << (4 * places[row]);
+            module->scales[group * ROWS + row] = zx_f32_to_f16(scale_of(row, group));
+        }
+}
+
+/* As AutoGPTQ does: eight columns a word; zeros less 'less'. */
+static void pack_gptq(packed *module, unsigned zero, unsigned less)
+{
+    *module = (packed){0};
+    for (size_t column = 0; column < COLUMNS; column++) {
+        module->order[column] = column < COLUMNS / GROUPS ? 0 : 1;
+        for (size_t row = 0; row < ROWS; row++)
+            module->codes[column / 8 * ROWS + row] |= code_of(row, column) << (column % 8 * 4);
+    }
+    for (size_t group = 0; group < GROUPS; group++)
+        for (size_t row = 0; row < ROWS; row++) {
+            const unsigned own = zero < 16 ? zero : (unsigned)(row + 3 * group + 1) & 15u;
+            module->zeros[group] |= (own - less) << (row * 4);
+            module->scales[group * ROWS + row] = zx_f32_to_f16(scale_of(row, group));
+        }
+}
+
+static bool put_packed(const char *folder, const packed *module, bool awq, bool ordered)
+{
+    const size_t high = awq ? COLUMNS : COLUMNS / 8, wide = awq ? ROWS / 8 : ROWS;
+    const zx_stored_tensor tensors[] = {
+        tensor_of("m.qweight", ZX_I32, high, wide, module->codes),
+        tensor_of("m.qzeros", ZX_I32, GROUPS, ROWS / 8, module->zeros),
+        tensor_of("m.scales", ZX_F16, GROUPS, ROWS, module->scales),
+        tensor_of("m.bias", ZX_F16, 0, ROWS, module->scales),
+        tensor_of("m.g_idx", ZX_I32, 0, COLUMNS, module->order),
+    };
+    return zx_safetensors_write(zx_in_folder(folder, "model.safetensors"), tensors,
+                                ordered ? 5 : 4) == ZMLX_OK;
+}
+
+/* The module's weight has that dtype T, and the values RN_T((code - zero) * scale). */
+static bool holds(const char *folder, zx_dtype dtype, unsigned zero, unsigned first)
+{
+    zx_checkpoint *checkpoint = NULL;
+    zx_weight weight;
+    float values[COLUMNS];
+    if (zx_checkpoint_open(folder, &checkpoint) != ZMLX_OK) return false;
+    bool good = zx_checkpoint_weight(checkpoint, "m", ROWS, COLUMNS, &weight) == ZMLX_OK;
+    good = good && weight.format == ZX_FORMAT_AFFINE && weight.dtype == dtype &&
+           weight.group == 32 && weight.bits == 4 && weight.bias != NULL &&
+           zx_checkpoint_count(checkpoint) == 4 && zx_checkpoint_bits(checkpoint, "m") == 4;
+    for (size_t row = 0; good && row < ROWS; row++) {
+        zx_formats[weight.format].decode(&weight, row, 0, COLUMNS, values);
+        for (size_t i = 0; i < COLUMNS; i++) {
+            const size_t group = i / 32;
+            const unsigned own = zero < 16 ? zero : (unsigned)(row + 3 * group + first) & 15u;
+            const float value = (float)((int)code_of(row, i) - (int)own) * scale_of(row, group);
+            good = good && values[i] == zx_round_to(dtype, value);
+        }
+    }
+    zx_checkpoint_close(checkpoint);
+    return good;
+}
+
+#define AWQ_CONFIG  "{\"quantization_config\":{\"quant_method\":\"awq\",\"bits\":4,"
+#define GPTQ_CONFIG "{\"quantization_config\":{\"quant_method\":\"gptq\",\"bits\":4,"
+enum { OWN_ZEROS = 16 };
+
+static void reads_awq(const char *folder)
+{
+    packed module;
+    CHECK(zx_put_file(folder, "config.json", AWQ_CONFIG "\"version\":\"gemm\"}}"));
+    pack_awq(&module, OWN_ZEROS); /* 15 * 1025 / 1024 is no f16 */
+    CHECK(put_packed(folder, &module, true, false));
+    CHECK(holds(folder, ZX_F32, OWN_ZEROS, 0));
+    pack_awq(&module, 8);
+    CHECK(put_packed(folder, &module, true, false));
+    CHECK(holds(folder, ZX_F16, 8, 0));
+    /* a word of AutoAWQ's, by hand: rows 0 to 7 have the codes 0 to 7 */
+    for (size_t i = 0; i < COLUMNS; i++) module.codes[i] = 0x75316420;
+    CHECK(put_packed(folder, &module, true, false));
+    zx_checkpoint *checkpoint = NULL;
+    CHECK(zx_checkpoint_open(folder, &checkpoint) == ZMLX_OK);
+    const zx_stored_tensor *weight = zx_checkpoint_find(checkpoint, "m.weight");
+    const bool found = weight != NULL && weight->data[0] == 0x00 && weight->data[7 * 32] == 0x77 &&
+                       weight->data[3 * 32 + 31] == 0x33;
+    zx_checkpoint_close(checkpoint);
+    CHECK(found);
+}
+
+TEST(foreign_reads_awq)
+{
+    zx_with_folder(reads_awq);
+}
+
+static void reads_gptq(const char *folder)
+{
+    packed module;
+    CHECK(zx_put_file(folder, "config.json", GPTQ_CONFIG "\"desc_act\":false}}"));
+    for (unsigned ordered = 0; ordered < 2; ordered++) {
+        pack_gptq(&module, OWN_ZEROS, 0); /* the file's zeros, one less than the true ones */
+        CHECK(put_packed(folder, &module, false, ordered != 0));
+        CHECK(zx_put_file(folder, "config.json",
+                          GPTQ_CONFIG "\"desc_act\":false,\"checkpoint_format\":\"gptq_v2\"}}"));
+        CHECK(holds(folder, ZX_F32, OWN_ZEROS, 1));
+    }
+    pack_gptq(&module, 8, 1); /* every word of zeros is 0x77777777, as in symmetric files */
+    CHECK(module.zeros[0] == 0x77777777);
+    CHECK(zx_put_file(folder, "config.json", GPTQ_CONFIG "\"desc_act\":true}}"));
+    CHECK(put_packed(folder, &module, false, true)); /* act-order that left the order as it was */
+    CHECK(holds(folder, ZX_F16, 8, 0));
+}
+
+TEST(foreign_reads_gptq)
+{
+    zx_with_folder(reads_gptq);
+}
+
+static void refuses_packed(const char *folder)
+{
+    static const struct {
+        const char *config, *message;
+        bool awq, ordered;
+    } rows[] = {
+        {AWQ_CONFIG "\"version\":\"gemv\"}}", "config key 'quantization_config.version' is the",
+         true, false},
+        {"{\"quantization_config\":{\"quant_method\":\"awq\",\"bits\":8}}",
+         "config key 'quantization_config.bits' is 8; expected 4", true, false},
+        {"{\"quantization_config\":{\"quant_method\":\"gptq\",\"bits\":3}}",
+         "config key 'quantization_config.bits' is 3; expected 2, 4 or 8", false, true},
+        {GPTQ_CONFIG "\"checkpoint_format\":\"marlin\"}}",
+         "config key 'quantization_config.checkpoint_format' is the", false, true},
+        {GPTQ_CONFIG "\"desc_act\":true}}",
+         "module 'm': 'g_idx' puts columns into groups out of order", false, true},
+        {GPTQ_CONFIG "\"desc_act\":true}}", "module 'm': 'desc_act' is true, but 'g_idx'", false,
+         false},
+        {AWQ_CONFIG "\"version\":\"gemm\"}}", "tensor 'm.scales' is F16 [2, 8]; expected", false,
+         false},
+    };
+    packed module;
+    zx_checkpoint *checkpoint = NULL;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        pack_gptq(&module, 8, 1);
+        module.order[3] = 1;
+        CHECK(zx_put_file(folder, "config.json", rows[i].config));
+        CHECK(put_packed(folder, &module, rows[i].awq, rows[i].ordered));
+        const zmlx_status status = zx_checkpoint_open(folder, &checkpoint);
+        if (status == ZMLX_OK) zx_checkpoint_close(checkpoint);
+        CHECK_ON(rows[i].message, status != ZMLX_OK);
+        CHECK_ON(rows[i].message, says(rows[i].message));
+    }
+}
+
+TEST(foreign_refuses_bad_packed_weights)
+{
+    zx_with_folder(refuses_packed);
 }
