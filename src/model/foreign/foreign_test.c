@@ -162,7 +162,8 @@ static bool holds(const char *folder, zx_dtype dtype, unsigned zero, unsigned fi
     bool good = zx_checkpoint_weight(checkpoint, "m", ROWS, COLUMNS, &weight) == ZMLX_OK;
     good = good && weight.format == ZX_FORMAT_AFFINE && weight.dtype == dtype &&
            weight.group == 32 && weight.bits == 4 && weight.bias != NULL &&
-           zx_checkpoint_count(checkpoint) == 4 && zx_checkpoint_bits(checkpoint, "m") == 4;
+           zx_checkpoint_count(checkpoint) == 4 && zx_checkpoint_bits(checkpoint, "m") == 4 &&
+           json_object_get(zx_checkpoint_config(checkpoint), "quantization_config") == NULL;
     for (size_t row = 0; good && row < ROWS; row++) {
         zx_formats[weight.format].decode(&weight, row, 0, COLUMNS, values);
         for (size_t i = 0; i < COLUMNS; i++) {
@@ -268,4 +269,151 @@ static void refuses_packed(const char *folder)
 TEST(foreign_refuses_bad_packed_weights)
 {
     zx_with_folder(refuses_packed);
+}
+
+/* -------- FP8 -------- */
+
+enum { HIGH = 3, WIDE = 6 };
+
+/* 1, 2, 3, -1, 2^-9 and 448, on each row */
+static const uint8_t e4m3[HIGH * WIDE] = {0x38, 0x40, 0x44, 0xb8, 0x01, 0x7e, 0x38, 0x40, 0x44,
+                                          0xb8, 0x01, 0x7e, 0x38, 0x40, 0x44, 0xb8, 0x01, 0x7e};
+static const float e4m3_values[WIDE] = {1.0F, 2.0F, 3.0F, -1.0F, 0x1p-9F, 448.0F};
+static const float four_scales[] = {1.1F, 2.0F, 0.5F, 4.0F};
+
+/* Which of the scales a value has. */
+typedef struct fp8_case {
+    const char *config, *scale;
+    size_t rows, columns; /* of the scales; rows 0: a vector */
+    uint8_t of[HIGH][WIDE];
+    const char *message; /* NULL: it is read */
+} fp8_case;
+
+#define FP8_CONFIG "{\"quantization_config\":{\"quant_method\":\"fp8\""
+#define BLOCKS     ",\"weight_block_size\":[2,4]}}"
+#define FLOAT_CONFIG                                                                        \
+    "{\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"float-" \
+    "quantized\"}}"
+
+static const fp8_case fp8_cases[] = {
+    {FP8_CONFIG BLOCKS,
+     "m.weight_scale_inv",
+     2,
+     2,
+     {{0, 0, 0, 0, 1, 1}, {0, 0, 0, 0, 1, 1}, {2, 2, 2, 2, 3, 3}},
+     NULL},
+    {FP8_CONFIG "}}", "m.weight_scale", 0, 1, {{0}}, NULL},
+    {FP8_CONFIG BLOCKS, "m.weight_scale_inv", 1, 1, {{0}}, NULL},
+    {FLOAT_CONFIG, "m.weight_scale", 3, 1, {{0}, {1, 1, 1, 1, 1, 1}, {2, 2, 2, 2, 2, 2}}, NULL},
+    {FP8_CONFIG "}}", "m.weight_scale_inv", 2, 2, {{0}}, "module 'm': its scales are neither one"},
+    {FP8_CONFIG ",\"fmt\":\"e5m2\"}}",
+     "m.weight_scale_inv",
+     2,
+     2,
+     {{0}},
+     "config key 'quantization_config.fmt' is the string 'e5m2'; expected 'e4m3'"},
+    {FP8_CONFIG ",\"weight_block_size\":[2]}}",
+     "m.weight_scale_inv",
+     2,
+     2,
+     {{0}},
+     "config key 'quantization_config.weight_block_size' is "},
+};
+
+static bool put_fp8(const char *folder, const fp8_case *row)
+{
+    static const float input_scale = 1.0F;
+    const zx_stored_tensor tensors[] = {
+        tensor_of("m.weight", ZX_F8_E4M3, HIGH, WIDE, e4m3),
+        tensor_of(row->scale, ZX_F32, row->rows, row->columns, four_scales),
+        tensor_of("m.input_scale", ZX_F32, 0, 1, &input_scale),
+    };
+    return zx_put_file(folder, "config.json", row->config) &&
+           zx_safetensors_write(zx_in_folder(folder, "model.safetensors"), tensors, 3) == ZMLX_OK;
+}
+
+static bool holds_fp8(const zx_checkpoint *checkpoint, const fp8_case *row)
+{
+    zx_weight weight;
+    if (zx_checkpoint_weight(checkpoint, "m", HIGH, WIDE, &weight) != ZMLX_OK) return false;
+    bool good = weight.format == ZX_FORMAT_BF16 && zx_checkpoint_count(checkpoint) == 1;
+    for (size_t i = 0; good && i < HIGH * WIDE; i++) {
+        const float value = e4m3_values[i % WIDE] * four_scales[row->of[i / WIDE][i % WIDE]];
+        good = zx_load(ZX_BF16, weight.codes, i) == zx_round_to(ZX_BF16, value);
+    }
+    /* 3 * 1.1, by hand */
+    return good && (row->of[0][2] != 0 || zx_load(ZX_BF16, weight.codes, 2) == 3.296875F);
+}
+
+static void reads_fp8(const char *folder)
+{
+    for (size_t i = 0; i < sizeof fp8_cases / sizeof *fp8_cases; i++) {
+        const fp8_case *row = &fp8_cases[i];
+        zx_checkpoint *checkpoint = NULL;
+        CHECK_ON(row->config, put_fp8(folder, row));
+        const zmlx_status status = zx_checkpoint_open(folder, &checkpoint);
+        const bool good = status == ZMLX_OK && holds_fp8(checkpoint, row);
+        if (status == ZMLX_OK) zx_checkpoint_close(checkpoint);
+        CHECK_ON(row->config, row->message != NULL ? status != ZMLX_OK : good);
+        CHECK_ON(row->config, row->message == NULL || says(row->message));
+    }
+}
+
+TEST(foreign_reads_fp8)
+{
+    zx_with_folder(reads_fp8);
+}
+
+/* -------- compressed-tensors' integers -------- */
+
+#define INTEGER_CONFIG \
+    "{\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"%s\"}}"
+
+/* Four bits: words along the columns, zeros (if any) packed along the rows; scales [rows, groups].
+ */
+static bool put_integers(const char *folder, const char *format, unsigned zero, int64_t columns)
+{
+    packed module = {0};
+    const int64_t shape[] = {ROWS, columns};
+    char config[160];
+    for (size_t row = 0; row < ROWS; row++) {
+        for (size_t column = 0; column < COLUMNS; column++)
+            module.codes[row * COLUMNS / 8 + column / 8] |= code_of(row, column)
+                                                            << (column % 8 * 4);
+        for (size_t group = 0; group < GROUPS; group++) {
+            module.scales[row * GROUPS + group] = zx_f32_to_f16(scale_of(row, group));
+            module.zeros[group] |= ((unsigned)(row + 3 * group) & 15u) << (row * 4);
+        }
+    }
+    const zx_stored_tensor tensors[] = {
+        tensor_of("m.weight_packed", ZX_I32, ROWS, COLUMNS / 8, module.codes),
+        tensor_of("m.weight_scale", ZX_F16, ROWS, GROUPS, module.scales),
+        tensor_of("m.weight_shape", ZX_I64, 0, 2, shape),
+        tensor_of("m.bias", ZX_F16, 0, ROWS, module.scales),
+        tensor_of("m.weight_zero_point", ZX_I32, ROWS / 8, GROUPS, module.zeros),
+    };
+    (void)snprintf(config, sizeof config, INTEGER_CONFIG, format);
+    return zx_put_file(folder, "config.json", config) &&
+           zx_safetensors_write(zx_in_folder(folder, "model.safetensors"), tensors,
+                                zero == OWN_ZEROS ? 5 : 4) == ZMLX_OK;
+}
+
+static void reads_integers(const char *folder)
+{
+    zx_checkpoint *checkpoint = NULL;
+    CHECK(put_integers(folder, "pack-quantized", 8, COLUMNS));
+    CHECK(holds(folder, ZX_F16, 8, 0));
+    CHECK(put_integers(folder, "pack-quantized", OWN_ZEROS, COLUMNS));
+    CHECK(holds(folder, ZX_F32, OWN_ZEROS, 0));
+    CHECK(put_integers(folder, "pack-quantized", 8, COLUMNS + 1));
+    CHECK(zx_checkpoint_open(folder, &checkpoint) == ZMLX_ERROR_UNSUPPORTED);
+    CHECK(says("module 'm': 'weight_packed' has not 2, 4 or 8 bits for each column"));
+    CHECK(put_integers(folder, "nvfp4-pack-quantized", 8, COLUMNS));
+    CHECK(zx_checkpoint_open(folder, &checkpoint) == ZMLX_ERROR_FORMAT);
+    CHECK(says("config key 'quantization_config.format' is the string 'nvfp4-pack-quantized'"));
+}
+
+TEST(foreign_reads_compressed_integers)
+{
+    zx_with_folder(reads_integers);
 }

@@ -26,7 +26,8 @@ static const zx_foreign_method refused[] = {
 
 /* Those that are read; mxfp4 is what model/experts.c reads as it lies in the file. */
 static const zx_foreign_method mxfp4 = {.name = "mxfp4"};
-static const zx_foreign_method *const read[] = {&zx_foreign_awq, &zx_foreign_gptq, &mxfp4};
+static const zx_foreign_method *const read[] = {&zx_foreign_awq, &zx_foreign_compressed,
+                                                &zx_foreign_fp8, &zx_foreign_gptq, &mxfp4};
 
 enum { REFUSED = sizeof refused / sizeof *refused, READ = sizeof read / sizeof *read };
 

@@ -34,6 +34,9 @@ typedef struct zx_foreign_method {
 extern const zx_foreign_method zx_foreign_awq, zx_foreign_gptq, zx_foreign_fp8,
     zx_foreign_compressed;
 
+/* The module's E4M3 values and their scales as dense bf16 rows. */
+ZMLX_MUST_CHECK zmlx_status zx_foreign_make_fp8(zx_foreign_module *module);
+
 /* MODULE.SUFFIX, or NULL. */
 const zx_stored_tensor *zx_foreign_find(const zx_foreign_module *module, const char *suffix);
 /* The same, of that dtype and a matrix; an error where it is not there or is another.  A 'rows' or
