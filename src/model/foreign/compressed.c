@@ -94,7 +94,7 @@ static zmlx_status make(zx_foreign_module *module)
     ZX_TRY(zx_foreign_matrix(module, "weight_packed", ZX_I32, 0, 0, &codes));
     const size_t rows = codes->shape[0], words = codes->shape[1];
     ZX_TRY(read_columns(module, rows, &columns));
-    const unsigned bits = words <= columns ? (unsigned)(words * 32 / columns) : 0;
+    const unsigned bits = columns > 0 && words <= columns ? (unsigned)(words * 32 / columns) : 0;
     if ((bits != 2 && bits != 4 && bits != 8) || words * (32 / bits) != columns)
         return zx_foreign_refuse(module, "'weight_packed' has not 2, 4 or 8 bits for each column");
     ZX_TRY(zx_foreign_floats(module, "weight_scale", rows, 0, &scales));

@@ -359,6 +359,25 @@ static void reads_fp8(const char *folder)
     }
 }
 
+/* Rows without end, but no bytes. */
+static void refuses_empty_fp8(const char *folder)
+{
+    zx_checkpoint *checkpoint = NULL;
+    CHECK(zx_put_file(folder, "config.json", FP8_CONFIG "}}"));
+    CHECK(put_header(folder,
+                     "{\"m.weight\":{\"dtype\":\"F8_E4M3\",\"shape\":[1000000000000000,0],"
+                     "\"data_offsets\":[0,0]},\"m.weight_scale\":{\"dtype\":\"F32\",\"shape\":[1],"
+                     "\"data_offsets\":[0,4]}}",
+                     4));
+    CHECK(zx_checkpoint_open(folder, &checkpoint) == ZMLX_ERROR_UNSUPPORTED);
+    CHECK(says("module 'm': its weight is empty"));
+}
+
+TEST(foreign_refuses_empty_fp8)
+{
+    zx_with_folder(refuses_empty_fp8);
+}
+
 TEST(foreign_reads_fp8)
 {
     zx_with_folder(reads_fp8);

@@ -57,7 +57,8 @@ static zmlx_status find_scales(const zx_foreign_module *module, size_t rows, siz
         return zx_foreign_refuse(module, "its scales are neither F32, F16 nor BF16");
     if (!zx_stored_elements(tensor, &elements))
         return zx_foreign_refuse(module, "its scales are too many");
-    if (sides[0] > 0 && tensor->rank == 2 && tensor->shape[0] == blocks_of(rows, sides[0]) &&
+    if (sides[0] > 0 && sides[1] > 0 && tensor->rank == 2 &&
+        tensor->shape[0] == blocks_of(rows, sides[0]) &&
         tensor->shape[1] == blocks_of(columns, sides[1])) {
         *found = (scales){tensor, sides[0], sides[1], tensor->shape[1]};
         return ZMLX_OK;
@@ -78,6 +79,7 @@ zmlx_status zx_foreign_make_fp8(zx_foreign_module *module)
     float values[256];
     ZX_TRY(zx_foreign_matrix(module, "weight", ZX_F8_E4M3, 0, 0, &weight));
     const size_t rows = weight->shape[0], columns = weight->shape[1];
+    if (rows == 0 || columns == 0) return zx_foreign_refuse(module, "its weight is empty");
     ZX_TRY(find_scales(module, rows, columns, &by));
     ZX_TRY(zx_foreign_take(module, rows * columns, sizeof(uint16_t), &memory));
     for (size_t i = 0; i < 256; i++) values[i] = zx_e4m3_to_f32((uint8_t)i);
