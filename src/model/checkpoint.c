@@ -8,6 +8,7 @@
 #include "base/fail.h"
 #include "base/memory.h"
 #include "hub/cache.h"
+#include "model/foreign/foreign.h"
 #include "model/gguf_config.h"
 #include "model/gguf_names.h"
 #include "model/shards.h"
@@ -87,6 +88,23 @@ static zmlx_status add_shards(zx_checkpoint *checkpoint)
     return ZMLX_OK;
 }
 
+/* The lists of another quantizer's checkpoint become those of MLX's. */
+static zmlx_status convert_foreign(zx_checkpoint *checkpoint)
+{
+    zx_foreign foreign = {checkpoint->config_path, checkpoint->config,  &checkpoint->names,
+                          checkpoint->words,       checkpoint->tensors, checkpoint->count,
+                          &checkpoint->arena};
+    bool changed = false;
+    ZX_TRY(zx_foreign_convert(&foreign, &changed));
+    if (!changed) return ZMLX_OK;
+    zx_table_fini(&checkpoint->names);
+    ZX_TRY(reserve(checkpoint, foreign.count));
+    checkpoint->count = 0;
+    for (size_t i = 0; i < foreign.count; i++)
+        ZX_TRY(add_tensor(checkpoint, foreign.words[i], foreign.tensors[i]));
+    return ZMLX_OK;
+}
+
 static zmlx_status add_gguf_tensors(zx_checkpoint *checkpoint)
 {
     zx_stored *stored = &checkpoint->gguf.stored;
@@ -159,7 +177,8 @@ static zmlx_status open_folder(zx_checkpoint *checkpoint)
 {
     ZX_TRY(read_config(checkpoint, checkpoint->path));
     ZX_TRY(zx_shards_open(checkpoint->path, &checkpoint->shards));
-    return add_shards(checkpoint);
+    ZX_TRY(add_shards(checkpoint));
+    return convert_foreign(checkpoint);
 }
 
 /* A .safetensors file; its folder holds the config. */
@@ -174,7 +193,8 @@ static zmlx_status open_single(zx_checkpoint *checkpoint)
     if (status == ZMLX_OK) status = read_config(checkpoint, folder.bytes);
     zx_text_fini(&folder);
     ZX_TRY(status);
-    return add_shards(checkpoint);
+    ZX_TRY(add_shards(checkpoint));
+    return convert_foreign(checkpoint);
 }
 
 /* The metadata was judged: the rest of opening a GGUF file. */

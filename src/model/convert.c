@@ -309,15 +309,23 @@ static zmlx_dtype written_dtype(const conversion *c)
     return ZMLX_DTYPE_DEFAULT;
 }
 
+/* What MLX says of the source's quantized modules, by the file's own names where it is in the file;
+ * another quantizer's settings are in the checkpoint's config as MLX's, or gone. */
+static const json_t *settings_before(const json_t *document, const json_t *config)
+{
+    const json_t *before = json_object_get(document, "quantization");
+    if (before == NULL) before = json_object_get(config, "quantization");
+    if (before != NULL || json_object_get(config, "quantization_config") == NULL) return before;
+    before = json_object_get(document, "quantization_config");
+    return before != NULL ? before : json_object_get(config, "quantization_config");
+}
+
 static zmlx_status make_config(conversion *c)
 {
     json_t *settings = NULL;
     const json_t *config = zx_checkpoint_config(c->checkpoint);
     ZX_TRY(zx_written_config(c->checkpoint, c->folder_path, c->family, &c->config, &c->document));
-    const json_t *before = json_object_get(c->document, "quantization");
-    if (before == NULL) before = json_object_get(c->document, "quantization_config");
-    if (before == NULL) before = json_object_get(config, "quantization");
-    if (before == NULL) before = json_object_get(config, "quantization_config");
+    const json_t *before = settings_before(c->document, config);
     ZX_TRY(zx_recipe_settings(c->options, &c->list, before, &settings));
     const zmlx_status status =
         zx_finish_config(c->document, settings, written_dtype(c), c->config.tied);

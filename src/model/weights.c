@@ -245,21 +245,11 @@ static zmlx_status plain_weight(const zx_stored_tensor *tensor, size_t stack, si
     return ZMLX_OK;
 }
 
-/* NAME.weight is not there: the usual reason is a quantizer whose layout is another. */
 static zmlx_status no_weight(const zx_checkpoint *checkpoint, const char *module)
 {
     char name[NAME_BYTES];
-    const zx_fields config = zx_checkpoint_fields(checkpoint);
-    zx_fields foreign = {0};
-    const char *method = NULL;
     ZX_TRY(tensor_name(module, "weight", name));
-    ZX_TRY(zx_fields_object(&config, "quantization_config", &foreign));
-    ZX_TRY(zx_fields_string(&foreign, "quant_method", &method));
-    if (method == NULL || zx_fields_have(&config, "quantization"))
-        return zx_checkpoint_missing(checkpoint, name);
-    return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED,
-                   "%s: tensor '%s' is missing; the config's quant_method '%.32s' is not read",
-                   zx_checkpoint_path(checkpoint), name, method);
+    return zx_checkpoint_missing(checkpoint, name);
 }
 
 /* One matrix, or a stack of them. */

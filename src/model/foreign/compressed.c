@@ -1,0 +1,119 @@
+/* compressed.c - compressed-tensors: integers packed along the columns, or values of E4M3.
+ *
+ *   weight_packed      [rows, columns / pack] I32   pack = 32 / bits columns a word, first lowest
+ *   weight_scale       [rows, groups] floats
+ *   weight_zero_point  [rows / pack, groups] I32    rows likewise; without one: 2^(bits - 1)
+ *   weight_shape       [2] I64                      rows, columns
+ *   weight_g_idx       [columns] I32                the group of each column
+ *
+ * Codes and zeros are stored with 2^(bits - 1) added, which their difference does not show: the
+ * words are MLX's own and stay in the file.  Float values are what fp8.c reads. */
+#include <string.h>
+
+#include "base/fail.h"
+#include "base/memory.h"
+#include "model/foreign/methods.h"
+
+static zmlx_status check(const zx_fields *settings)
+{
+    const char *format = "pack-quantized";
+    ZX_TRY(zx_fields_string(settings, "format", &format));
+    if (strcmp(format, "pack-quantized") == 0 || strcmp(format, "float-quantized") == 0 ||
+        strcmp(format, "naive-quantized") == 0 || strcmp(format, "mixed-precision") == 0)
+        return ZMLX_OK;
+    return zx_fields_fail(settings, "format",
+                          "'pack-quantized' or 'float-quantized', the formats of "
+                          "compressed-tensors that are read");
+}
+
+static zmlx_status check_order(const zx_foreign_module *module, size_t columns, size_t groups)
+{
+    const zx_stored_tensor *order = zx_foreign_find(module, "weight_g_idx");
+    if (order == NULL) return ZMLX_OK;
+    bool plain = order->dtype == ZX_I32 && order->rank == 1 && order->shape[0] == columns &&
+                 groups > 0 && columns % groups == 0;
+    for (size_t i = 0; plain && i < columns; i++)
+        plain = zx_foreign_word(order, i) == i / (columns / groups);
+    if (plain) return ZMLX_OK;
+    return zx_foreign_refuse(module, "'weight_g_idx' puts columns into groups out of order "
+                                     "(actorder), which is not read");
+}
+
+/* The columns: those of 'weight_shape'. */
+static zmlx_status read_columns(const zx_foreign_module *module, size_t rows, size_t *columns)
+{
+    const zx_stored_tensor *shape = zx_foreign_find(module, "weight_shape");
+    int64_t sides[2] = {0};
+    const bool narrow = shape != NULL && shape->dtype == ZX_I32;
+    if (shape == NULL || (shape->dtype != ZX_I64 && !narrow) || shape->rank != 1 ||
+        shape->shape[0] != 2)
+        return zx_foreign_refuse(module, "'weight_shape' is not I64 with the rows and columns");
+    for (size_t i = 0; i < 2; i++)
+        if (narrow)
+            sides[i] = (int32_t)zx_foreign_word(shape, i);
+        else
+            memcpy(&sides[i], shape->data + 8 * i, 8);
+    if (sides[0] < 1 || (uint64_t)sides[0] != rows || sides[1] < 1 || sides[1] > INT32_MAX)
+        return zx_foreign_refuse(module, "'weight_shape' differs from 'weight_packed'");
+    *columns = (size_t)sides[1];
+    return ZMLX_OK;
+}
+
+static void read_zeros(const zx_stored_tensor *from, const zx_foreign_affine *affine,
+                       uint16_t *zeros)
+{
+    const unsigned pack = 32 / affine->bits, mask = (1u << affine->bits) - 1;
+    for (size_t row = 0; row < affine->rows; row++)
+        for (size_t group = 0; group < affine->groups; group++) {
+            const uint32_t packed = zx_foreign_word(from, row / pack * affine->groups + group);
+            zeros[row * affine->groups + group] =
+                (uint16_t)(packed >> (affine->bits * (row % pack)) & mask);
+        }
+}
+
+static zmlx_status put_with_zeros(zx_foreign_module *module, zx_foreign_affine *affine)
+{
+    const size_t pack = 32 / affine->bits, high = (affine->rows + pack - 1) / pack;
+    const zx_stored_tensor *zeros = NULL;
+    void *memory = NULL;
+    ZX_TRY(zx_foreign_matrix(module, "weight_zero_point", ZX_I32, high, affine->groups, &zeros));
+    ZX_TRY(zx_alloc_array(affine->rows * affine->groups, sizeof(uint16_t), "zeros of a weight",
+                          &memory));
+    read_zeros(zeros, affine, memory);
+    affine->zeros = memory;
+    const zmlx_status status = zx_foreign_put_affine(module, affine);
+    zx_free(memory);
+    return status;
+}
+
+static zmlx_status make(zx_foreign_module *module)
+{
+    const zx_stored_tensor *codes = NULL, *scales = NULL;
+    size_t columns = 0;
+    if (zx_foreign_find(module, "weight_packed") == NULL) return zx_foreign_make_fp8(module);
+    ZX_TRY(zx_foreign_matrix(module, "weight_packed", ZX_I32, 0, 0, &codes));
+    const size_t rows = codes->shape[0], words = codes->shape[1];
+    ZX_TRY(read_columns(module, rows, &columns));
+    const unsigned bits = columns > 0 && words <= columns ? (unsigned)(words * 32 / columns) : 0;
+    if ((bits != 2 && bits != 4 && bits != 8) || words * (32 / bits) != columns)
+        return zx_foreign_refuse(module, "'weight_packed' has not 2, 4 or 8 bits for each column");
+    ZX_TRY(zx_foreign_floats(module, "weight_scale", rows, 0, &scales));
+    zx_foreign_affine affine = {.rows = rows,
+                                .columns = columns,
+                                .groups = scales->shape[1],
+                                .bits = bits,
+                                .codes = codes->data,
+                                .scales = scales,
+                                .zero = 1u << (bits - 1)};
+    ZX_TRY(check_order(module, columns, affine.groups));
+    if (zx_foreign_find(module, "weight_zero_point") != NULL)
+        return put_with_zeros(module, &affine);
+    return zx_foreign_put_affine(module, &affine);
+}
+
+static const char *const parts[] = {
+    "weight_scale",      "weight",      "weight_packed", "weight_shape",
+    "weight_zero_point", "input_scale", "weight_g_idx",  NULL};
+
+const zx_foreign_method zx_foreign_compressed = {
+    .name = "compressed-tensors", .parts = parts, .keys = 1, .check = check, .make = make};

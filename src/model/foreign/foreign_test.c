@@ -1,0 +1,438 @@
+/* foreign_test.c - checkpoints of other quantizers: what becomes of them, and what is refused. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/test.h"
+#include "model/checkpoint.h"
+#include "model/make_files.h"
+#include "model/safetensors.h"
+
+static bool says(const char *message)
+{
+    const bool fits = strstr(zmlx_error_message(), message) != NULL;
+    if (!fits) (void)printf("  is '%s'\n  not '%s'\n", zmlx_error_message(), message);
+    return fits;
+}
+
+static const char one_tensor[] =
+    "{\"one.weight\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}}";
+
+static bool put_header(const char *folder, const char *header, size_t bytes)
+{
+    zx_text file = {0};
+    const bool good =
+        zx_make_safetensors(&file, header, bytes) &&
+        zx_write_text(zx_in_folder(folder, "model.safetensors"), file.bytes, file.length);
+    zx_text_fini(&file);
+    return good;
+}
+
+static void refuses_methods(const char *folder)
+{
+    static const struct {
+        const char *method, *message;
+    } rows[] = {
+        {"aqlm", "is 'aqlm', which is not read: its weights are indices into learned codebooks"},
+        {"bitnet", "is 'bitnet', which is not read: ternary weights need activations of 8 bits"},
+        {"bitsandbytes", "is 'bitsandbytes', which is not read: its nf4 and int8 layouts"},
+        {"quanto", "is 'quanto', which is not read: it quantizes while loading"},
+        {"nonesuch", "config.json: config key 'quantization_config.quant_method' is 'nonesuch', "
+                     "which is not known; read are "},
+    };
+    char config[128];
+    zx_checkpoint *checkpoint = NULL;
+    CHECK(put_header(folder, one_tensor, 24));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        (void)snprintf(config, sizeof config, "{\"quantization_config\":{\"quant_method\":\"%s\"}}",
+                       rows[i].method);
+        CHECK(zx_put_file(folder, "config.json", config));
+        const zmlx_status status = zx_checkpoint_open(folder, &checkpoint);
+        if (status == ZMLX_OK) zx_checkpoint_close(checkpoint);
+        CHECK_ON(rows[i].method, status == ZMLX_ERROR_UNSUPPORTED);
+        CHECK_ON(rows[i].method, says(rows[i].message));
+    }
+    CHECK(zx_put_file(folder, "config.json",
+                      "{\"quantization_config\":{\"quant_method\":[\"awq\"]}}"));
+    CHECK(zx_checkpoint_open(folder, &checkpoint) == ZMLX_ERROR_FORMAT);
+    CHECK(says("config key 'quantization_config.quant_method' is"));
+    /* MLX's own settings count more, and mxfp4 is read as it lies there */
+    static const char *const fine[] = {
+        "{\"quantization\":{\"bits\":4},\"quantization_config\":{\"quant_method\":\"aqlm\"}}",
+        "{\"quantization_config\":{\"quant_method\":\"mxfp4\"}}",
+        "{\"quantization_config\":{\"bits\":4}}"};
+    for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
+        CHECK(zx_put_file(folder, "config.json", fine[i]));
+        CHECK_ON(fine[i], zx_checkpoint_open(folder, &checkpoint) == ZMLX_OK);
+        zx_checkpoint_close(checkpoint);
+    }
+}
+
+TEST(foreign_refuses_methods)
+{
+    zx_with_folder(refuses_methods);
+}
+
+/* -------- AWQ and GPTQ -------- */
+
+enum { ROWS = 8, COLUMNS = 64, GROUPS = 2 };
+
+/* One module of them: what its tensors hold. */
+typedef struct packed {
+    uint32_t codes[COLUMNS * ROWS / 8], zeros[GROUPS * ROWS / 8];
+    int32_t order[COLUMNS];
+    uint16_t scales[GROUPS * ROWS];
+} packed;
+
+static zx_stored_tensor tensor_of(const char *name, zx_dtype dtype, size_t rows, size_t columns,
+                                  const void *data)
+{
+    return (zx_stored_tensor){.name = name,
+                              .name_length = strlen(name),
+                              .dtype = dtype,
+                              .rank = rows > 0 ? 2 : 1,
+                              .shape = {rows > 0 ? rows : columns, rows > 0 ? columns : 0},
+                              .data = data,
+                              .bytes = (rows > 0 ? rows : 1) * columns * zx_dtypes[dtype].bytes};
+}
+
+static unsigned code_of(size_t row, size_t column)
+{
+    return (unsigned)(row * 5 + column * 3 + column / 16) & 15u;
+}
+
+static float scale_of(size_t row, size_t group)
+{
+    return (float)(1025 + 2 * row + 16 * group) / 1024; /* 11 bits */
+}
+
+/* Codes as AutoAWQ packs them: the rows 0 to 7 lie at the places 0 4 1 5 2 6 3 7. */
+static void pack_awq(packed *module, unsigned zero)
+{
+    static const unsigned places[] = {0, 4, 1, 5, 2, 6, 3, 7};
+    *module = (packed){0};
+    for (size_t column = 0; column < COLUMNS; column++)
+        for (size_t row = 0; row < ROWS; row++)
+            module->codes[column] |= code_of(row, column) << (4 * places[row]);
+    for (size_t group = 0; group < GROUPS; group++)
+        for (size_t row = 0; row < ROWS; row++) {
+            const unsigned own = zero < 16 ? zero : (unsigned)(row + 3 * group) & 15u;
+            module->zeros[group] |= own << (4 * places[row]);
+            module->scales[group * ROWS + row] = zx_f32_to_f16(scale_of(row, group));
+        }
+}
+
+/* As AutoGPTQ does: eight columns a word; zeros less 'less'. */
+static void pack_gptq(packed *module, unsigned zero, unsigned less)
+{
+    *module = (packed){0};
+    for (size_t column = 0; column < COLUMNS; column++) {
+        module->order[column] = column < COLUMNS / GROUPS ? 0 : 1;
+        for (size_t row = 0; row < ROWS; row++)
+            module->codes[column / 8 * ROWS + row] |= code_of(row, column) << (column % 8 * 4);
+    }
+    for (size_t group = 0; group < GROUPS; group++)
+        for (size_t row = 0; row < ROWS; row++) {
+            const unsigned own = zero < 16 ? zero : (unsigned)(row + 3 * group + 1) & 15u;
+            module->zeros[group] |= (own - less) << (row * 4);
+            module->scales[group * ROWS + row] = zx_f32_to_f16(scale_of(row, group));
+        }
+}
+
+static bool put_packed(const char *folder, const packed *module, bool awq, bool ordered)
+{
+    const size_t high = awq ? COLUMNS : COLUMNS / 8, wide = awq ? ROWS / 8 : ROWS;
+    const zx_stored_tensor tensors[] = {
+        tensor_of("m.qweight", ZX_I32, high, wide, module->codes),
+        tensor_of("m.qzeros", ZX_I32, GROUPS, ROWS / 8, module->zeros),
+        tensor_of("m.scales", ZX_F16, GROUPS, ROWS, module->scales),
+        tensor_of("m.bias", ZX_F16, 0, ROWS, module->scales),
+        tensor_of("m.g_idx", ZX_I32, 0, COLUMNS, module->order),
+    };
+    return zx_safetensors_write(zx_in_folder(folder, "model.safetensors"), tensors,
+                                ordered ? 5 : 4) == ZMLX_OK;
+}
+
+/* The module's weight has that dtype T, and the values RN_T((code - zero) * scale). */
+static bool holds(const char *folder, zx_dtype dtype, unsigned zero, unsigned first)
+{
+    zx_checkpoint *checkpoint = NULL;
+    zx_weight weight;
+    float values[COLUMNS];
+    if (zx_checkpoint_open(folder, &checkpoint) != ZMLX_OK) return false;
+    bool good = zx_checkpoint_weight(checkpoint, "m", ROWS, COLUMNS, &weight) == ZMLX_OK;
+    good = good && weight.format == ZX_FORMAT_AFFINE && weight.dtype == dtype &&
+           weight.group == 32 && weight.bits == 4 && weight.bias != NULL &&
+           zx_checkpoint_count(checkpoint) == 4 && zx_checkpoint_bits(checkpoint, "m") == 4 &&
+           json_object_get(zx_checkpoint_config(checkpoint), "quantization_config") == NULL;
+    for (size_t row = 0; good && row < ROWS; row++) {
+        zx_formats[weight.format].decode(&weight, row, 0, COLUMNS, values);
+        for (size_t i = 0; i < COLUMNS; i++) {
+            const size_t group = i / 32;
+            const unsigned own = zero < 16 ? zero : (unsigned)(row + 3 * group + first) & 15u;
+            const float value = (float)((int)code_of(row, i) - (int)own) * scale_of(row, group);
+            good = good && values[i] == zx_round_to(dtype, value);
+        }
+    }
+    zx_checkpoint_close(checkpoint);
+    return good;
+}
+
+#define AWQ_CONFIG  "{\"quantization_config\":{\"quant_method\":\"awq\",\"bits\":4,"
+#define GPTQ_CONFIG "{\"quantization_config\":{\"quant_method\":\"gptq\",\"bits\":4,"
+enum { OWN_ZEROS = 16 };
+
+static void reads_awq(const char *folder)
+{
+    packed module;
+    CHECK(zx_put_file(folder, "config.json", AWQ_CONFIG "\"version\":\"gemm\"}}"));
+    pack_awq(&module, OWN_ZEROS); /* 15 * 1025 / 1024 is no f16 */
+    CHECK(put_packed(folder, &module, true, false));
+    CHECK(holds(folder, ZX_F32, OWN_ZEROS, 0));
+    pack_awq(&module, 8);
+    CHECK(put_packed(folder, &module, true, false));
+    CHECK(holds(folder, ZX_F16, 8, 0));
+    /* a word of AutoAWQ's, by hand: rows 0 to 7 have the codes 0 to 7 */
+    for (size_t i = 0; i < COLUMNS; i++) module.codes[i] = 0x75316420;
+    CHECK(put_packed(folder, &module, true, false));
+    zx_checkpoint *checkpoint = NULL;
+    CHECK(zx_checkpoint_open(folder, &checkpoint) == ZMLX_OK);
+    const zx_stored_tensor *weight = zx_checkpoint_find(checkpoint, "m.weight");
+    const bool found = weight != NULL && weight->data[0] == 0x00 && weight->data[7 * 32] == 0x77 &&
+                       weight->data[3 * 32 + 31] == 0x33;
+    zx_checkpoint_close(checkpoint);
+    CHECK(found);
+}
+
+TEST(foreign_reads_awq)
+{
+    zx_with_folder(reads_awq);
+}
+
+static void reads_gptq(const char *folder)
+{
+    packed module;
+    CHECK(zx_put_file(folder, "config.json", GPTQ_CONFIG "\"desc_act\":false}}"));
+    for (unsigned ordered = 0; ordered < 2; ordered++) {
+        pack_gptq(&module, OWN_ZEROS, 0); /* the file's zeros, one less than the true ones */
+        CHECK(put_packed(folder, &module, false, ordered != 0));
+        CHECK(zx_put_file(folder, "config.json",
+                          GPTQ_CONFIG "\"desc_act\":false,\"checkpoint_format\":\"gptq_v2\"}}"));
+        CHECK(holds(folder, ZX_F32, OWN_ZEROS, 1));
+    }
+    pack_gptq(&module, 8, 1); /* every word of zeros is 0x77777777, as in symmetric files */
+    CHECK(module.zeros[0] == 0x77777777);
+    CHECK(zx_put_file(folder, "config.json", GPTQ_CONFIG "\"desc_act\":true}}"));
+    CHECK(put_packed(folder, &module, false, true)); /* act-order that left the order as it was */
+    CHECK(holds(folder, ZX_F16, 8, 0));
+}
+
+TEST(foreign_reads_gptq)
+{
+    zx_with_folder(reads_gptq);
+}
+
+static void refuses_packed(const char *folder)
+{
+    static const struct {
+        const char *config, *message;
+        bool awq, ordered;
+    } rows[] = {
+        {AWQ_CONFIG "\"version\":\"gemv\"}}", "config key 'quantization_config.version' is the",
+         true, false},
+        {"{\"quantization_config\":{\"quant_method\":\"awq\",\"bits\":8}}",
+         "config key 'quantization_config.bits' is 8; expected 4", true, false},
+        {"{\"quantization_config\":{\"quant_method\":\"gptq\",\"bits\":3}}",
+         "config key 'quantization_config.bits' is 3; expected 2, 4 or 8", false, true},
+        {GPTQ_CONFIG "\"checkpoint_format\":\"marlin\"}}",
+         "config key 'quantization_config.checkpoint_format' is the", false, true},
+        {GPTQ_CONFIG "\"desc_act\":true}}",
+         "module 'm': 'g_idx' puts columns into groups out of order", false, true},
+        {GPTQ_CONFIG "\"desc_act\":true}}", "module 'm': 'desc_act' is true, but 'g_idx'", false,
+         false},
+        {AWQ_CONFIG "\"version\":\"gemm\"}}", "tensor 'm.scales' is F16 [2, 8]; expected", false,
+         false},
+    };
+    packed module;
+    zx_checkpoint *checkpoint = NULL;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        pack_gptq(&module, 8, 1);
+        module.order[3] = 1;
+        CHECK(zx_put_file(folder, "config.json", rows[i].config));
+        CHECK(put_packed(folder, &module, rows[i].awq, rows[i].ordered));
+        const zmlx_status status = zx_checkpoint_open(folder, &checkpoint);
+        if (status == ZMLX_OK) zx_checkpoint_close(checkpoint);
+        CHECK_ON(rows[i].message, status != ZMLX_OK);
+        CHECK_ON(rows[i].message, says(rows[i].message));
+    }
+}
+
+TEST(foreign_refuses_bad_packed_weights)
+{
+    zx_with_folder(refuses_packed);
+}
+
+/* -------- FP8 -------- */
+
+enum { HIGH = 3, WIDE = 6 };
+
+/* 1, 2, 3, -1, 2^-9 and 448, on each row */
+static const uint8_t e4m3[HIGH * WIDE] = {0x38, 0x40, 0x44, 0xb8, 0x01, 0x7e, 0x38, 0x40, 0x44,
+                                          0xb8, 0x01, 0x7e, 0x38, 0x40, 0x44, 0xb8, 0x01, 0x7e};
+static const float e4m3_values[WIDE] = {1.0F, 2.0F, 3.0F, -1.0F, 0x1p-9F, 448.0F};
+static const float four_scales[] = {1.1F, 2.0F, 0.5F, 4.0F};
+
+/* Which of the scales a value has. */
+typedef struct fp8_case {
+    const char *config, *scale;
+    size_t rows, columns; /* of the scales; rows 0: a vector */
+    uint8_t of[HIGH][WIDE];
+    const char *message; /* NULL: it is read */
+} fp8_case;
+
+#define FP8_CONFIG "{\"quantization_config\":{\"quant_method\":\"fp8\""
+#define BLOCKS     ",\"weight_block_size\":[2,4]}}"
+#define FLOAT_CONFIG                                                                        \
+    "{\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"float-" \
+    "quantized\"}}"
+
+static const fp8_case fp8_cases[] = {
+    {FP8_CONFIG BLOCKS,
+     "m.weight_scale_inv",
+     2,
+     2,
+     {{0, 0, 0, 0, 1, 1}, {0, 0, 0, 0, 1, 1}, {2, 2, 2, 2, 3, 3}},
+     NULL},
+    {FP8_CONFIG "}}", "m.weight_scale", 0, 1, {{0}}, NULL},
+    {FP8_CONFIG BLOCKS, "m.weight_scale_inv", 1, 1, {{0}}, NULL},
+    {FLOAT_CONFIG, "m.weight_scale", 3, 1, {{0}, {1, 1, 1, 1, 1, 1}, {2, 2, 2, 2, 2, 2}}, NULL},
+    {FP8_CONFIG "}}", "m.weight_scale_inv", 2, 2, {{0}}, "module 'm': its scales are neither one"},
+    {FP8_CONFIG ",\"fmt\":\"e5m2\"}}",
+     "m.weight_scale_inv",
+     2,
+     2,
+     {{0}},
+     "config key 'quantization_config.fmt' is the string 'e5m2'; expected 'e4m3'"},
+    {FP8_CONFIG ",\"weight_block_size\":[2]}}",
+     "m.weight_scale_inv",
+     2,
+     2,
+     {{0}},
+     "config key 'quantization_config.weight_block_size' is "},
+};
+
+static bool put_fp8(const char *folder, const fp8_case *row)
+{
+    static const float input_scale = 1.0F;
+    const zx_stored_tensor tensors[] = {
+        tensor_of("m.weight", ZX_F8_E4M3, HIGH, WIDE, e4m3),
+        tensor_of(row->scale, ZX_F32, row->rows, row->columns, four_scales),
+        tensor_of("m.input_scale", ZX_F32, 0, 1, &input_scale),
+    };
+    return zx_put_file(folder, "config.json", row->config) &&
+           zx_safetensors_write(zx_in_folder(folder, "model.safetensors"), tensors, 3) == ZMLX_OK;
+}
+
+static bool holds_fp8(const zx_checkpoint *checkpoint, const fp8_case *row)
+{
+    zx_weight weight;
+    if (zx_checkpoint_weight(checkpoint, "m", HIGH, WIDE, &weight) != ZMLX_OK) return false;
+    bool good = weight.format == ZX_FORMAT_BF16 && zx_checkpoint_count(checkpoint) == 1;
+    for (size_t i = 0; good && i < HIGH * WIDE; i++) {
+        const float value = e4m3_values[i % WIDE] * four_scales[row->of[i / WIDE][i % WIDE]];
+        good = zx_load(ZX_BF16, weight.codes, i) == zx_round_to(ZX_BF16, value);
+    }
+    /* 3 * 1.1, by hand */
+    return good && (row->of[0][2] != 0 || zx_load(ZX_BF16, weight.codes, 2) == 3.296875F);
+}
+
+static void reads_fp8(const char *folder)
+{
+    for (size_t i = 0; i < sizeof fp8_cases / sizeof *fp8_cases; i++) {
+        const fp8_case *row = &fp8_cases[i];
+        zx_checkpoint *checkpoint = NULL;
+        CHECK_ON(row->config, put_fp8(folder, row));
+        const zmlx_status status = zx_checkpoint_open(folder, &checkpoint);
+        const bool good = status == ZMLX_OK && holds_fp8(checkpoint, row);
+        if (status == ZMLX_OK) zx_checkpoint_close(checkpoint);
+        CHECK_ON(row->config, row->message != NULL ? status != ZMLX_OK : good);
+        CHECK_ON(row->config, row->message == NULL || says(row->message));
+    }
+}
+
+/* Rows without end, but no bytes. */
+static void refuses_empty_fp8(const char *folder)
+{
+    zx_checkpoint *checkpoint = NULL;
+    CHECK(zx_put_file(folder, "config.json", FP8_CONFIG "}}"));
+    CHECK(put_header(folder,
+                     "{\"m.weight\":{\"dtype\":\"F8_E4M3\",\"shape\":[1000000000000000,0],"
+                     "\"data_offsets\":[0,0]},\"m.weight_scale\":{\"dtype\":\"F32\",\"shape\":[1],"
+                     "\"data_offsets\":[0,4]}}",
+                     4));
+    CHECK(zx_checkpoint_open(folder, &checkpoint) == ZMLX_ERROR_UNSUPPORTED);
+    CHECK(says("module 'm': its weight is empty"));
+}
+
+TEST(foreign_refuses_empty_fp8)
+{
+    zx_with_folder(refuses_empty_fp8);
+}
+
+TEST(foreign_reads_fp8)
+{
+    zx_with_folder(reads_fp8);
+}
+
+/* -------- compressed-tensors' integers -------- */
+
+#define INTEGER_CONFIG \
+    "{\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"%s\"}}"
+
+/* Four bits: words along the columns, zeros (if any) packed along the rows; scales [rows, groups].
+ */
+static bool put_integers(const char *folder, const char *format, unsigned zero, int64_t columns)
+{
+    packed module = {0};
+    const int64_t shape[] = {ROWS, columns};
+    char config[160];
+    for (size_t row = 0; row < ROWS; row++) {
+        for (size_t column = 0; column < COLUMNS; column++)
+            module.codes[row * COLUMNS / 8 + column / 8] |= code_of(row, column)
+                                                            << (column % 8 * 4);
+        for (size_t group = 0; group < GROUPS; group++) {
+            module.scales[row * GROUPS + group] = zx_f32_to_f16(scale_of(row, group));
+            module.zeros[group] |= ((unsigned)(row + 3 * group) & 15u) << (row * 4);
+        }
+    }
+    const zx_stored_tensor tensors[] = {
+        tensor_of("m.weight_packed", ZX_I32, ROWS, COLUMNS / 8, module.codes),
+        tensor_of("m.weight_scale", ZX_F16, ROWS, GROUPS, module.scales),
+        tensor_of("m.weight_shape", ZX_I64, 0, 2, shape),
+        tensor_of("m.bias", ZX_F16, 0, ROWS, module.scales),
+        tensor_of("m.weight_zero_point", ZX_I32, ROWS / 8, GROUPS, module.zeros),
+    };
+    (void)snprintf(config, sizeof config, INTEGER_CONFIG, format);
+    return zx_put_file(folder, "config.json", config) &&
+           zx_safetensors_write(zx_in_folder(folder, "model.safetensors"), tensors,
+                                zero == OWN_ZEROS ? 5 : 4) == ZMLX_OK;
+}
+
+static void reads_integers(const char *folder)
+{
+    zx_checkpoint *checkpoint = NULL;
+    CHECK(put_integers(folder, "pack-quantized", 8, COLUMNS));
+    CHECK(holds(folder, ZX_F16, 8, 0));
+    CHECK(put_integers(folder, "pack-quantized", OWN_ZEROS, COLUMNS));
+    CHECK(holds(folder, ZX_F32, OWN_ZEROS, 0));
+    CHECK(put_integers(folder, "pack-quantized", 8, COLUMNS + 1));
+    CHECK(zx_checkpoint_open(folder, &checkpoint) == ZMLX_ERROR_UNSUPPORTED);
+    CHECK(says("module 'm': 'weight_packed' has not 2, 4 or 8 bits for each column"));
+    CHECK(put_integers(folder, "nvfp4-pack-quantized", 8, COLUMNS));
+    CHECK(zx_checkpoint_open(folder, &checkpoint) == ZMLX_ERROR_FORMAT);
+    CHECK(says("config key 'quantization_config.format' is the string 'nvfp4-pack-quantized'"));
+}
+
+TEST(foreign_reads_compressed_integers)
+{
+    zx_with_folder(reads_integers);
+}

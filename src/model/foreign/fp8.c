@@ -1,0 +1,102 @@
+/* fp8.c - E4M3 values with a scale for each block of rows and columns, each row, or the whole
+ * matrix: dense bf16 rows of RN_bf16(RN_f32(value * scale)).
+ *
+ *   weight            [rows, columns] F8_E4M3
+ *   weight_scale_inv  [rows / block, columns / block] floats, both rounded up (DeepSeek-V3)
+ *   weight_scale      likewise, [rows, 1], or one number
+ *
+ * Scales of activations (input_scale) are for kernels that quantize these too: left out. */
+#include "base/fail.h"
+#include "model/foreign/methods.h"
+
+typedef struct scales {
+    const zx_stored_tensor *tensor;
+    size_t high, wide; /* of a block */
+    size_t in_row;     /* blocks */
+} scales;
+
+static zmlx_status check(const zx_fields *settings)
+{
+    const char *format = "e4m3";
+    ZX_TRY(zx_fields_string(settings, "fmt", &format));
+    if (strcmp(format, "e4m3") == 0 || strcmp(format, "float8_e4m3fn") == 0) return ZMLX_OK;
+    return zx_fields_fail(settings, "fmt", "'e4m3', the format of fp8 that is read");
+}
+
+/* The block sides that the config gives; 0 where it gives none. */
+static zmlx_status read_block(const zx_foreign_module *module, size_t sides[2])
+{
+    const json_t *list = json_object_get(module->settings.object, "weight_block_size");
+    sides[0] = sides[1] = 0;
+    if (list == NULL || json_is_null(list)) return ZMLX_OK;
+    for (size_t i = 0; i < 2; i++) {
+        const json_int_t side = json_integer_value(json_array_get(list, i));
+        if (json_array_size(list) != 2 || side < 1 || side > 65536)
+            return zx_fields_fail(&module->settings, "weight_block_size",
+                                  "two numbers of rows and columns");
+        sides[i] = (size_t)side;
+    }
+    return ZMLX_OK;
+}
+
+static size_t blocks_of(size_t size, size_t side)
+{
+    return size / side + (size % side != 0);
+}
+
+/* Which values share a scale. */
+static zmlx_status find_scales(const zx_foreign_module *module, size_t rows, size_t columns,
+                               scales *found)
+{
+    size_t sides[2], elements = 0;
+    const zx_stored_tensor *tensor = zx_foreign_find(module, "weight_scale_inv");
+    if (tensor == NULL) tensor = zx_foreign_find(module, "weight_scale");
+    *found = (scales){tensor, rows, columns, 1};
+    ZX_TRY(read_block(module, sides));
+    if (tensor->dtype >= ZX_DTYPE_COUNT || !zx_dtypes[tensor->dtype].is_float)
+        return zx_foreign_refuse(module, "its scales are neither F32, F16 nor BF16");
+    if (!zx_stored_elements(tensor, &elements))
+        return zx_foreign_refuse(module, "its scales are too many");
+    if (sides[0] > 0 && sides[1] > 0 && tensor->rank == 2 &&
+        tensor->shape[0] == blocks_of(rows, sides[0]) &&
+        tensor->shape[1] == blocks_of(columns, sides[1])) {
+        *found = (scales){tensor, sides[0], sides[1], tensor->shape[1]};
+        return ZMLX_OK;
+    }
+    if (elements == 1) return ZMLX_OK;
+    found->high = 1;
+    if (elements == rows && (tensor->rank == 1 || (tensor->rank == 2 && tensor->shape[1] == 1)))
+        return ZMLX_OK;
+    return zx_foreign_refuse(module, "its scales are neither one for each block of "
+                                     "'weight_block_size', nor one for each row, nor a single one");
+}
+
+zmlx_status zx_foreign_make_fp8(zx_foreign_module *module)
+{
+    const zx_stored_tensor *weight = NULL;
+    scales by;
+    void *memory = NULL;
+    float values[256];
+    ZX_TRY(zx_foreign_matrix(module, "weight", ZX_F8_E4M3, 0, 0, &weight));
+    const size_t rows = weight->shape[0], columns = weight->shape[1];
+    if (rows == 0 || columns == 0) return zx_foreign_refuse(module, "its weight is empty");
+    ZX_TRY(find_scales(module, rows, columns, &by));
+    ZX_TRY(zx_foreign_take(module, rows * columns, sizeof(uint16_t), &memory));
+    for (size_t i = 0; i < 256; i++) values[i] = zx_e4m3_to_f32((uint8_t)i);
+    for (size_t row = 0; row < rows; row++)
+        for (size_t first = 0; first < columns; first += by.wide) {
+            const float scale = zx_load(by.tensor->dtype, by.tensor->data,
+                                        row / by.high * by.in_row + first / by.wide);
+            const size_t end = columns - first < by.wide ? columns : first + by.wide;
+            for (size_t i = first; i < end; i++)
+                zx_store(ZX_BF16, memory, row * columns + i,
+                         values[weight->data[row * columns + i]] * scale);
+        }
+    return zx_foreign_put(module, "weight", ZX_BF16, rows, columns, memory);
+}
+
+static const char *const parts[] = {"weight_scale_inv", "weight_scale",     "weight",
+                                    "input_scale",      "activation_scale", NULL};
+
+const zx_foreign_method zx_foreign_fp8 = {
+    .name = "fp8", .parts = parts, .keys = 2, .check = check, .make = zx_foreign_make_fp8};

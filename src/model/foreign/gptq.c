@@ -1,0 +1,112 @@
+/* gptq.c - AutoGPTQ's and GPTQModel's layout: 2, 4 or 8 bits, (code - zero) * scale.
+ *
+ *   qweight [columns / pack, rows] I32   pack = 32 / bits columns a word, the first lowest
+ *   qzeros  [groups, rows / pack] I32    rows likewise; "gptq" stores zero - 1, "gptq_v2" zero
+ *   scales  [groups, rows]               floats
+ *   g_idx   [columns] I32                the group of each column */
+#include <string.h>
+
+#include "base/fail.h"
+#include "base/memory.h"
+#include "model/foreign/methods.h"
+
+static zmlx_status check(const zx_fields *settings)
+{
+    int64_t bits = 4;
+    const char *format = "gptq";
+    ZX_TRY(zx_fields_integer(settings, "bits", 1, 64, &bits));
+    if (bits != 2 && bits != 4 && bits != 8)
+        return zx_fields_fail(settings, "bits", "2, 4 or 8, the bits of GPTQ that are read");
+    ZX_TRY(zx_fields_string(settings, "checkpoint_format", &format));
+    if (strcmp(format, "gptq") == 0 || strcmp(format, "gptq_v2") == 0) return ZMLX_OK;
+    return zx_fields_fail(settings, "checkpoint_format", "'gptq' or 'gptq_v2', which are read");
+}
+
+/* Columns must lie in their groups one behind the other. */
+static zmlx_status check_order(const zx_foreign_module *module, size_t columns, size_t groups)
+{
+    bool reordered = false;
+    const zx_stored_tensor *order = zx_foreign_find(module, "g_idx");
+    ZX_TRY(zx_fields_bool(&module->settings, "desc_act", &reordered));
+    if (order == NULL && !reordered) return ZMLX_OK;
+    if (order == NULL)
+        return zx_foreign_refuse(module, "'desc_act' is true, but 'g_idx', the order of the "
+                                         "columns, is missing");
+    if (order->dtype != ZX_I32 || order->rank != 1 || order->shape[0] != columns)
+        return zx_foreign_refuse(module, "'g_idx' is not I32 with a value for each column");
+    if (groups == 0 || columns % groups != 0)
+        return zx_foreign_refuse(module, "the groups do not divide the columns");
+    for (size_t i = 0; i < columns; i++)
+        if (zx_foreign_word(order, i) != i / (columns / groups))
+            return zx_foreign_refuse(module,
+                                     "'g_idx' puts columns into groups out of order (act-order, "
+                                     "'desc_act'), which is not read");
+    return ZMLX_OK;
+}
+
+static void turn(const zx_stored_tensor *from, size_t words, size_t rows, uint32_t *to)
+{
+    enum { TILE = 16 }; /* rows: a line of the file's cache */
+    for (size_t first = 0; first < rows; first += TILE)
+        for (size_t word = 0; word < words; word++)
+            for (size_t row = first; row < rows && row < first + TILE; row++)
+                to[row * words + word] = zx_foreign_word(from, word * rows + row);
+}
+
+static void read_zeros(const zx_stored_tensor *from, unsigned bits, unsigned offset, size_t groups,
+                       uint16_t *zeros)
+{
+    const unsigned pack = 32 / bits, mask = (1u << bits) - 1;
+    const size_t places = from->shape[1];
+    for (size_t group = 0; group < groups; group++)
+        for (size_t place = 0; place < places; place++) {
+            const uint32_t packed = zx_foreign_word(from, group * places + place);
+            for (unsigned k = 0; k < pack; k++)
+                zeros[(place * pack + k) * groups + group] =
+                    (uint16_t)((packed >> (bits * k) & mask) + offset);
+        }
+}
+
+/* The bits of this module, which GPTQModel's 'dynamic' rules may have set: from the shapes. */
+static unsigned bits_of(const zx_stored_tensor *zeros, size_t rows)
+{
+    return rows > 0 ? (unsigned)(zeros->shape[1] * 32 / rows) : 0;
+}
+
+static zmlx_status make(zx_foreign_module *module)
+{
+    const zx_stored_tensor *codes = NULL, *zeros = NULL, *scales = NULL;
+    const char *format = "gptq";
+    void *words = NULL, *memory = NULL;
+    ZX_TRY(zx_foreign_matrix(module, "qweight", ZX_I32, 0, 0, &codes));
+    const size_t rows = codes->shape[1];
+    ZX_TRY(zx_foreign_floats(module, "scales", 0, rows, &scales));
+    const size_t groups = scales->shape[0];
+    ZX_TRY(zx_foreign_matrix(module, "qzeros", ZX_I32, groups, 0, &zeros));
+    const unsigned bits = bits_of(zeros, rows);
+    if ((bits != 2 && bits != 4 && bits != 8) || zeros->shape[1] * (32 / bits) != rows)
+        return zx_foreign_refuse(module, "'qzeros' has not 2, 4 or 8 bits for each row and group");
+    const size_t columns = codes->shape[0] * (32 / bits);
+    ZX_TRY(check_order(module, columns, groups));
+    ZX_TRY(zx_fields_string(&module->settings, "checkpoint_format", &format));
+    ZX_TRY(zx_foreign_take(module, rows * codes->shape[0], sizeof(uint32_t), &words));
+    ZX_TRY(zx_alloc_array(rows * groups, sizeof(uint16_t), "zeros of a weight", &memory));
+    turn(codes, codes->shape[0], rows, words);
+    read_zeros(zeros, bits, strcmp(format, "gptq") == 0 ? 1 : 0, groups, memory);
+    const zx_foreign_affine affine = {.rows = rows,
+                                      .columns = columns,
+                                      .groups = groups,
+                                      .bits = bits,
+                                      .codes = words,
+                                      .scales = scales,
+                                      .turned = true,
+                                      .zeros = memory};
+    const zmlx_status status = zx_foreign_put_affine(module, &affine);
+    zx_free(memory);
+    return status;
+}
+
+static const char *const parts[] = {"qweight", "qzeros", "scales", "g_idx", NULL};
+
+const zx_foreign_method zx_foreign_gptq = {
+    .name = "gptq", .parts = parts, .keys = 1, .check = check, .make = make};
