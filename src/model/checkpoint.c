@@ -11,6 +11,7 @@
 #include "model/foreign/foreign.h"
 #include "model/gguf_config.h"
 #include "model/gguf_names.h"
+#include "model/gguf_parts.h"
 #include "model/shards.h"
 #include "model/text_part.h"
 
@@ -22,6 +23,7 @@ struct zx_checkpoint {
     bool is_gguf;
     const zx_gguf_architecture *architecture; /* of GGUF; NULL: not known */
     zx_gguf gguf;
+    zx_gguf_parts parts; /* behind it */
     zx_shards shards;
     zx_table names; /* Hugging Face's, to places in the two lists */
     const zx_stored_tensor **tensors;
@@ -105,17 +107,26 @@ static zmlx_status convert_foreign(zx_checkpoint *checkpoint)
     return ZMLX_OK;
 }
 
-static zmlx_status add_gguf_tensors(zx_checkpoint *checkpoint)
+static zmlx_status add_part(zx_checkpoint *checkpoint, zx_stored *stored)
 {
-    zx_stored *stored = &checkpoint->gguf.stored;
     char hub[ZX_TENSOR_NAME];
-    ZX_TRY(reserve(checkpoint, stored->count));
     for (size_t i = 0; i < stored->count; i++) {
         const char *name = NULL;
         zx_gguf_to_hub_name(checkpoint->architecture, stored->tensors[i].name, hub);
         ZX_TRY(zx_stored_text(stored, hub, strlen(hub), &name));
         ZX_TRY(add_tensor(checkpoint, name, &stored->tensors[i]));
     }
+    return ZMLX_OK;
+}
+
+static zmlx_status add_gguf_tensors(zx_checkpoint *checkpoint)
+{
+    const zx_gguf_parts *parts = &checkpoint->parts;
+    size_t count = checkpoint->gguf.stored.count;
+    for (size_t i = 0; i < parts->count; i++) count += parts->files[i].stored.count;
+    ZX_TRY(reserve(checkpoint, count));
+    ZX_TRY(add_part(checkpoint, &checkpoint->gguf.stored));
+    for (size_t i = 0; i < parts->count; i++) ZX_TRY(add_part(checkpoint, &parts->files[i].stored));
     return ZMLX_OK;
 }
 
@@ -200,14 +211,8 @@ static zmlx_status open_single(zx_checkpoint *checkpoint)
 /* The metadata was judged: the rest of opening a GGUF file. */
 static zmlx_status take_gguf(zx_checkpoint *checkpoint)
 {
-    int64_t parts = 1;
     checkpoint->is_gguf = true;
-    ZX_TRY(zx_gguf_integer(&checkpoint->gguf, "split.count", 0, UINT16_MAX, &parts));
-    if (parts > 1)
-        return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED,
-                       "%s: one of %jd parts of a split model (metadata key 'split.count'); merge "
-                       "them first",
-                       checkpoint->path, (intmax_t)parts);
+    ZX_TRY(zx_gguf_parts_open(&checkpoint->gguf, &checkpoint->parts));
     ZX_TRY(zx_gguf_architecture_of(&checkpoint->gguf, &checkpoint->architecture));
     ZX_TRY(zx_gguf_config(&checkpoint->gguf, checkpoint->architecture, &checkpoint->config));
     ZX_TRY(read_gguf_end_ids(checkpoint));
@@ -226,7 +231,7 @@ static zmlx_status open_file(zx_checkpoint *checkpoint)
     const size_t length = strlen(checkpoint->path);
     const bool called_gguf = length >= 5 && strcmp(checkpoint->path + length - 5, ".gguf") == 0;
     if (called_gguf || zx_gguf_magic(start, size)) {
-        ZX_TRY(zx_gguf_open(checkpoint->path, &checkpoint->gguf));
+        ZX_TRY(zx_gguf_open_first(checkpoint->path, &checkpoint->gguf));
         return take_gguf(checkpoint);
     }
     const bool called_safetensors =
@@ -295,6 +300,7 @@ void zx_checkpoint_close(zx_checkpoint *checkpoint)
 {
     if (checkpoint == NULL) return;
     json_decref(checkpoint->config);
+    zx_gguf_parts_close(&checkpoint->parts);
     zx_gguf_close(&checkpoint->gguf);
     zx_shards_close(&checkpoint->shards);
     zx_table_fini(&checkpoint->names);

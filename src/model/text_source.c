@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "hub/cache.h"
 #include "model/config.h"
-#include "model/gguf.h"
+#include "model/gguf_parts.h"
 #include "model/token_files.h"
 
 enum { MAX_TEMPLATE = 4 << 20, MAX_TEMPLATE_NAME = 64 };
@@ -210,7 +210,7 @@ static zmlx_status open_gguf(zx_text_source *source)
 {
     zx_string_view *tokens = NULL;
     size_t count = 0;
-    ZX_TRY(zx_gguf_open(source->path, &source->gguf));
+    ZX_TRY(zx_gguf_open_first(source->path, &source->gguf));
     source->is_gguf = true;
     ZX_TRY(read_strings(&source->gguf, "tokenizer.ggml.tokens", &tokens, &count));
     const zmlx_status status = add_gguf_special(source, tokens, count);
