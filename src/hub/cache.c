@@ -14,6 +14,7 @@
 #include "base/fail.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "hub/parts.h"
 
 enum { PART_BYTES = 96, COMMIT_DIGITS = 40, REVISION_BYTES = 255, MOST_LISTED = 24 };
 
@@ -182,7 +183,9 @@ static zmlx_status list_gguf(const char *snapshot, size_t *count, zx_text *only,
         return ZX_FAIL(ZMLX_ERROR_IO, "%s: cannot read the folder: %s", snapshot, strerror(errno));
     while (status == ZMLX_OK && (entry = readdir(directory)) != NULL) {
         const size_t length = strlen(entry->d_name);
-        if (length < 6 || strcmp(entry->d_name + length - 5, ".gguf") != 0) continue;
+        if (length < 6 || strcmp(entry->d_name + length - 5, ".gguf") != 0 ||
+            zx_parts_is_later(entry->d_name))
+            continue;
         zx_text_clear(only);
         status = zx_text_add_string(only, entry->d_name);
         if (status == ZMLX_OK && ++*count <= MOST_LISTED)

@@ -200,7 +200,7 @@ static zmlx_status try_once(const zx_hub_client *client, zx_http *http, zx_hub_d
     if (answer->code != 200 && answer->code != 206) return refuse(download, answer);
     if (download->size == SIZE_MAX || download->done == download->size) return ZMLX_OK;
     *again = download->done < download->size;
-    return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: %zu bytes came, expected %zu", download->what,
+    return ZX_FAIL(ZMLX_ERROR_IO, "%s: %zu bytes came, expected %zu", download->what,
                    download->done, download->size);
 }
 

@@ -14,7 +14,7 @@
 #include "base/memory.h"
 #include "hub/http.h"
 
-enum { MOST_REDIRECTS = 10, MOST_DROPPED = 1 << 20 };
+enum { MOST_REDIRECTS = 10, MOST_DROPPED = 1 << 20, URL_SHOWN = 512 };
 
 struct zx_http {
     CURL *curl;
@@ -161,6 +161,18 @@ static bool is_secure(const char *url)
     return strncasecmp(url, "https:", 6) == 0;
 }
 
+/* An address as messages show it: without a user's password or a signature behind '?'. */
+static const char *shown(const char *url, char text[URL_SHOWN])
+{
+    const char *scheme = strstr(url, "://");
+    const char *host = scheme == NULL ? url : scheme + 3;
+    const char *user = memchr(host, '@', strcspn(host, "/?#"));
+    if (user != NULL) host = user + 1;
+    const size_t before = scheme == NULL ? 0 : (size_t)(scheme + 3 - url);
+    (void)snprintf(text, URL_SHOWN, "%.*s%.*s", (int)before, url, (int)strcspn(host, "?#"), host);
+    return text;
+}
+
 /* What curl's failure means for whoever asked. */
 static zmlx_status explain(const zx_http *http, const char *url, CURLcode code)
 {
@@ -169,12 +181,14 @@ static zmlx_status explain(const zx_http *http, const char *url, CURLcode code)
         CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CACERT_BADFILE, CURLE_WRITE_ERROR,
     };
     zx_http_answer *const answer = http->answer;
+    char text[URL_SHOWN];
     if (http->taken != ZMLX_OK) return http->taken;
     answer->stopped = code == CURLE_ABORTED_BY_CALLBACK;
     answer->cut = !answer->stopped;
     for (size_t i = 0; i < sizeof final / sizeof *final; i++)
         if (code == final[i]) answer->cut = false;
-    return ZX_FAIL(code == CURLE_OUT_OF_MEMORY ? ZMLX_ERROR_MEMORY : ZMLX_ERROR_IO, "%s: %s", url,
+    return ZX_FAIL(code == CURLE_OUT_OF_MEMORY ? ZMLX_ERROR_MEMORY : ZMLX_ERROR_IO, "%s: %s",
+                   shown(url, text),
                    http->reason[0] != 0 ? http->reason : curl_easy_strerror(code));
 }
 
@@ -220,15 +234,16 @@ static zmlx_status send_once(zx_http *http, const char *url, const char *token)
 /* Where the answer sends us, in *next; empty where it is the last one. */
 static zmlx_status find_next(const zx_http *http, const char *url, zx_text *next)
 {
-    char *location = NULL;
+    char *location = NULL, text[2][URL_SHOWN];
     zx_text_clear(next);
     if (http->answer->code < 300 || http->answer->code > 399) return ZMLX_OK;
     if (curl_easy_getinfo(http->curl, CURLINFO_REDIRECT_URL, &location) != CURLE_OK ||
         location == NULL)
-        return ZX_FAIL(ZMLX_ERROR_IO, "%s: HTTP %ld without a usable Location", url,
+        return ZX_FAIL(ZMLX_ERROR_IO, "%s: HTTP %ld without a usable Location", shown(url, text[0]),
                        http->answer->code);
     if (is_secure(url) && !is_secure(location))
-        return ZX_FAIL(ZMLX_ERROR_IO, "%s: redirects to %s, which is not https", url, location);
+        return ZX_FAIL(ZMLX_ERROR_IO, "%s: redirects to %s, which is not https",
+                       shown(url, text[0]), shown(location, text[1]));
     return zx_text_add_string(next, location);
 }
 

@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "hub/cache.h"
+#include "hub/parts.h"
 
 enum { GIT_DIGITS = 40, MOST_LISTED = 24 };
 
@@ -105,7 +106,7 @@ static zmlx_status add_wanted(const char *source, const json_t *rows, const char
         if (name == NULL)
             return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: siblings[%zu]: expected a text at 'rfilename'",
                            source, index);
-        if (only != NULL ? strcmp(name, only) == 0 : zx_plan_wants(name))
+        if (only != NULL ? zx_parts_same_model(name, only) : zx_plan_wants(name))
             ZX_TRY(add_file(source, row, name, plan));
     }
     return ZMLX_OK;
@@ -133,7 +134,8 @@ static zmlx_status check_choice(const char *source, const zx_plan *plan)
     zmlx_status status = ZMLX_OK;
     size_t count = 0;
     for (size_t i = 0; status == ZMLX_OK && i < plan->count; i++)
-        if (ends_in(plan->files[i].name, ".gguf") && ++count <= MOST_LISTED)
+        if (ends_in(plan->files[i].name, ".gguf") && !zx_parts_is_later(plan->files[i].name) &&
+            ++count <= MOST_LISTED)
             status = zx_text_format(&list, "%s%s", count > 1 ? ", " : "", plan->files[i].name);
     if (status == ZMLX_OK && count > 1)
         status =

@@ -63,6 +63,23 @@ TEST(plan_of_one_file)
     CHECK(good);
 }
 
+TEST(plan_of_a_model_in_parts)
+{
+    static const char json[] = LIST(LARGE("m-00001-of-00002.gguf", "10") "," LARGE(
+        "m-00002-of-00002.gguf", "20") "," GIT("README.md", "3"));
+    static const char *const chosen[] = {NULL, "m-00001-of-00002.gguf", "m-00002-of-00002.gguf"};
+    for (size_t i = 0; i < sizeof chosen / sizeof *chosen; i++) {
+        zx_plan plan = {0};
+        if (make(json, chosen[i], &plan) != ZMLX_OK) {
+            CHECK(strstr(zmlx_error_message(), "memory") != NULL);
+            return;
+        }
+        const bool good = plan.count == 2 && plan.bytes == 30;
+        zx_plan_fini(&plan);
+        CHECK_ON("both parts are one choice", good);
+    }
+}
+
 TEST(plan_refuses)
 {
     static const struct {

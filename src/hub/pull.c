@@ -105,6 +105,7 @@ static zmlx_status take_part(pull_blob *blob)
     ssize_t count = 0;
     start_hash(blob);
     while ((count = read(blob->descriptor, bytes, sizeof bytes)) > 0) {
+        if (must_stop(blob->run)) return ZX_FAIL(ZMLX_ERROR_IO, "%s: stopped", blob->path);
         if ((size_t)count > blob->file->size - blob->download->done) return restart(blob);
         zx_sha_add(&blob->sha, bytes, (size_t)count);
         blob->download->done += (size_t)count;
@@ -277,7 +278,8 @@ static zmlx_status check_space(const pull *run)
         struct stat about;
         bool has = false;
         zx_text part = {0};
-        ZX_TRY(has_blob(run, file, &has));
+        ZX_TRY(zx_store_has(&run->store, file, &has)); /* a copy without links has no blobs */
+        if (!has) ZX_TRY(has_blob(run, file, &has));
         if (has) continue;
         ZX_TRY(zx_store_blob(&run->store, file, true, &part));
         const size_t begun = stat(part.bytes, &about) == 0 ? (size_t)about.st_size : 0;

@@ -118,12 +118,16 @@ static zmlx_status try_lock(const char *path, int *lock)
 {
     const int descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (descriptor < 0) return system_error(path, "cannot open it");
-    if (flock(descriptor, LOCK_EX | LOCK_NB) == 0 && is_same_file(descriptor, path)) {
+    const bool locked = flock(descriptor, LOCK_EX | LOCK_NB) == 0;
+    const int error = locked ? 0 : errno;
+    if (locked && is_same_file(descriptor, path)) {
         *lock = descriptor;
         return ZMLX_OK;
     }
     (void)close(descriptor);
-    return ZMLX_OK;
+    if (locked || error == EWOULDBLOCK || error == EINTR) return ZMLX_OK;
+    errno = error; /* a disk without locks would be waited for in vain */
+    return system_error(path, "cannot lock it");
 }
 
 zmlx_status zx_store_lock(const zx_store *store, const zx_plan_file *file, bool (*stop)(void *user),

@@ -203,6 +203,12 @@ static zmlx_status fill_index(conversion *c)
 
 /* -------- the key of the work -------- */
 
+static int add_hash(const char *bytes, size_t count, void *state)
+{
+    *(uint64_t *)state = zx_hash(bytes, count, *(uint64_t *)state);
+    return 0;
+}
+
 /* A number that another source, or other options, would hardly have: what an earlier call left is
  * only taken up where it is the same. */
 static zmlx_status key_of(const conversion *c, uint64_t *key)
@@ -213,6 +219,9 @@ static zmlx_status key_of(const conversion *c, uint64_t *key)
     const uint64_t numbers[] = {options->dequantize, options->mlx_cpu_decode,
                                 (uint64_t)options->dtype};
     state = zx_hash(numbers, sizeof numbers, state);
+    if (json_dump_callback(zx_checkpoint_config(c->checkpoint), add_hash, &state, JSON_SORT_KEYS) !=
+        0)
+        return ZX_FAIL(ZMLX_ERROR_MEMORY, "%s: no memory for the config's hash", c->source);
     for (size_t i = 0; i < zx_checkpoint_count(c->checkpoint); i++) {
         bool used = false;
         struct stat about;
@@ -369,14 +378,15 @@ static zmlx_status write_folder(conversion *c)
 static zmlx_status find_folder(conversion *c)
 {
     zx_text path = {0};
-    const char *slash = strrchr(c->source, '/');
+    const char *const source = zx_checkpoint_path(c->checkpoint); /* of a name, where it lies */
+    const char *slash = strrchr(source, '/');
     if (zx_checkpoint_is_gguf(c->checkpoint)) return ZMLX_OK;
-    if (zx_path_is_directory(c->source))
-        ZX_TRY(zx_text_add_string(&path, c->source));
+    if (zx_path_is_directory(source))
+        ZX_TRY(zx_text_add_string(&path, source));
     else if (slash == NULL)
         ZX_TRY(zx_text_add_string(&path, "."));
     else
-        ZX_TRY(zx_text_add(&path, c->source, (size_t)(slash - c->source) + 1));
+        ZX_TRY(zx_text_add(&path, source, (size_t)(slash - source) + 1));
     c->folder_path = path.bytes;
     return ZMLX_OK;
 }

@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/fail.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "model/gguf_export.h"
 
@@ -144,8 +146,8 @@ static zmlx_status copy_one(zx_folder *folder, const char *from, const char *nam
     struct stat about;
     ZX_TRY(zx_path_join(from, name, &path));
     zmlx_status status = ZMLX_OK;
-    if (stat(path, &about) != 0)
-        status = ZX_FAIL(ZMLX_ERROR_IO, "%s: cannot look at it: %s", path, strerror(errno));
+    if (stat(path, &about) != 0 || access(path, R_OK) != 0) /* a link of a cache that was pruned */
+        zx_log(ZMLX_LOG_WARNING, "%s: is not copied: %s", path, strerror(errno));
     else if (S_ISREG(about.st_mode))
         status = zx_folder_copy(folder, name, path);
     zx_free(path);

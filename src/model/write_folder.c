@@ -49,6 +49,32 @@ static bool is_empty(const char *path)
     return empty;
 }
 
+/* The folder that a path lies in. */
+static zmlx_status folder_above(const char *path, zx_text *above)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? zx_text_add_string(above, ".")
+                         : zx_text_add(above, path, (size_t)(slash - path) + 1);
+}
+
+/* The finished folder takes the place of an empty one, which must not be a disk's mount point. */
+static zmlx_status check_disk(const char *target, const struct stat *about)
+{
+    const char *slash = strrchr(target, '/');
+    const char *name = slash == NULL ? target : slash + 1;
+    struct stat parent;
+    zx_text above = {0};
+    zmlx_status status = folder_above(target, &above);
+    if (status == ZMLX_OK && (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+                              stat(above.bytes, &parent) != 0 || parent.st_dev != about->st_dev))
+        status = ZX_FAIL(ZMLX_ERROR_IO,
+                         "%s: cannot be replaced as a whole (a mount point, or no name of its "
+                         "own); expected a new name, such as a folder in it",
+                         target);
+    zx_text_fini(&above);
+    return status;
+}
+
 static zmlx_status check_target(const char *target)
 {
     struct stat about;
@@ -56,7 +82,7 @@ static zmlx_status check_target(const char *target)
         return errno == ENOENT ? ZMLX_OK : system_error(target, "cannot look at it");
     if (!S_ISDIR(about.st_mode))
         return ZX_FAIL(ZMLX_ERROR_IO, "%s: exists and is no folder; expected a new name", target);
-    if (is_empty(target)) return ZMLX_OK;
+    if (is_empty(target)) return check_disk(target, &about);
     return ZX_FAIL(ZMLX_ERROR_IO,
                    "%s: exists and is not empty; expected a new name or an empty folder", target);
 }
@@ -154,7 +180,8 @@ static void sweep(const zx_folder *folder)
     DIR *directory = opendir(folder->path);
     if (directory == NULL) return;
     for (const struct dirent *entry; (entry = readdir(directory)) != NULL;)
-        if (entry->d_name[0] != '.' && !is_listed(folder, entry->d_name))
+        if (entry->d_name[0] != '.' && strcmp(entry->d_name, list_name) != 0 &&
+            !is_listed(folder, entry->d_name))
             (void)unlinkat(folder->lock, entry->d_name, 0);
     (void)closedir(directory);
 }
@@ -287,23 +314,18 @@ zmlx_status zx_folder_finish(zx_folder *folder)
 {
     zmlx_status status = check_target(folder->target);
     if (status == ZMLX_OK) {
-        (void)unlinkat(folder->lock, list_name, 0);
         (void)fsync(folder->lock);
         /* an empty folder is replaced, one that has filled meanwhile is not */
-        if (rename(folder->path, folder->target) != 0) {
+        if (rename(folder->path, folder->target) != 0)
             status = system_error(folder->target, "cannot put the folder in place");
-            const zmlx_status listed = write_list(folder);
-            (void)listed; /* the first error counts; what is whole is only found again with it */
-        }
+        else
+            (void)unlinkat(folder->lock, list_name, 0);
     }
     if (status == ZMLX_OK) {
         zx_text above = {0};
-        const char *slash = strrchr(folder->target, '/');
-        const zmlx_status named = slash == NULL ? zx_text_add_string(&above, ".")
-                                                : zx_text_add(&above, folder->target,
-                                                              (size_t)(slash - folder->target) + 1);
-        const int descriptor =
-            named == ZMLX_OK ? open(above.bytes, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+        const int descriptor = folder_above(folder->target, &above) == ZMLX_OK
+                                   ? open(above.bytes, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+                                   : -1;
         if (descriptor >= 0) {
             (void)fsync(descriptor);
             (void)close(descriptor);

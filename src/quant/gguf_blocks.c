@@ -1,8 +1,13 @@
 /* gguf_blocks.c - GGUF's blocks of 32 values, each with its own scale; and what all its blocks
- * share. q4_0   f16 d            16 bytes: value i in the low nibble of byte i, 16 + i in the high
- * one q4_1   f16 d, f16 min   the same nibbles q5_0   f16 d            u32: bit i is bit 4 of value
- * i; the same nibbles q5_1   f16 d, f16 min   the same bits and nibbles q8_0   f16 d            32
- * signed bytes Blocks of 256 values are in gguf_k.c, those whose codes index a table in
+ * share.
+ *
+ *   q4_0   f16 d            16 bytes: value i in the low nibble of byte i, 16 + i in the high one
+ *   q4_1   f16 d, f16 min   the same nibbles
+ *   q5_0   f16 d            u32: bit i is bit 4 of value i; the same nibbles
+ *   q5_1   f16 d, f16 min   the same bits and nibbles
+ *   q8_0   f16 d            32 signed bytes
+ *
+ * Blocks of 256 values are in gguf_k.c, those whose codes index a table in
  * gguf_tables.c. */
 #include "base/fail.h"
 #include "quant/families.h"

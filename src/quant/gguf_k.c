@@ -1,12 +1,16 @@
 /* gguf_k.c - GGUF's blocks of 256 values ("K"), whose groups have integer scales of their own
  * beside the block's f16 d (and dmin).  A group's scale is d times its own, its bias minus dmin
- * times its own minimum; both are exact in f32. q2_k   16 bytes: scale and minimum of a group of 16
- * in the low and the high nibble; 64 bytes; d; dmin q3_k   32 bytes: bit j of byte i is set where 4
- * is not to be taken from value 32 j + i; 64 bytes; 12 bytes: 16 scales of 6 bits, 32 too large; d
+ * times its own minimum; both are exact in f32.
+ *
+ *   q2_k   16 bytes: scale and minimum of a group of 16 in the low and the high nibble;
+ *          64 bytes; d; dmin
+ *   q3_k   32 bytes: bit j of byte i is set where 4 is not to be taken from value 32 j + i;
+ *          64 bytes; 12 bytes: 16 scales of 6 bits, 32 too large; d
  *   q4_k   d; dmin; 12 bytes: 8 scales and 8 minimums of 6 bits, of groups of 32; 128 bytes
  *   q5_k   d; dmin; the same 12 bytes; 32 bytes: bit j of byte i is bit 4 of value 32 j + i;
  *          128 bytes
  *   q6_k   128 bytes: the low four bits; 64 bytes: the high two; 16 signed scales; d
+ *
  * Two bits: of each 128 values, value 32 j + i is in bits 2 j of byte i.  Nibbles: of each 64
  * values (of q6_k 128 values), the first half is in the low nibbles, the second in the high ones.
  */

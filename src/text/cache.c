@@ -7,12 +7,15 @@
 
 #include <stddef.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/checked.h"
 #include "base/facts.h"
 #include "base/fail.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "zmlx/runtime.h"
 
 static const char magic[8] = "zmlxtok";
 enum { VERSION = 1, NO_TOKEN = -1, TEXTS = 3 };
@@ -162,14 +165,24 @@ static bool take(zx_tokenizer *tokenizer, const header *head, const size_t at[5]
     return true;
 }
 
+/* Ids and slots are trusted, so the file must be one that strangers cannot write. */
+static bool is_own(const char *path)
+{
+    struct stat about;
+    return lstat(path, &about) == 0 && S_ISREG(about.st_mode) && about.st_uid == geteuid() &&
+           (about.st_mode & S_IWOTH) == 0;
+}
+
 bool zx_cache_open(zx_tokenizer *tokenizer, zx_cache_place *where)
 {
     const zx_file *const source = &tokenizer->file;
-    *where = (zx_cache_place){.source_hash = zx_hash(source->data, source->size, VERSION)};
+    *where = (zx_cache_place){
+        .source_hash = zx_hash(source->data, source->size, /* a newer reader builds anew */
+                               zx_hash(zmlx_version(), strlen(zmlx_version()), VERSION))};
     zx_text path = {0};
     zx_file *const file = &tokenizer->tables;
-    const bool opened = path_of(where->source_hash, &path) == ZMLX_OK &&
-                        zx_path_exists(path.bytes) && zx_file_open(path.bytes, file) == ZMLX_OK;
+    const bool opened = path_of(where->source_hash, &path) == ZMLX_OK && is_own(path.bytes) &&
+                        zx_file_open(path.bytes, file) == ZMLX_OK;
     zx_text_fini(&path);
     if (!opened) return false;
     header head;

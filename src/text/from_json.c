@@ -257,6 +257,8 @@ static zmlx_status read_model(reading *r)
         json->at = json->start + r->cached->end - 1; /* as if the object were empty */
         return zx_json_expect(json, ZX_JSON_OBJECT_END);
     }
+    if (r->cached != NULL && r->cached->end != 0)
+        return zx_json_fail(json, "the tables that were kept belong to another \"model\"");
     for (;;) {
         ZX_TRY(zx_json_next(json));
         if (json->kind == ZX_JSON_OBJECT_END) break;

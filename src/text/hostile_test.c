@@ -1,8 +1,8 @@
 /* hostile_test.c - 1 MB of one thing through every kind of part and model: none refuses it, and
  * none takes much more than ten times as long as for a tenth of it. */
 #include <string.h>
+#include <time.h>
 
-#include "base/clock.h"
 #include "base/test.h"
 #include "text/tokenizer.h"
 
@@ -98,9 +98,9 @@ static zmlx_status time_of(const zx_tokenizer *tokenizer, const char *bytes, siz
                            double *seconds)
 {
     zx_ids ids = {0};
-    const double begin = zx_seconds();
+    const clock_t begin = clock(); /* of the processor: other programs do not count */
     const zmlx_status status = zx_tokenizer_encode(tokenizer, bytes, length, true, &ids);
-    *seconds = zx_seconds() - begin;
+    *seconds = (double)(clock() - begin) / CLOCKS_PER_SEC;
     zx_ids_fini(&ids);
     return status;
 }

@@ -154,6 +154,12 @@ run quantize "$llama" "$work/q4"
 check "quantize: a folder that is there is refused" both 2 "$work/q4: exists and is not empty; expected a new name or an empty folder"
 run quantize "$work/q4" "$work/q5"
 check "quantize: what is quantized already" both 2 "is quantized already; dequantize it first"
+mkdir -p "$work/hub/models--tiny--llama/refs" "$work/hub/models--tiny--llama/snapshots"
+printf '%040d' 1 >"$work/hub/models--tiny--llama/refs/main"
+cp -r "$llama" "$work/hub/models--tiny--llama/snapshots/$(printf '%040d' 1)"
+status=0
+HF_HUB_CACHE=$work/hub "$zmlx" quantize tiny/llama "$work/qh" --group 32 >"$out" 2>"$err" </dev/null || status=$?
+check "quantize: a name in the hub's cache is taken with its own config" eval 'exits 0 && cmp -s "$work/qh/config.json" "$work/q4/config.json"'
 run quantize "$llama" "$work/q5" --bits 7
 check "quantize --bits 7" both 2 "affine has 2, 3, 4, 5, 6 or 8 bits, not 7"
 run quantize "$llama" "$work/q5" --override '*.mlp.*'

@@ -14,7 +14,7 @@
 #include <immintrin.h>
 #include <string.h>
 
-#include "kernels/matmul/stage_x86.h"
+#include "kernels/matmul/stage_avx2.h"
 #include "quant/format.h"
 
 enum { LANES = 8, CHUNK = 32 };
@@ -41,7 +41,7 @@ typedef enum codes_kind {
     BYTES_8,
     BYTES_Q8_0,
     BYTES_E2M1,
-    BYTES_STAGED, /* a row, or a strip, that stage_x86.h has unpacked: codes below 64 */
+    BYTES_STAGED, /* a row, or a strip, that stage_avx2.h has unpacked: codes below 64 */
     BYTES_STAGED_8,
     CODES_KINDS,
 } codes_kind;

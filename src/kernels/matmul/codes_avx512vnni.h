@@ -12,7 +12,7 @@
 
 #include <immintrin.h>
 
-#include "kernels/matmul/stage_x86.h"
+#include "kernels/matmul/stage_avx2.h"
 #include "quant/format.h"
 
 enum { LANES = 16, CHUNK = 64 };
@@ -30,7 +30,7 @@ typedef enum codes_kind {
     BYTES_8,
     BYTES_Q8_0,
     BYTES_E2M1,   /* NVFP4 */
-    BYTES_STAGED, /* a row, or a strip, that stage_x86.h has unpacked */
+    BYTES_STAGED, /* a row, or a strip, that stage_avx2.h has unpacked */
     CODES_KINDS,
 } codes_kind;
 

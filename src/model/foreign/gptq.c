@@ -87,6 +87,8 @@ static zmlx_status make(zx_foreign_module *module)
     if ((bits != 2 && bits != 4 && bits != 8) || zeros->shape[1] * (32 / bits) != rows)
         return zx_foreign_refuse(module, "'qzeros' has not 2, 4 or 8 bits for each row and group");
     const size_t columns = codes->shape[0] * (32 / bits);
+    if (columns == 0 || groups == 0)
+        return zx_foreign_refuse(module, "'qweight' or 'scales' holds no value");
     ZX_TRY(check_order(module, columns, groups));
     ZX_TRY(zx_fields_string(&module->settings, "checkpoint_format", &format));
     ZX_TRY(zx_foreign_take(module, rows * codes->shape[0], sizeof(uint32_t), &words));
