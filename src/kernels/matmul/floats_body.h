@@ -387,8 +387,8 @@ KIND(FLOATS_AFFINE_8)
 KIND(FLOATS_Q8_0)
 KIND(FLOATS_E4M3)
 
-static void decode_FLOATS_BLOCKS(const floats_source *s, size_t first, size_t column,
-                                 size_t columns, float *panel)
+static void decode_blocks(const floats_source *s, size_t first, size_t column, size_t columns,
+                          float *panel)
 {
     for (size_t row = 0; row < LANES; row++, panel += CHUNK)
         zx_formats[s->weight->format].decode(s->weight, first + row, column, columns, panel);
@@ -406,7 +406,7 @@ static const kind_functions functions[FLOATS_KINDS] = {
     ROW(FLOATS_NIBBLE_BLOCKS), ROW(FLOATS_E2M1),
     ROW(FLOATS_AFFINE_5),      ROW(FLOATS_AFFINE_6),
     ROW(FLOATS_AFFINE_8),      ROW(FLOATS_Q8_0),
-    ROW(FLOATS_E4M3),          [FLOATS_BLOCKS] = {{NULL, NULL}, decode_FLOATS_BLOCKS}};
+    ROW(FLOATS_E4M3),          [FLOATS_BLOCKS] = {{NULL, NULL}, decode_blocks}};
 
 /* -------- a launch -------- */
 

@@ -7,6 +7,7 @@
 #ifndef ZX_KERNELS_MATMUL_STAGE_AVX2_H
 #define ZX_KERNELS_MATMUL_STAGE_AVX2_H
 
+#include <assert.h>
 #include <immintrin.h>
 #include <string.h>
 
@@ -105,9 +106,8 @@ STAGE __m256i stage_fifth(const uint8_t *bytes)
     return _mm256_and_si256(_mm256_cmpeq_epi8(own, bits), _mm256_set1_epi8(16));
 }
 
-STAGE void stage_q5_0(const uint8_t *block, uint8_t *codes, float *scales, float *biases)
+STAGE void stage_q5_0(const uint8_t *block, uint8_t *codes, float *scales)
 {
-    (void)biases;
     scales[0] = stage_half(block);
     stage_store(codes, _mm256_or_si256(stage_nibbles(block + 6), stage_fifth(block + 2)));
 }
@@ -146,9 +146,8 @@ STAGE void stage_q2_k(const uint8_t *block, uint8_t *codes, float *scales, float
     }
 }
 
-STAGE void stage_q3_k(const uint8_t *block, uint8_t *codes, float *scales, float *biases)
+STAGE void stage_q3_k(const uint8_t *block, uint8_t *codes, float *scales)
 {
-    (void)biases;
     const float d = stage_half(block + 108);
     const __m256i high = stage_load(block);
     for (size_t i = 0; i < 16; i++) {
@@ -207,9 +206,8 @@ STAGE void stage_q5_k(const uint8_t *block, uint8_t *codes, float *scales, float
     }
 }
 
-STAGE void stage_q6_k(const uint8_t *block, uint8_t *codes, float *scales, float *biases)
+STAGE void stage_q6_k(const uint8_t *block, uint8_t *codes, float *scales)
 {
-    (void)biases;
     const float d = stage_half(block + 208);
     for (size_t i = 0; i < 16; i += 8)
         _mm256_storeu_ps(scales + i,
@@ -233,16 +231,14 @@ STAGE __m256i stage_iq4(const uint8_t *bytes)
     return stage_look_up(table, stage_nibbles(bytes));
 }
 
-STAGE void stage_iq4_nl(const uint8_t *block, uint8_t *codes, float *scales, float *biases)
+STAGE void stage_iq4_nl(const uint8_t *block, uint8_t *codes, float *scales)
 {
-    (void)biases;
     scales[0] = stage_half(block);
     stage_store(codes, stage_iq4(block + 2));
 }
 
-STAGE void stage_iq4_xs(const uint8_t *block, uint8_t *codes, float *scales, float *biases)
+STAGE void stage_iq4_xs(const uint8_t *block, uint8_t *codes, float *scales)
 {
-    (void)biases;
     const float d = stage_half(block);
     uint16_t high;
     memcpy(&high, block + 2, sizeof high);
@@ -253,9 +249,8 @@ STAGE void stage_iq4_xs(const uint8_t *block, uint8_t *codes, float *scales, flo
     }
 }
 
-STAGE void stage_mxfp4_b(const uint8_t *block, uint8_t *codes, float *scales, float *biases)
+STAGE void stage_mxfp4_b(const uint8_t *block, uint8_t *codes, float *scales)
 {
-    (void)biases;
     const __m128i table = _mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0);
     const uint32_t exponent = block[0];
     scales[0] = zx_float_from_bits(exponent < 2 ? 0x00200000u << exponent : (exponent - 1) << 23);
@@ -270,7 +265,8 @@ typedef void (*stage_fn)(const zx_weight *weight, size_t row, size_t first, cons
 
 #define STAGE_AHEAD 8192 /* bytes: how far ahead a weight is fetched */
 
-#define STAGE_ROW(name, block_columns, size, bytes)                                           \
+/* 'call' stages a block at 'block' into codes + i and what lies at 'group'. */
+#define STAGE_ROW(name, block_columns, size, bytes, call)                                     \
     static void stage_row_##name(const zx_weight *weight, size_t row, size_t first,           \
                                  const zx_stage *to, size_t at)                               \
     {                                                                                         \
@@ -278,22 +274,24 @@ typedef void (*stage_fn)(const zx_weight *weight, size_t row, size_t first, cons
                                first * (size) / (block_columns) * (bytes);                    \
         uint8_t *codes = to->codes + at * to->columns;                                        \
         float *scales = to->scales + at * to->groups, *biases = to->biases + at * to->groups; \
+        (void)biases;                                                                         \
         for (size_t i = 0; i < to->columns; i += (block_columns), block += (bytes)) {         \
             for (size_t line = 0; line < (bytes); line += 64)                                 \
                 _mm_prefetch((const char *)block + STAGE_AHEAD + line, _MM_HINT_T1);          \
-            stage_##name(block, codes + i, scales + i / (size), biases + i / (size));         \
+            const size_t group = i / (size);                                                  \
+            call;                                                                             \
         }                                                                                     \
     }
-STAGE_ROW(q5_0, 32, 32, 22)
-STAGE_ROW(q5_1, 32, 32, 24)
-STAGE_ROW(q2_k, 256, 16, 84)
-STAGE_ROW(q3_k, 256, 16, 110)
-STAGE_ROW(q4_k, 256, 32, 144)
-STAGE_ROW(q5_k, 256, 32, 176)
-STAGE_ROW(q6_k, 256, 16, 210)
-STAGE_ROW(iq4_nl, 32, 32, 18)
-STAGE_ROW(iq4_xs, 256, 32, 136)
-STAGE_ROW(mxfp4_b, 32, 32, 17)
+STAGE_ROW(q5_0, 32, 32, 22, stage_q5_0(block, codes + i, scales + group))
+STAGE_ROW(q5_1, 32, 32, 24, stage_q5_1(block, codes + i, scales + group, biases + group))
+STAGE_ROW(q2_k, 256, 16, 84, stage_q2_k(block, codes + i, scales + group, biases + group))
+STAGE_ROW(q3_k, 256, 16, 110, stage_q3_k(block, codes + i, scales + group))
+STAGE_ROW(q4_k, 256, 32, 144, stage_q4_k(block, codes + i, scales + group, biases + group))
+STAGE_ROW(q5_k, 256, 32, 176, stage_q5_k(block, codes + i, scales + group, biases + group))
+STAGE_ROW(q6_k, 256, 16, 210, stage_q6_k(block, codes + i, scales + group))
+STAGE_ROW(iq4_nl, 32, 32, 18, stage_iq4_nl(block, codes + i, scales + group))
+STAGE_ROW(iq4_xs, 256, 32, 136, stage_iq4_xs(block, codes + i, scales + group))
+STAGE_ROW(mxfp4_b, 32, 32, 17, stage_mxfp4_b(block, codes + i, scales + group))
 
 static inline void zx_stage_row(const zx_weight *weight, size_t row, size_t first,
                                 const zx_stage *to, size_t at)
@@ -305,6 +303,7 @@ static inline void zx_stage_row(const zx_weight *weight, size_t row, size_t firs
         [ZX_FORMAT_Q6_K] = stage_row_q6_k,     [ZX_FORMAT_IQ4_NL] = stage_row_iq4_nl,
         [ZX_FORMAT_IQ4_XS] = stage_row_iq4_xs, [ZX_FORMAT_MXFP4_B] = stage_row_mxfp4_b,
     };
+    assert(rows[weight->format] != NULL);
     rows[weight->format](weight, row, first, to, at);
 }
 
