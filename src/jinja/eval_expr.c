@@ -1,4 +1,6 @@
 /* eval_expr.c - expressions, one function per kind of node. */
+#include <math.h>
+
 #include "jinja/eval.h"
 
 typedef zmlx_status (*eval_fn)(zx_jrun *run, zx_jframe *frame, const zx_jnode *node,
@@ -138,7 +140,11 @@ static zmlx_status eval_binary(zx_jrun *run, zx_jframe *frame, const zx_jnode *n
     ZX_TRY(zx_jevaluate(run, frame, node->left, &left));
     ZX_TRY(zx_jevaluate(run, frame, node->right, &right));
     run->line = node->line;
-    return binaries[node->kind](run, left, right, value);
+    const bool sign_last =
+        node->sign_last && zx_jvalue_is_number(left) && signbit(zx_jvalue_number(left));
+    if (sign_last) ZX_TRY(zx_jvalue_negate(run, left, &left));
+    ZX_TRY(binaries[node->kind](run, left, right, value));
+    return sign_last ? zx_jvalue_negate(run, *value, value) : ZMLX_OK;
 }
 
 static zmlx_status eval_sign(zx_jrun *run, zx_jframe *frame, const zx_jnode *node, zx_jvalue *value)

@@ -79,8 +79,12 @@ static zmlx_status round_one_way(zx_jrun *run, zx_jvalue value, int64_t precisio
     ZX_TRY(zx_jvalue_multiply(run, value, scale, &scaled));
     if (scaled.kind == ZX_J_FLOAT) {
         const double whole = up ? ceil(scaled.as.number) : floor(scaled.as.number);
-        ZX_TRY(zx_jnumber_truncate(run, whole, &integer));
-        scaled = zx_jint(integer);
+        scaled = zx_jfloat(whole);
+        /* Beyond 2 ** 53 every float is whole, and its quotient the integer's. */
+        if (!(fabs(whole) > 0x1p53) || isinf(whole)) {
+            ZX_TRY(zx_jnumber_truncate(run, whole, &integer));
+            scaled = zx_jint(integer);
+        }
     }
     return zx_jvalue_divide(run, scaled, scale, result);
 }

@@ -267,11 +267,12 @@ static zmlx_status do_tojson(zx_jrun *run, const zx_jcall *call, zx_jvalue *resu
                             .sort_keys = zx_jarg_true(call->arg[3], false)};
     const zx_jvalue separators = call->arg[2];
     if (separators.kind != ZX_J_MISSING && separators.kind != ZX_J_NONE) {
-        if (!zx_jvalue_is_sequence(separators) || separators.as.list->count != 2)
-            return ZX_JFAIL(run, "separators must be a pair of strings");
+        zx_jvalue pair;
         zx_jstring *item = NULL, *key = NULL;
-        ZX_TRY(zx_jarg_string(run, separators.as.list->items[0], "a separator", &item));
-        ZX_TRY(zx_jarg_string(run, separators.as.list->items[1], "a separator", &key));
+        ZX_TRY(zx_jlist_from(run, separators, &pair));
+        if (pair.as.list->count != 2) return ZX_JFAIL(run, "separators must be a pair of strings");
+        ZX_TRY(zx_jarg_string(run, pair.as.list->items[0], "a separator", &item));
+        ZX_TRY(zx_jarg_string(run, pair.as.list->items[1], "a separator", &key));
         style.item_separator = item;
         style.key_separator = key;
     }

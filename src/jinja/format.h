@@ -8,7 +8,8 @@
 typedef struct zx_jspec {
     uint32_t fill;
     char align;               /* '<', '>', '^', '=' (behind the sign); 0: the type's own */
-    char sign;                /* '+', ' ', or '-': only of negative numbers */
+    char sign;                /* '+', ' ', or '-' and 0: only of negative numbers */
+    bool no_negative_zero;    /* z: what is rounded to zero has no sign */
     bool alternate;           /* # */
     char grouping;            /* ',', '_' or 0 */
     char type;                /* 0: none given */

@@ -34,26 +34,29 @@ static zmlx_status fail_spec(zx_jrun *run, const zx_jstring *text)
 static zmlx_status parse_spec(zx_jrun *run, const zx_jstring *text, zx_jspec *spec)
 {
     size_t at = 0, bytes = 0;
-    *spec = (zx_jspec){.fill = ' ', .sign = '-', .precision = -1};
+    bool has_fill = false;
+    *spec = (zx_jspec){.fill = ' ', .precision = -1};
     const uint32_t first = zx_jstring_at(text, 0, &bytes);
     if (bytes < text->length && is_align((uint32_t)(unsigned char)text->bytes[bytes])) {
         spec->fill = first;
         spec->align = text->bytes[bytes];
+        has_fill = true;
         at = bytes + 1;
     } else if (is_align(first)) {
         spec->align = text->bytes[0];
         at = 1;
     }
     if (at < text->length && strchr("+- ", text->bytes[at]) != NULL) spec->sign = text->bytes[at++];
+    if (at < text->length && text->bytes[at] == 'z') {
+        spec->no_negative_zero = true;
+        at++;
+    }
     if (at < text->length && text->bytes[at] == '#') {
         spec->alternate = true;
         at++;
     }
-    if (at < text->length && text->bytes[at] == '0') {
-        if (spec->align == 0) {
-            spec->fill = '0';
-            spec->align = '=';
-        }
+    if (!has_fill && at < text->length && text->bytes[at] == '0') {
+        spec->fill = '0'; /* of a number behind its sign, unless the alignment is given */
         at++;
     }
     spec->width = read_width(text, &at);
@@ -73,23 +76,25 @@ static zmlx_status parse_spec(zx_jrun *run, const zx_jstring *text, zx_jspec *sp
 static zmlx_status format_string(zx_jrun *run, zx_jbuilder *builder, zx_jvalue value,
                                  const zx_jspec *spec, const zx_jstring *text)
 {
-    zx_jspec own = *spec;
-    if (own.align == '=' && own.fill == '0') own.align = '<'; /* a plain 0 before the width */
-    if (own.align == '=' || own.sign != '-' || own.alternate || own.grouping != 0 ||
-        (own.type != 0 && own.type != 's'))
+    if (spec->align == '=' || spec->sign != 0 || spec->no_negative_zero || spec->alternate ||
+        spec->grouping != 0 || (spec->type != 0 && spec->type != 's'))
         return fail_spec(run, text);
-    return zx_jformat_text(run, builder, value.as.string, &own);
+    return zx_jformat_text(run, builder, value.as.string, spec);
 }
 
 static zmlx_status format_number(zx_jrun *run, zx_jbuilder *builder, zx_jvalue value,
-                                 const zx_jspec *spec, const zx_jstring *text)
+                                 const zx_jspec *given, const zx_jstring *text)
 {
     int64_t integer = 0;
+    zx_jspec own = *given;
+    const zx_jspec *const spec = &own;
+    if (own.align == 0 && own.fill == '0') own.align = '=';
     if (!zx_jvalue_is_integer(value, &integer) ||
         (spec->type != 0 && strchr("eEfFgG%", spec->type) != NULL)) {
         if (spec->type != 0 && strchr("eEfFgGn%", spec->type) == NULL) return fail_spec(run, text);
         return zx_jformat_float(run, builder, zx_jvalue_number(value), spec);
     }
+    if (spec->no_negative_zero) return fail_spec(run, text);
     if (spec->precision >= 0) return ZX_JFAIL(run, "an integer's format takes no precision");
     if (spec->type == 'c') {
         zx_jbuilder one = {0};
@@ -98,7 +103,6 @@ static zmlx_status format_number(zx_jrun *run, zx_jbuilder *builder, zx_jvalue v
             return ZX_JFAIL(run, "%%c takes a code point");
         ZX_TRY(zx_jbuilder_point(run, &one, (uint32_t)integer));
         ZX_TRY(zx_jbuilder_finish(run, &one, &string));
-        zx_jspec own = *spec;
         if (own.align == 0 || own.align == '=') own.align = '>';
         return zx_jformat_text(run, builder, string.as.string, &own);
     }
@@ -130,21 +134,31 @@ typedef struct formatter {
 static zmlx_status format_fields(formatter *all, const zx_jstring *text, int nesting,
                                  zx_jbuilder *builder);
 
-/* The argument that a field names: a number, a keyword or the next one. */
-static zmlx_status find_argument(formatter *all, const zx_jstring *name, zx_jvalue *value)
+static bool is_number(const zx_jstring *name)
+{
+    for (size_t i = 0; i < name->length; i++)
+        if (name->bytes[i] < '0' || name->bytes[i] > '9') return false;
+    return name->length > 0;
+}
+
+/* The argument that a field names: a number, a keyword or the next one.  As in Python's
+ * string.Formatter only a field without members takes part in the numbering: "{}{0[a]}" is none
+ * that switches, and "{.a}" looks for a keyword. */
+static zmlx_status find_argument(formatter *all, const zx_jstring *name, bool is_whole,
+                                 zx_jvalue *value)
 {
     zx_jrun *const run = all->run;
     int64_t index = all->next;
     bool overflow = false;
-    if (name->length == 0) {
+    if (name->length == 0 && is_whole) {
         if (all->next < 0)
             return ZX_JFAIL(run, "cannot switch from manual field specification to automatic");
         all->next++;
-    } else if (name->bytes[0] >= '0' && name->bytes[0] <= '9' &&
-               zx_jnumber_parse_int(name, 10, &index, &overflow)) {
-        if (all->next > 0)
+    } else if (is_number(name)) {
+        if (is_whole && all->next > 0)
             return ZX_JFAIL(run, "cannot switch from automatic field numbering to manual");
-        all->next = -1;
+        if (is_whole) all->next = -1;
+        (void)zx_jnumber_parse_int(name, 10, &index, &overflow);
     } else {
         for (size_t i = 0; i < all->args->named_count; i++) {
             *value = all->args->named[i].value;
@@ -188,7 +202,7 @@ static zmlx_status find_field(formatter *all, const zx_jstring *path, zx_jvalue 
     size_t at = 0;
     while (at < path->length && strchr(".[", path->bytes[at]) == NULL) at++;
     const zx_jstring first = {.bytes = path->bytes, .length = at};
-    ZX_TRY(find_argument(all, &first, value));
+    ZX_TRY(find_argument(all, &first, at == path->length, value));
     while (at < path->length) {
         if (strchr(".[", path->bytes[at]) == NULL)
             return ZX_JFAIL(all->run, "only '.' or '[' may follow ']' in a format field");
@@ -202,6 +216,7 @@ static zmlx_status convert(formatter *all, char conversion, zx_jvalue *value)
     if (conversion == '\0') return ZMLX_OK;
     if (conversion == 's') return zx_jvalue_string(all->run, *value, value);
     if (conversion == 'r') return zx_jvalue_repr_string(all->run, *value, value);
+    if (conversion == 'a') return zx_jvalue_ascii_string(all->run, *value, value);
     return ZX_JFAIL(all->run, "unknown conversion specifier '!%c'", conversion);
 }
 

@@ -133,7 +133,7 @@ zmlx_status zx_jformat_integer(zx_jrun *run, zx_jbuilder *builder, int64_t integ
 static void strip_zeros(char *text)
 {
     char *const exponent = strchr(text, 'e'), *end = exponent;
-    if (exponent == NULL) return;
+    if (exponent == NULL || strchr(text, '.') == NULL) return;
     while (end > text && end[-1] == '0') end--;
     if (end > text && end[-1] == '.') end--;
     memmove(end, exponent, strlen(exponent) + 1);
@@ -153,6 +153,21 @@ static void print_untyped(double number, int precision, char text[NUMBER_BYTES])
     if (strpbrk(text, ".e") == NULL) (void)strncat(text, ".0", 3);
 }
 
+/* 'g'; with '#' by its definition, as not every C library has that right where rounding adds a
+ * digit. */
+static void print_general(double number, int precision, bool alternate, char text[NUMBER_BYTES])
+{
+    if (!alternate) {
+        (void)snprintf(text, NUMBER_BYTES, "%.*g", precision, number);
+        return;
+    }
+    const int digits = precision > 0 ? precision : 1;
+    (void)snprintf(text, NUMBER_BYTES, "%#.*e", digits - 1, number);
+    const int exponent = (int)strtol(strchr(text, 'e') + 1, NULL, 10);
+    if (exponent >= -4 && exponent < digits)
+        (void)snprintf(text, NUMBER_BYTES, "%#.*f", digits - 1 - exponent, number);
+}
+
 /* The magnitude as C prints it. */
 static void print_float(double number, const zx_jspec *spec, char text[NUMBER_BYTES])
 {
@@ -161,7 +176,7 @@ static void print_float(double number, const zx_jspec *spec, char text[NUMBER_BY
     if (spec->type == 'e' || spec->type == 'E')
         (void)snprintf(text, NUMBER_BYTES, alternate ? "%#.*e" : "%.*e", precision, number);
     else if (spec->type == 'g' || spec->type == 'G' || spec->type == 'n')
-        (void)snprintf(text, NUMBER_BYTES, alternate ? "%#.*g" : "%.*g", precision, number);
+        print_general(number, precision, alternate, text);
     else if (spec->type != 0)
         (void)snprintf(text, NUMBER_BYTES, alternate ? "%#.*f" : "%.*f", precision, number);
     else if (spec->precision < 0)
@@ -188,6 +203,9 @@ zmlx_status zx_jformat_float(zx_jrun *run, zx_jbuilder *builder, double number,
         (void)snprintf(text, sizeof text, "%s",
                        isnan(number) ? (upper ? "NAN" : "nan") : (upper ? "INF" : "inf"));
     }
+    if (spec->no_negative_zero && isfinite(number) && parts_of.prefix[0] == '-' &&
+        strspn(text, "0.") == strcspn(text, "eE"))
+        add_sign(parts_of.prefix, false, spec->sign);
     if (spec->type == '%') (void)strncat(text, "%", 2);
     parts_of.digit_count = strspn(text, "0123456789");
     if (!isfinite(number)) parts_of.digit_count = 3;

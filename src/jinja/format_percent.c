@@ -103,8 +103,10 @@ static zmlx_status add_text(percent *all, field *one, zx_jvalue value, zx_jbuild
 {
     if (one->spec.type == 's')
         ZX_TRY(zx_jvalue_string(all->run, value, &value));
-    else
+    else if (one->spec.type == 'r')
         ZX_TRY(zx_jvalue_repr_string(all->run, value, &value));
+    else
+        ZX_TRY(zx_jvalue_ascii_string(all->run, value, &value));
     if (all->markup) ZX_TRY(zx_jvalue_escape(all->run, value, &value));
     return zx_jformat_text(all->run, builder, value.as.string, &one->spec);
 }

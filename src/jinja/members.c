@@ -133,6 +133,8 @@ zmlx_status zx_jvalue_own_attribute(zx_jrun *run, zx_jvalue object, zx_jvalue na
     if (result->kind != ZX_J_MISSING)
         return is_private(text) ? hide(run, object, name, result) : ZMLX_OK;
     bool is_unsafe = false;
+    if (object.kind == ZX_J_FUNCTION && strcmp(object.as.function->name, "dict") != 0)
+        return ZMLX_OK;
     const zx_jbuiltin *const row = zx_jmethod_find(object.kind, text, &is_unsafe);
     if (is_unsafe) return hide(run, object, name, result);
     if (row == NULL) return ZMLX_OK;

@@ -68,6 +68,12 @@ static const zx_jbuiltin dict_methods[] = {
     {NULL, NULL, NULL},
 };
 
+/* What transformers lets a template do with the function 'dict'. */
+static const zx_jbuiltin dict_functions[] = {
+    {"fromkeys", "/iterable value?", do_fromkeys},
+    {NULL, NULL, NULL},
+};
+
 static const char *const dict_changes[] = {"clear", "pop", "popitem", "setdefault", "update", NULL};
 
 /* --- lists, tuples, ranges --- */
@@ -208,7 +214,7 @@ static const struct {
     {ZX_J_TUPLE, tuple_methods, NULL},       {ZX_J_RANGE, range_methods, NULL},
     {ZX_J_INT, int_methods, NULL},           {ZX_J_BOOL, int_methods, NULL},
     {ZX_J_FLOAT, float_methods, NULL},       {ZX_J_CYCLER, cycler_methods, NULL},
-    {ZX_J_LOOP, zx_jmethods_loop, NULL},
+    {ZX_J_LOOP, zx_jmethods_loop, NULL},     {ZX_J_FUNCTION, dict_functions, NULL},
 };
 
 const zx_jbuiltin *zx_jmethod_find(zx_jkind kind, const zx_jstring *name, bool *is_unsafe)

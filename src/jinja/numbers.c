@@ -18,12 +18,13 @@ static zx_jstring trim(const zx_jstring *text)
     return (zx_jstring){.bytes = text->bytes + start, .length = end - start};
 }
 
-static int digit_of(char c)
+/* The value of the digit at an offset, in any script, and its length; 99 where there is none. */
+static int digit_at(const zx_jstring *text, size_t at, size_t *bytes)
 {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'z') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'Z') return c - 'A' + 10;
-    return 99;
+    const uint32_t point = zx_jstring_at(text, at, bytes);
+    if (point >= 'a' && point <= 'z') return (int)(point - 'a') + 10;
+    if (point >= 'A' && point <= 'Z') return (int)(point - 'A') + 10;
+    return zx_unicode_is_decimal(point) ? zx_unicode_decimal(point) : 99;
 }
 
 /* Skips "0x" and its like where the base allows it; base 0 learns its base from it. */
@@ -54,7 +55,7 @@ static bool skip_prefix(const zx_jstring *text, size_t *at, int *base)
 bool zx_jnumber_parse_int(const zx_jstring *given, int base, int64_t *integer, bool *overflow)
 {
     const zx_jstring text = trim(given);
-    size_t at = 0;
+    size_t at = 0, bytes = 1;
     uint64_t sum = 0;
     *overflow = false;
     if (base != 0 && (base < 2 || base > 36)) return false;
@@ -62,13 +63,12 @@ bool zx_jnumber_parse_int(const zx_jstring *given, int base, int64_t *integer, b
     if (text.length > 0 && (negative || text.bytes[0] == '+')) at++;
     if (!skip_prefix(&text, &at, &base)) return false;
     if (at >= text.length) return false;
-    for (bool after_digit = false; at < text.length; at++) {
-        const char c = text.bytes[at];
-        if (c == '_' && after_digit && at + 1 < text.length) {
+    for (bool after_digit = false; at < text.length; at += bytes) {
+        const int digit = digit_at(&text, at, &bytes);
+        if (text.bytes[at] == '_' && after_digit && at + 1 < text.length) {
             after_digit = false;
             continue;
         }
-        const int digit = digit_of(c);
         if (digit >= base) return false;
         after_digit = true;
         *overflow = *overflow || __builtin_mul_overflow(sum, (uint64_t)base, &sum) ||
@@ -84,16 +84,15 @@ bool zx_jnumber_parse_int(const zx_jstring *given, int base, int64_t *integer, b
 static size_t copy_digits(const zx_jstring *text, size_t at, char *into, size_t *length)
 {
     const size_t start = at;
-    while (at < text->length) {
-        const char c = text->bytes[at];
-        if (c == '_' && at > start && text->bytes[at - 1] != '_' && at + 1 < text->length &&
-            text->bytes[at + 1] >= '0' && text->bytes[at + 1] <= '9') {
-            at++;
+    for (size_t bytes = 1; at < text->length; at += bytes) {
+        if (text->bytes[at] == '_' && at > start && text->bytes[at - 1] != '_' &&
+            at + 1 < text->length && digit_at(text, at + 1, &bytes) < 10) {
+            bytes = 1;
             continue;
         }
-        if (c < '0' || c > '9') break;
-        into[(*length)++] = c;
-        at++;
+        const int digit = digit_at(text, at, &bytes);
+        if (digit > 9) break;
+        into[(*length)++] = (char)('0' + digit);
     }
     return at - start;
 }

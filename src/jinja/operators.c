@@ -122,6 +122,27 @@ zmlx_status zx_jvalue_multiply(zx_jrun *run, zx_jvalue a, zx_jvalue b, zx_jvalue
 
 /* --- division --- */
 
+__extension__ typedef unsigned __int128 wide;
+
+static int bits_of(uint64_t number)
+{
+    return number > 0 ? 64 - __builtin_clzll(number) : 0;
+}
+
+/* The float nearest to x / y, rounded once: at least 55 bits of the quotient, the last of them set
+ * where something is left. */
+static double quotient(int64_t x, int64_t y)
+{
+    const uint64_t above = x < 0 ? 0 - (uint64_t)x : (uint64_t)x;
+    const uint64_t below = y < 0 ? 0 - (uint64_t)y : (uint64_t)y;
+    const int missing = 56 + bits_of(below) - bits_of(above);
+    const int shift = missing > 0 ? missing : 0;
+    const wide scaled = (wide)above << shift;
+    const uint64_t whole = (uint64_t)(scaled / below) | (scaled % below != 0 ? 1 : 0);
+    const double magnitude = ldexp((double)whole, -shift);
+    return (x < 0) != (y < 0) ? -magnitude : magnitude;
+}
+
 zmlx_status zx_jvalue_divide(zx_jrun *run, zx_jvalue a, zx_jvalue b, zx_jvalue *result)
 {
     int64_t x = 0, y = 0;
@@ -130,8 +151,7 @@ zmlx_status zx_jvalue_divide(zx_jrun *run, zx_jvalue a, zx_jvalue b, zx_jvalue *
     const double divisor = zx_jvalue_number(b);
     if (!(divisor < 0) && !(divisor > 0) && !isnan(divisor))
         return ZX_JFAIL(run, "division by zero");
-    *result = whole ? zx_jfloat((double)((long double)x / (long double)y))
-                    : zx_jfloat(zx_jvalue_number(a) / divisor);
+    *result = zx_jfloat(whole ? quotient(x, y) : zx_jvalue_number(a) / divisor);
     return ZMLX_OK;
 }
 

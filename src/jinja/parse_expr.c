@@ -45,10 +45,28 @@ static zmlx_status parse_unary(zx_jparser *parser, zx_jnode **node)
     return parse_unary_with(parser, true, node);
 }
 
+/* Whether jinja2's optimizer makes a constant of a number's expression. */
+static bool is_constant(const zx_jnode *node)
+{
+    for (; node != NULL && node->kind != ZX_JN_CONST; node = node->left) {
+        if (node->kind == ZX_JN_NEG || node->kind == ZX_JN_POS) continue;
+        if (node->kind < ZX_JN_ADD || node->kind > ZX_JN_POW || !is_constant(node->right))
+            return false;
+    }
+    return node != NULL;
+}
+
 static zmlx_status parse_power(zx_jparser *parser, zx_jnode **node)
 {
     static const operator_row rows[] = {{ZX_JT_POW, ZX_JN_POW}};
-    return parse_binary(parser, rows, 1, parse_unary, node);
+    ZX_TRY(parse_binary(parser, rows, 1, parse_unary, node));
+    /* jinja2 writes a constant that begins a power into Python code, where the power binds tighter
+     * than the constant's sign: -2 ** x is -(2 ** x), although -2 ** 2 is 4. */
+    zx_jnode *first = *node, *innermost = NULL;
+    for (; first->kind == ZX_JN_POW; first = first->left)
+        if (!is_constant(first->right)) innermost = first;
+    if (innermost != NULL) innermost->sign_last = is_constant(first);
+    return ZMLX_OK;
 }
 
 static zmlx_status parse_product(zx_jparser *parser, zx_jnode **node)

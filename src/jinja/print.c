@@ -83,6 +83,13 @@ typedef struct escape {
 
 static const escape escapes[] = {{'\\', '\\'}, {'\n', 'n'}, {'\r', 'r'}, {'\t', 't'}};
 
+static zmlx_status escape_point(zx_jrun *run, zx_jbuilder *builder, uint32_t point)
+{
+    if (point < 0x100) return zx_jbuilder_format(run, builder, "\\x%02x", point);
+    if (point < 0x10000) return zx_jbuilder_format(run, builder, "\\u%04x", point);
+    return zx_jbuilder_format(run, builder, "\\U%08x", point);
+}
+
 static zmlx_status repr_point(zx_jrun *run, zx_jbuilder *builder, uint32_t point, char quote)
 {
     if (point == (uint32_t)quote) return zx_jbuilder_format(run, builder, "\\%c", quote);
@@ -90,9 +97,7 @@ static zmlx_status repr_point(zx_jrun *run, zx_jbuilder *builder, uint32_t point
         if (point == (uint32_t)escapes[i].point)
             return zx_jbuilder_format(run, builder, "\\%c", escapes[i].letter);
     if (zx_unicode_is_printable(point)) return zx_jbuilder_point(run, builder, point);
-    if (point < 0x100) return zx_jbuilder_format(run, builder, "\\x%02x", point);
-    if (point < 0x10000) return zx_jbuilder_format(run, builder, "\\u%04x", point);
-    return zx_jbuilder_format(run, builder, "\\U%08x", point);
+    return escape_point(run, builder, point);
 }
 
 static zmlx_status repr_string(zx_jrun *run, zx_jbuilder *builder, const zx_jstring *string)
@@ -284,5 +289,21 @@ zmlx_status zx_jvalue_repr_string(zx_jrun *run, zx_jvalue value, zx_jvalue *stri
 {
     zx_jbuilder builder = {0};
     ZX_TRY(zx_jvalue_repr(run, &builder, value));
+    return zx_jbuilder_finish(run, &builder, string);
+}
+
+zmlx_status zx_jvalue_ascii_string(zx_jrun *run, zx_jvalue value, zx_jvalue *string)
+{
+    zx_jbuilder builder = {0};
+    ZX_TRY(zx_jvalue_repr_string(run, value, string));
+    const zx_jstring *const text = string->as.string;
+    ZX_TRY(zx_jrun_pay_bytes(run, text->length));
+    for (size_t at = 0, bytes = 0; at < text->length; at += bytes) {
+        const uint32_t point = zx_jstring_at(text, at, &bytes);
+        if (point < 0x80)
+            ZX_TRY(zx_jbuilder_add(run, &builder, text->bytes + at, bytes));
+        else
+            ZX_TRY(escape_point(run, &builder, point));
+    }
     return zx_jbuilder_finish(run, &builder, string);
 }

@@ -158,6 +158,7 @@ struct zx_jnode {
     zx_jnode *items, *body, *otherwise;
     zx_jtoken_kind op;                              /* OPERAND: EQ to LE, or NAME for 'in' */
     bool negated;                                   /* OPERAND: not in */
+    bool sign_last;                                 /* POW: a left sign counts after the power */
     bool recursive;                                 /* FOR */
     bool is_name_stored;                            /* NAME: on the left of an assignment */
     bool is_parameter;                              /* NAME: a parameter or a target of 'with' */

@@ -216,6 +216,14 @@ bool zx_unicode_is_decimal(uint32_t point)
     return category(point) == UTF8PROC_CATEGORY_ND;
 }
 
+/* Unicode encodes decimal digits in whole tens, in order; some tens lie side by side. */
+int zx_unicode_decimal(uint32_t point)
+{
+    uint32_t first = point;
+    while (first > 0 && zx_unicode_is_decimal(first - 1)) first--;
+    return (int)((point - first) % 10);
+}
+
 bool zx_unicode_is_digit(uint32_t point)
 {
     return zx_unicode_is_decimal(point) ||
@@ -234,9 +242,24 @@ bool zx_unicode_is_word(uint32_t point)
            in_categories(point, UTF8PROC_CATEGORY_ND, UTF8PROC_CATEGORY_NO);
 }
 
+/* Where XID_Start and XID_Continue differ from the categories: Unicode's Other_ID_Start and
+ * Other_ID_Continue, and what NFKC would take out of an identifier. */
+static const range name_starts[] = {{0x1885, 0x1886}, {0x2118, 0x2118}, {0x212e, 0x212e}};
+static const range name_continues[] = {{0xb7, 0xb7},    {0x387, 0x387},   {0xe33, 0xe33},
+                                       {0xeb3, 0xeb3},  {0x1369, 0x1371}, {0x19da, 0x19da},
+                                       {0xff9e, 0xff9f}};
+static const range never_names[] = {{0x37a, 0x37a},   {0x2e2f, 0x2e2f}, {0xfc5e, 0xfc63},
+                                    {0xfdfa, 0xfdfb}, {0xfe70, 0xfe70}, {0xfe72, 0xfe72},
+                                    {0xfe74, 0xfe74}, {0xfe76, 0xfe76}, {0xfe78, 0xfe78},
+                                    {0xfe7a, 0xfe7a}, {0xfe7c, 0xfe7c}, {0xfe7e, 0xfe7e}};
+
 bool zx_unicode_is_name(uint32_t point, bool first)
 {
     const utf8proc_category_t own = category(point);
+    if (in_ranges(point, never_names, sizeof never_names / sizeof *never_names)) return false;
+    if (in_ranges(point, name_starts, sizeof name_starts / sizeof *name_starts)) return true;
+    if (in_ranges(point, name_continues, sizeof name_continues / sizeof *name_continues))
+        return !first;
     if (point == '_' || zx_unicode_is_alpha(point) || own == UTF8PROC_CATEGORY_NL) return true;
     return !first && (own == UTF8PROC_CATEGORY_MN || own == UTF8PROC_CATEGORY_MC ||
                       own == UTF8PROC_CATEGORY_ND || own == UTF8PROC_CATEGORY_PC);

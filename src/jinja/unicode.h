@@ -12,6 +12,7 @@ bool zx_unicode_is_space(uint32_t point);
 bool zx_unicode_is_printable(uint32_t point);
 bool zx_unicode_is_alpha(uint32_t point);
 bool zx_unicode_is_decimal(uint32_t point);
+int zx_unicode_decimal(uint32_t point); /* the value of a decimal digit: 0 to 9 */
 bool zx_unicode_is_digit(uint32_t point);
 bool zx_unicode_is_numeric(uint32_t point);
 bool zx_unicode_is_word(uint32_t point);             /* \w of Python's re */

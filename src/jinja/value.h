@@ -276,6 +276,9 @@ ZMLX_MUST_CHECK zmlx_status zx_jvalue_print(zx_jrun *run, zx_jbuilder *builder, 
 ZMLX_MUST_CHECK zmlx_status zx_jvalue_repr(zx_jrun *run, zx_jbuilder *builder, zx_jvalue value);
 ZMLX_MUST_CHECK zmlx_status zx_jvalue_string(zx_jrun *run, zx_jvalue value, zx_jvalue *string);
 ZMLX_MUST_CHECK zmlx_status zx_jvalue_repr_string(zx_jrun *run, zx_jvalue value, zx_jvalue *string);
+/* Python's ascii(): the repr with everything beyond ASCII escaped. */
+ZMLX_MUST_CHECK zmlx_status zx_jvalue_ascii_string(zx_jrun *run, zx_jvalue value,
+                                                   zx_jvalue *string);
 enum { ZX_J_FLOAT_BYTES = 48 };
 void zx_jfloat_text(double number, char text[ZX_J_FLOAT_BYTES]);
 
