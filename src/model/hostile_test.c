@@ -387,7 +387,8 @@ TEST(hostile_published_files)
         CHECK_ON(files[i].path, run_file(files[i].format, files[i].path));
 }
 
-TEST(hostile_templates)
+/* Valgrind is fifty times as slow, which is too long for the longest. */
+TEST_MARKED(hostile_templates, "no-valgrind")
 {
     static const char text[] =
         "{%- set ns = namespace(found=false, n=3) -%}\n"
@@ -409,4 +410,56 @@ TEST(hostile_templates)
     CHECK(zx_text_add_string(&good, text) == ZMLX_OK);
     CHECK(run(&chat_template, &good));
     zx_text_fini(&good);
+}
+
+/* More layers than any model has cost memory for each. */
+TEST(hostile_counts_of_layers)
+{
+    static const char *const counts[] = {"1025", "2147483647", "9223372036854775807", "-1", "0"};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        char text[512];
+        const int length =
+            snprintf(text, sizeof text,
+                     "{\"model_type\":\"llama\",\"num_hidden_layers\":%s,\"hidden_size\":32,"
+                     "\"num_attention_heads\":2,\"intermediate_size\":64,\"vocab_size\":6}",
+                     counts[i]);
+        CHECK_ON(counts[i],
+                 open_config((const uint8_t *)text, (size_t)length) == ZMLX_ERROR_FORMAT);
+        CHECK_ON(counts[i], strstr(zmlx_error_message(), "num_hidden_layers") != NULL);
+    }
+    zx_gguf_maker maker = {0};
+    CHECK(zx_make_llama(&maker, "llama.block_count"));
+    CHECK(zx_make_u32(&maker, "llama.block_count", 1025) && zx_make_file(&maker));
+    CHECK(open_gguf((const uint8_t *)maker.file.bytes, maker.file.length) == ZMLX_ERROR_FORMAT);
+    CHECK(strstr(zmlx_error_message(), "'num_hidden_layers' is 1025") != NULL);
+    zx_gguf_maker_fini(&maker);
+}
+
+/* Tokens that look like a byte's and are none stand for themselves. */
+TEST(hostile_names_of_bytes)
+{
+    static const char text[] =
+        "{\"model\":{\"type\":\"BPE\",\"byte_fallback\":true,\"unk_token\":\"<unk>\",\"merges\":[],"
+        "\"vocab\":{\"<unk>\":0,\"<0x-1>\":1,\"<0xC3>\":2,\"<0xA9>\":3,\"<0x1G>\":4,\"<0x\":5,"
+        "\"<0x100>\":6}},\"decoder\":{\"type\":\"ByteFallback\"}}";
+    static const int32_t odd[] = {1, 4, 5, 6};
+    zx_tokenizer *tokenizer = NULL;
+    zx_ids ids = {0};
+    zx_text decoded = {0};
+    CHECK(zx_tokenizer_open_json_bytes(FILE_NAME, text, sizeof text - 1, &tokenizer) == ZMLX_OK);
+    bool good = zx_tokenizer_encode(tokenizer, "\xC3\xA9", 2, false, &ids) == ZMLX_OK &&
+                ids.count == 2 && ids.items[0] == 2 && ids.items[1] == 3;
+    good = good && zx_tokenizer_decode(tokenizer, odd, 4, false, &decoded) == ZMLX_OK &&
+           zx_text_add(&decoded, "", 1) == ZMLX_OK;
+    const bool same = good && strcmp(decoded.bytes, "<0x-1><0x1G><0x<0x100>") == 0;
+    /* a text of 2 GiB is refused by its length, before a byte of it is read */
+    const zmlx_status status =
+        zx_tokenizer_encode(tokenizer, text, (size_t)INT32_MAX + 1, false, &ids);
+    const bool by_length = strstr(zmlx_error_message(), "too long") != NULL;
+    zx_text_fini(&decoded);
+    zx_ids_fini(&ids);
+    zx_tokenizer_close(tokenizer);
+    CHECK(good);
+    CHECK(same);
+    CHECK(status == ZMLX_ERROR_ARGUMENT && by_length);
 }
