@@ -11,7 +11,7 @@ SECONDS  ?= 60
 PARALLEL  = --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 AGAIN     = $(PARALLEL) WARNINGS=
 
-style: $(BUILD)/libzmlx.a $(BUILD)/$(LINK)  ## check format, sizes, layers, symbol names, heap use and rows
+style: $(BUILD)/libzmlx.a $(BUILD)/$(LINK)  ## check format, sizes, layers, symbol names, heap use, rows and limits
 	sh tools/format.sh $(SOURCES) $(HEADERS) $(INTERNAL) $(BODIES) $(EXAMPLES) $(FUZZERS) $(TESTING)
 	python3 tools/cstyle.py --exclude 'build*/*' --gate file=600,nest=4,cycles=0,macros=60 \
 	    --layers tools/layers.txt .
@@ -20,6 +20,7 @@ style: $(BUILD)/libzmlx.a $(BUILD)/$(LINK)  ## check format, sizes, layers, symb
 	sh tools/symbols.sh $(BUILD)/libzmlx.a $(BUILD)/$(LINK)
 	sh tools/heap.sh
 	sh tools/rows.sh
+	sh tools/limits.sh
 
 format:  ## format every source file in place
 	sh tools/format.sh -i $(SOURCES) $(HEADERS) $(INTERNAL) $(BODIES) $(EXAMPLES) $(FUZZERS) $(TESTING)

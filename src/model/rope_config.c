@@ -123,7 +123,8 @@ zmlx_status zx_rope_settings_read(const zx_fields *config, const char *layer_typ
     zx_fields rope;
     size_t long_count = 0, short_count = 0;
     int64_t length = 2048, original = 0;
-    *settings = (zx_rope_settings){.theta = 10000,
+    *settings = (zx_rope_settings){.file = config->file,
+                                   .theta = 10000,
                                    .low_freq_factor = 1,
                                    .high_freq_factor = 4,
                                    .beta_fast = 32,
@@ -298,7 +299,8 @@ zmlx_status zx_rope_build(const zx_rope_settings *settings, size_t length, zx_ar
     fill(settings, length, frequencies, &magnitude);
     for (size_t i = 0; i < half; i++)
         if (!isfinite(frequencies[i]))
-            return ZX_FAIL(ZMLX_ERROR_FORMAT, "rope frequency %zu is not finite", i);
+            return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: rope frequency %zu is not finite",
+                           settings->file != NULL ? settings->file : "config", i);
     *rope = (zx_rope){.dims = settings->dims,
                       .interleaved = settings->interleaved,
                       .magnitude = magnitude,

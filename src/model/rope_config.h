@@ -32,6 +32,7 @@ typedef struct zx_rope_settings {
     double max_length, original_length; /* max_position_embeddings, and before it was extended */
     const float *long_factors, *short_factors; /* [dims / 2] */
     const float *divisors;                     /* [dims / 2] of the frequencies, or NULL */
+    const char *file;                          /* for messages, or NULL */
 } zx_rope_settings;
 
 /* Reads "rope_parameters" (transformers 5) or "rope_scaling" and "rope_theta".  'layer_type' names

@@ -398,6 +398,6 @@ TEST(rope_refuses_a_long_factor_of_zero)
                "\"original_max_position_embeddings\":32,\"long_factor\":[2,0],"
                "\"short_factor\":[1,1]}}",
                4, &arena, &rope) == ZMLX_ERROR_FORMAT);
-    CHECK(strcmp(zmlx_error_message(), "rope frequency 1 is not finite") == 0);
+    CHECK(strcmp(zmlx_error_message(), "c: rope frequency 1 is not finite") == 0);
     zx_arena_reset(&arena);
 }

@@ -30,6 +30,8 @@ struct zx_tokenizer {
 };
 
 ZMLX_MUST_CHECK zmlx_status zx_tokenizer_create(zx_tokenizer **tokenizer);
+/* Before a token is added: the file's name for messages, and its size, which bounds the ids. */
+void zx_tokenizer_begin(zx_tokenizer *tokenizer, const char *source, size_t bytes);
 /* Checks, builds the tables by id and the searches. */
 ZMLX_MUST_CHECK zmlx_status zx_tokenizer_finish(zx_tokenizer *tokenizer, const char *source);
 /* A part of a table by its type, with the row's defaults, for readers of other formats. */

@@ -314,6 +314,7 @@ zmlx_status zx_tokenizer_open_gguf(const zx_gguf_vocabulary *vocabulary, zx_toke
     zx_tokenizer *fresh;
     ZX_TRY(zx_tokenizer_create(&fresh));
     const making m = {vocabulary, fresh, {vocabulary->source, &fresh->store}};
+    zx_tokenizer_begin(fresh, vocabulary->source, vocabulary->token_count);
     const zmlx_status status = make(&m);
     if (status == ZMLX_OK)
         *tokenizer = fresh;

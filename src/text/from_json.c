@@ -404,8 +404,9 @@ static zmlx_status read_document(reading *r)
 /* Gives the collected added tokens their ids. */
 static zmlx_status settle_added(zx_tokenizer *tokenizer)
 {
-    zx_added settled = {0};
     zx_added *const added = &tokenizer->added;
+    zx_added settled = {
+        .names = {.source = added->names.source, .file_bytes = added->names.file_bytes}};
     zmlx_status status = ZMLX_OK;
     for (size_t i = 0; i < added->count && status == ZMLX_OK; i++)
         status = zx_added_add(&settled, &tokenizer->model.vocabulary, added->items[i]);
@@ -419,6 +420,7 @@ static zmlx_status open_json(zx_tokenizer *tokenizer, const char *source, const 
 {
     zx_json json;
     zx_json_init(&json, source, bytes, count);
+    zx_tokenizer_begin(tokenizer, source, count);
     reading r = {.tokenizer = tokenizer,
                  .build = {source, &tokenizer->store},
                  .json = &json,

@@ -404,6 +404,7 @@ static zmlx_status read_file(zx_tokenizer *tokenizer, const char *source, zx_str
                  .unknown_surface = {" \xE2\x81\x87 ", 5},
                  .highest = -1e30,
                  .lowest = 1e30};
+    zx_tokenizer_begin(tokenizer, source, file.length);
     if (file.length == 0) return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: the file is empty", source);
     const zmlx_status status = file.bytes[0] == '\n' ? read_sentencepiece(&r) : read_tiktoken(&r);
     zx_free(r.types);

@@ -129,10 +129,15 @@ TEST(vocabulary_grows_and_finds)
     good = good && zx_vocabulary_find(&vocabulary, "t7", 2) == 14 &&
            zx_vocabulary_find(&vocabulary, "x", 1) == -1 && vocabulary.count == COUNT &&
            vocabulary.size == COUNT * 2 - 1 && vocabulary.tokens[3].bytes == NULL;
-    const zmlx_status far = zx_vocabulary_add(&vocabulary, "far", 3, 1u << 30, &added);
+    vocabulary.source = "far.json";
+    vocabulary.file_bytes = 100000;
+    const zmlx_status near = zx_vocabulary_add(&vocabulary, "near", 4, (1U << 18) + 100000, &added);
+    const zmlx_status far = zx_vocabulary_add(&vocabulary, "far", 3, (1U << 18) + 100001, &added);
+    const bool named = strstr(zmlx_error_message(), "far.json: token id ") != NULL;
     zx_vocabulary_fini(&vocabulary);
     CHECK(good);
-    CHECK(far == ZMLX_ERROR_FORMAT);
+    CHECK(near == ZMLX_OK && far == ZMLX_ERROR_FORMAT);
+    CHECK(named);
     CHECK(zx_vocabulary_find(&vocabulary, "t7", 2) == -1);
 }
 

@@ -94,6 +94,15 @@ static void mark_special(zx_tokenizer *tokenizer)
     }
 }
 
+void zx_tokenizer_begin(zx_tokenizer *tokenizer, const char *source, size_t bytes)
+{
+    zx_vocabulary *const both[] = {&tokenizer->model.vocabulary, &tokenizer->added.names};
+    for (size_t i = 0; i < 2; i++) {
+        both[i]->source = source;
+        both[i]->file_bytes = bytes;
+    }
+}
+
 zmlx_status zx_tokenizer_finish(zx_tokenizer *tokenizer, const char *source)
 {
     zx_model *const model = &tokenizer->model;
@@ -112,6 +121,7 @@ zmlx_status zx_tokenizer_finish(zx_tokenizer *tokenizer, const char *source)
         tokenizer->written[added->items[i].id] = added->items[i].written;
     }
     mark_special(tokenizer);
+    model->vocabulary.source = added->names.source = NULL; /* it is the caller's */
     return ZMLX_OK;
 }
 

@@ -15,7 +15,7 @@
 #include <sys/random.h>
 #endif
 
-enum { BATCH = 32, SPARE_IDS = 1 << 20 };
+enum { BATCH = 32, SPARE_IDS = 1 << 18 }; /* spare: without a token, 16 bytes each */
 
 uint64_t zx_random_seed(void)
 {
@@ -102,9 +102,11 @@ static size_t slot_of(const zx_vocabulary *vocabulary, uint32_t hash, const char
 zmlx_status zx_vocabulary_add(zx_vocabulary *vocabulary, const char *bytes, size_t length,
                               uint32_t id, bool *added)
 {
-    if (id / 8 > vocabulary->count + SPARE_IDS)
-        return ZX_FAIL(ZMLX_ERROR_FORMAT, "token id %u is far beyond the %zu tokens before it", id,
-                       vocabulary->count);
+    if (id > SPARE_IDS && id - SPARE_IDS > vocabulary->file_bytes)
+        return ZX_FAIL(ZMLX_ERROR_FORMAT,
+                       "%s: token id %u is far beyond the tokens that %zu bytes can have",
+                       vocabulary->source != NULL ? vocabulary->source : "vocabulary", id,
+                       vocabulary->file_bytes);
     if (vocabulary->slot_count / 4 * 3 <= vocabulary->count)
         ZX_TRY(zx_vocabulary_reserve(vocabulary, vocabulary->count * 2 + 32));
     const uint32_t hash = hash_of(vocabulary, bytes, length);

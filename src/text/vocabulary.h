@@ -13,6 +13,8 @@ typedef struct zx_vocabulary { /* {0} is empty */
     uint64_t *slots;           /* hash in the upper half, id + 1 in the lower */
     size_t slot_count;         /* a power of two */
     uint64_t seed;
+    const char *source; /* for messages, or NULL */
+    size_t file_bytes;  /* of the file that names the ids */
 } zx_vocabulary;
 
 void zx_vocabulary_fini(zx_vocabulary *vocabulary);
@@ -20,7 +22,8 @@ void zx_vocabulary_fini(zx_vocabulary *vocabulary);
 /* Makes room for 'count' tokens at once. */
 ZMLX_MUST_CHECK zmlx_status zx_vocabulary_reserve(zx_vocabulary *vocabulary, size_t count);
 /* Adds a token.  *added is false where the text was there already: then it still is found under its
- * first id.  Ids so large that the table by id would be mostly holes are refused. */
+ * first id.  An id that is larger than the file can have tokens, and some, is refused: the table by
+ * id would be mostly holes. */
 ZMLX_MUST_CHECK zmlx_status zx_vocabulary_add(zx_vocabulary *vocabulary, const char *bytes,
                                               size_t length, uint32_t id, bool *added);
 /* The id of a text, or -1. */
