@@ -184,15 +184,7 @@ zmlx_status zx_block_ones(zx_trace *trace, size_t columns, zx_value *value)
     ZX_TRY(zx_arena_alloc(&trace->graph->arena, columns * sizeof(float), &memory));
     float *const ones = memory;
     for (size_t i = 0; i < columns; i++) ones[i] = 1;
-    *weight = (zx_weight){.format = ZX_FORMAT_F32,
-                          .dtype = ZX_F32,
-                          .bits = zx_formats[ZX_FORMAT_F32].bits,
-                          .group = zx_formats[ZX_FORMAT_F32].group,
-                          .count = 1,
-                          .rows = 1,
-                          .columns = columns,
-                          .codes = memory,
-                          .codes_stride = columns * sizeof(float)};
+    *weight = zx_weight_of_floats(ones, columns);
     return zx_graph_weight(trace->graph, "ones", weight, value);
 }
 

@@ -205,15 +205,7 @@ static zmlx_status load_speeds(zx_trace *trace, size_t heads, zx_value *logarith
                            zx_checkpoint_path(trace->checkpoint), i, full, (double)value);
         values[i] = (float)log(-(double)value);
     }
-    *weight = (zx_weight){.format = ZX_FORMAT_F32,
-                          .dtype = ZX_F32,
-                          .bits = zx_formats[ZX_FORMAT_F32].bits,
-                          .group = zx_formats[ZX_FORMAT_F32].group,
-                          .count = 1,
-                          .rows = 1,
-                          .columns = heads,
-                          .codes = memory,
-                          .codes_stride = heads * sizeof(float)};
+    *weight = zx_weight_of_floats(values, heads);
     return zx_block_weight(trace, full, weight, logarithms);
 }
 

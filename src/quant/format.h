@@ -104,6 +104,9 @@ zx_weight zx_weight_rows(const zx_weight *weight, size_t first, size_t rows);
 void zx_affine_put(const zx_weight *weight, size_t row, size_t group, const uint8_t *codes,
                    float scale, float bias);
 
+/* A row of f32 values in memory, which must outlive it. */
+zx_weight zx_weight_of_floats(const float *values, size_t columns);
+
 /* How the activations that meet this weight are to be quantized; planes 0 where they are not: the
  * precision is f32 or the format has no integer form. */
 zx_activation_layout zx_weight_layout(const zx_weight *weight, zx_precision precision);

@@ -61,6 +61,19 @@ zx_weight zx_weight_rows(const zx_weight *weight, size_t first, size_t rows)
     return part;
 }
 
+zx_weight zx_weight_of_floats(const float *values, size_t columns)
+{
+    return (zx_weight){.format = ZX_FORMAT_F32,
+                       .dtype = ZX_F32,
+                       .bits = zx_formats[ZX_FORMAT_F32].bits,
+                       .group = zx_formats[ZX_FORMAT_F32].group,
+                       .count = 1,
+                       .rows = 1,
+                       .columns = columns,
+                       .codes = (const uint8_t *)values,
+                       .codes_stride = columns * sizeof(float)};
+}
+
 zx_weight zx_weight_matrix(const zx_weight *weight, size_t index)
 {
     if (weight->matrices == NULL) return zx_weight_rows(weight, index * weight->rows, weight->rows);
