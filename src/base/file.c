@@ -20,7 +20,12 @@
 #include "base/memory.h"
 #include "base/text.h"
 
-enum { READ_CHUNK = 64 * 1024, LARGEST_CALL = 1 << 30, NAME_TRIES = 100 };
+enum {
+    READ_CHUNK = 64 * 1024,
+    LARGEST_CALL = 1 << 30,
+    LARGE_PAGE = 2 << 20, /* bytes; others gain nothing */
+    NAME_TRIES = 100,
+};
 
 static zmlx_status system_error(const char *path, const char *doing)
 {
@@ -36,6 +41,18 @@ static zmlx_status copy_string(const char *string, char **copy)
     return ZMLX_OK;
 }
 
+/* Asks for large pages: a model read once a token is read about half as fast again with them, as
+ * software and hardware fetch ahead across their ends only by walking the page tables.  Systems
+ * that cannot (the file system decides) stay with small ones. */
+static void ask_for_large_pages(void *data, size_t size)
+{
+#ifdef MADV_HUGEPAGE
+    if (size >= LARGE_PAGE) (void)madvise(data, size, MADV_HUGEPAGE);
+#else
+    (void)data, (void)size;
+#endif
+}
+
 static zmlx_status map(const char *path, int descriptor, zx_file *file)
 {
     struct stat about;
@@ -48,6 +65,7 @@ static zmlx_status map(const char *path, int descriptor, zx_file *file)
     if (size == 0) return ZMLX_OK; /* the system maps no empty file */
     void *const data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
     if (data == MAP_FAILED) return system_error(path, "cannot map it");
+    ask_for_large_pages(data, size);
     zx_memory_taken(data, size, "mapped file");
     file->data = data;
     file->size = size;

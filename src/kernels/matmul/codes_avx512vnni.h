@@ -43,6 +43,7 @@ typedef enum scales_kind {
     SCALES_E4M3,
     SCALES_HEADS,     /* of blocks: an f16 scale in the low half */
     SCALES_F32_ALONE, /* staged, without biases */
+    SCALES_JOINED,    /* made of heads: the scale in the low half, the group's sum in the high */
     SCALES_KINDS,
 } scales_kind;
 

@@ -28,7 +28,7 @@ enum {
 /* gcc 12 copies the accumulator around the intrinsic. */
 INLINE __m512i dot(__m512i sums, __m512i codes, __m512i values)
 {
-    __asm__("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(codes), "v"(values));
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(codes), "vm"(values));
     return sums;
 }
 
@@ -46,7 +46,8 @@ typedef struct few_stage {
     zx_stage to;
 } few_stage;
 
-/* What 16 rows leave behind: [row][unit][scales, biases where they stand apart, tokens' sums]. */
+/* What 16 rows leave behind: [row][unit][scales, biases where they stand apart, tokens' sums], or
+ * [row][unit][tokens' sums joined with the scales]. */
 typedef struct few_outputs {
     __m512i *vectors;
     size_t row_vectors, unit_vectors, scale_vectors;
@@ -122,6 +123,14 @@ INLINE void one_chunk(codes_kind kind, size_t planes, size_t tokens, const uint8
             multiply_chunk(is_pairs(kind), planes, low, high, x->planes + token * planes, at);
 }
 
+/* Every line: fetching some of them halves the speed, the hardware then fetches none of the others.
+ */
+INLINE void fetch_ahead(codes_kind kind, const uint8_t *codes, size_t bytes)
+{
+    for (size_t i = 0; kind != BYTES_STAGED && i < bytes; i += 64)
+        _mm_prefetch((const char *)codes + AHEAD + i, _MM_HINT_T1);
+}
+
 /* Four chunks with every token: sums[token]. */
 INLINE void four_chunks(codes_kind kind, size_t planes, size_t tokens, const uint8_t *codes,
                         const few_rows *x, size_t at, size_t first, __m512i *heads,
@@ -129,8 +138,7 @@ INLINE void four_chunks(codes_kind kind, size_t planes, size_t tokens, const uin
 {
     const size_t chunk = chunk_columns(kind), bytes = chunk_bytes(kind);
     __m512i t[4][PLANES];
-    for (size_t j = 0; kind != BYTES_STAGED && j < 4 * bytes; j += 64)
-        _mm_prefetch((const char *)codes + AHEAD + j, _MM_HINT_T1);
+    fetch_ahead(kind, codes, 4 * bytes);
 #pragma GCC unroll 4
     for (size_t i = 0; i < 4; i++)
         one_chunk(kind, planes, tokens, codes + i * bytes, chunk, x, at + i * chunk, first + i,
@@ -150,10 +158,10 @@ INLINE void last_chunks(codes_kind kind, size_t planes, size_t tokens, const uin
     const size_t chunk = chunk_columns(kind), bytes = chunk_bytes(kind);
 #pragma GCC unroll 4
     for (size_t token = 0; token < tokens; token++) sums[token] = _mm512_setzero_si512();
+    fetch_ahead(kind, codes, columns * bytes / chunk);
     for (size_t i = 0; i * chunk < columns; i++, codes += bytes, at += chunk) {
         const size_t left = columns - i * chunk;
         __m512i t[PLANES];
-        _mm_prefetch((const char *)codes + AHEAD, _MM_HINT_T1);
         one_chunk(kind, planes, tokens, codes, left < chunk ? left : chunk, x, at, first + i, heads,
                   t);
 #pragma GCC unroll 4
@@ -175,7 +183,8 @@ INLINE void unit_sums(codes_kind kind, size_t planes, size_t tokens, size_t size
     __m512i waiting[3][PLANES], sums[PLANES];
 #pragma GCC unroll 4
     for (size_t token = 0; token < tokens; token++)
-        waiting[0][token] = waiting[1][token] = waiting[2][token] = _mm512_setzero_si512();
+        waiting[0][token] = waiting[1][token] = waiting[2][token] = out[token] =
+            _mm512_setzero_si512();
     for (size_t i = 0; i < size; i++, codes += bytes, at += four) {
         const size_t before = i * four, left = columns > before ? columns - before : 0;
         if (left >= four)
@@ -201,41 +210,71 @@ INLINE void unit_sums(codes_kind kind, size_t planes, size_t tokens, size_t size
     }
 }
 
+/* True where a group's sum has 16 bits: 32 codes from -8 to 7 times values from -127 to 127.  Then
+ * it is kept in a dword with its scale, and both are transposed at once. */
+INLINE bool joins(codes_kind kind, size_t planes)
+{
+    return kind == PAIRS_Q4_0 && planes == 1;
+}
+
+/* Joins 16 groups' sums of codes from 0 on with their scales; 'total': of the activations. */
+INLINE __m512i join(__m512i heads, __m512i sums, const int32_t *total)
+{
+    const __m512i zeros = _mm512_slli_epi32(_mm512_load_si512(total), 3);
+    const __m512i high = _mm512_slli_epi32(_mm512_sub_epi32(sums, zeros), 16);
+    return _mm512_mask_blend_epi16(0xaaaaaaaa, heads, high);
+}
+
+/* 'count' scales of a unit that stand apart from the codes; biases after them where they do too. */
+INLINE void copy_scales(codes_kind kind, const rows_source *source, const uint8_t *scales,
+                        const uint8_t *biases, size_t count, __m512i *out)
+{
+    if (source->scales_kind == SCALES_F32) {
+        out[0] = load_scales(SCALES_F32, scales, NULL, count);
+        out[1] = load_scales(SCALES_F32, biases, NULL, count);
+    } else if (kind == BYTES_STAGED) {
+        out[0] = load_scales(SCALES_F32_ALONE, scales, NULL, count);
+    } else if (kind == PAIRS_E2M1 || kind == BYTES_E2M1) {
+        out[0] = load_scales(SCALES_E8M0, scales, NULL, count);
+    } else {
+        out[0] = load_scales(SCALES_F16, scales, biases, count);
+    }
+}
+
 /* One row; 'row' is its number of 16. */
 INLINE void read_row(codes_kind kind, size_t planes, size_t tokens, size_t size,
-                     const rows_source *source, size_t row, const few_rows *x, __m512i *out,
+                     const rows_source *source, size_t row, const few_rows *rows, __m512i *out,
                      const few_outputs *shape)
 {
+    const few_rows own = *rows, *const x = &own; /* what is written is none of these */
+    const size_t unit_vectors = shape->unit_vectors, scale_vectors = shape->scale_vectors;
     const uint8_t *codes = source->codes + row * source->stride;
     const uint8_t *scales = source->scales + row * source->scales_stride;
     const uint8_t *biases = source->biases + row * source->scales_stride;
     const size_t unit = 4 * size * chunk_columns(kind), bytes = 4 * size * chunk_bytes(kind);
     const size_t columns = source->groups * source->group;
     size_t groups = source->groups;
-    for (size_t at = 0; at < columns; at += unit, codes += bytes, out += shape->unit_vectors) {
+    for (size_t at = 0; at < columns; at += unit, codes += bytes, out += unit_vectors) {
         const size_t count = groups < LANES ? groups : LANES;
-        __m512i heads = _mm512_setzero_si512();
+        __m512i heads = _mm512_setzero_si512(), sums[PLANES];
         if (columns - at >= unit)
-            unit_sums(kind, planes, tokens, size, codes, unit, x, at, &heads,
-                      out + shape->scale_vectors);
+            unit_sums(kind, planes, tokens, size, codes, unit, x, at, &heads, sums);
         else
-            unit_sums(kind, planes, tokens, size, codes, columns - at, x, at, &heads,
-                      out + shape->scale_vectors);
+            unit_sums(kind, planes, tokens, size, codes, columns - at, x, at, &heads, sums);
+#pragma GCC unroll 4
+        for (size_t token = 0; token < tokens; token++)
+            if (joins(kind, planes))
+                out[token] =
+                    join(heads, sums[token], x->rows[token].total + source->groups - groups);
+            else
+                out[scale_vectors + token] = sums[token];
         groups -= count;
+        if (joins(kind, planes)) continue;
         if (is_blocks(kind)) {
             out[0] = heads;
             continue;
         }
-        if (source->scales_kind == SCALES_F32) {
-            out[0] = load_scales(SCALES_F32, scales, NULL, count);
-            out[1] = load_scales(SCALES_F32, biases, NULL, count);
-        } else if (kind == BYTES_STAGED) {
-            out[0] = load_scales(SCALES_F32_ALONE, scales, NULL, count);
-        } else if (kind == PAIRS_E2M1 || kind == BYTES_E2M1) {
-            out[0] = load_scales(SCALES_E8M0, scales, NULL, count);
-        } else {
-            out[0] = load_scales(SCALES_F16, scales, biases, count);
-        }
+        copy_scales(kind, source, scales, biases, count, out);
         scales += LANES * source->scale_bytes;
         biases += LANES * source->scale_bytes;
     }
@@ -345,7 +384,7 @@ INLINE void add_unit(scales_kind kind, bool affine, const rows_source *source,
 {
     const size_t left = source->groups - group, count = left < LANES ? left : LANES;
     __m512i scales[LANES], biases[LANES], whole[LANES];
-    load_transposed(rows, unit, 0, count, scales);
+    if (kind != SCALES_JOINED) load_transposed(rows, unit, 0, count, scales);
     if (kind == SCALES_F32) load_transposed(rows, unit, 1, count, biases);
     for (size_t token = 0; token < tokens; token++) {
         const zx_activation_row *at = &x->rows[token];
@@ -354,13 +393,17 @@ INLINE void add_unit(scales_kind kind, bool affine, const rows_source *source,
 #pragma GCC unroll 16
         for (size_t i = 0; i < LANES; i++) {
             if (i == count) break;
-            if (affine)
+            if (kind == SCALES_JOINED) {
+                scales[i] = whole[i];
+                whole[i] = _mm512_srai_epi32(whole[i], 16);
+            } else if (affine) {
                 sum = _mm512_fmadd_ps(
                     bias_of(kind, scales[i], kind == SCALES_F32 ? biases[i] : scales[i]),
                     _mm512_set1_ps(at->sum[group + i]), sum);
-            else
+            } else {
                 whole[i] = _mm512_sub_epi32(whole[i],
                                             _mm512_set1_epi32(source->zero * at->total[group + i]));
+            }
             const __m512 product =
                 _mm512_mul_ps(_mm512_cvtepi32_ps(whole[i]), _mm512_set1_ps(at->scale[group + i]));
             sum = _mm512_fmadd_ps(product, scale_of(kind, scales[i]), sum);
@@ -389,10 +432,11 @@ ADD(SCALES_E8M0, false)
 ADD(SCALES_E4M3, false)
 ADD(SCALES_HEADS, false)
 ADD(SCALES_F32_ALONE, false)
+ADD(SCALES_JOINED, false)
 
-static const add_fn adds[SCALES_KINDS] = {add_SCALES_F16,      add_SCALES_BF16, add_SCALES_F32,
-                                          add_SCALES_E8M0,     add_SCALES_E4M3, add_SCALES_HEADS,
-                                          add_SCALES_F32_ALONE};
+static const add_fn adds[SCALES_KINDS] = {add_SCALES_F16,       add_SCALES_BF16,  add_SCALES_F32,
+                                          add_SCALES_E8M0,      add_SCALES_E4M3,  add_SCALES_HEADS,
+                                          add_SCALES_F32_ALONE, add_SCALES_JOINED};
 
 /* -------- strips -------- */
 
@@ -451,8 +495,10 @@ static void order_planes(const zx_operand *in, bool pairs, int8_t *to, few_rows 
 static void run_strip(const zx_operand *in, const zx_weight *weight, size_t row, const few_rows *x,
                       __m512i *vectors, float *sums)
 {
+    static const uint8_t scale_vectors[SCALES_KINDS] = {1, 1, 2, 1, 1, 1, 1, 0};
     rows_source source = source_of(weight, row, 0);
-    few_outputs out = outputs_of(in, source.scales_kind == SCALES_F32 ? 2 : 1);
+    if (joins(source.kind, in->layout.planes)) source.scales_kind = SCALES_JOINED;
+    few_outputs out = outputs_of(in, scale_vectors[source.scales_kind]);
     out.vectors = vectors;
     if (source.kind == BYTES_STAGED) {
         void *const memory = vectors + LANES * outputs_of(in, 2).row_vectors;
