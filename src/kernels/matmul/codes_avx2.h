@@ -89,6 +89,13 @@ static inline scales_kind scales_kind_of(const zx_weight *weight)
     return weight->dtype == ZX_F16 ? SCALES_F16 : SCALES_BF16;
 }
 
+/* Whether its blocks are staged. */
+static inline bool stages(const zx_weight *weight)
+{
+    return zx_formats[weight->format].block > 0 && weight->format != ZX_FORMAT_Q4_0 &&
+           weight->format != ZX_FORMAT_Q4_1 && weight->format != ZX_FORMAT_Q8_0;
+}
+
 static inline rows_source source_of(const zx_weight *weight, size_t row)
 {
     static const codes_kind by_bits[] = {
@@ -110,7 +117,7 @@ static inline rows_source source_of(const zx_weight *weight, size_t row)
                      .groups = zx_weight_groups(weight),
                      .head = heads[weight->format]};
     s.block_bytes = s.head + s.group * weight->bits / 8;
-    if (zx_is_staged(weight)) { /* staged_source says where */
+    if (stages(weight)) { /* staged_source says where */
         s.kind = s.zero > 64 ? BYTES_STAGED_8 : BYTES_STAGED;
         s.scales_kind = s.affine ? SCALES_F32 : SCALES_F32_ALONE;
         s.block_bytes = s.group;

@@ -29,6 +29,7 @@ typedef enum codes_kind {
     BYTES_6,
     BYTES_8,
     BYTES_Q8_0,
+    BYTES_Q5_0,
     BYTES_E2M1,   /* NVFP4 */
     BYTES_STAGED, /* a row, or a strip, that stage_avx2.h has unpacked */
     CODES_KINDS,
@@ -70,7 +71,7 @@ INLINE bool is_pairs(codes_kind kind)
 
 INLINE bool is_blocks(codes_kind kind)
 {
-    return kind == PAIRS_Q4_0 || kind == PAIRS_Q4_1 || kind == BYTES_Q8_0;
+    return kind == PAIRS_Q4_0 || kind == PAIRS_Q4_1 || kind == BYTES_Q8_0 || kind == BYTES_Q5_0;
 }
 
 INLINE size_t chunk_columns(codes_kind kind)
@@ -81,7 +82,7 @@ INLINE size_t chunk_columns(codes_kind kind)
 /* Bytes from chunk to chunk of a row. */
 INLINE size_t chunk_bytes(codes_kind kind)
 {
-    static const uint8_t bytes[CODES_KINDS] = {64, 72, 80, 64, 16, 24, 40, 48, 64, 68, 32, 64};
+    static const uint8_t bytes[CODES_KINDS] = {64, 72, 80, 64, 16, 24, 40, 48, 64, 68, 44, 32, 64};
     return bytes[kind];
 }
 
@@ -167,6 +168,27 @@ INLINE __m512i spread_bits(__m512i packed, unsigned bits)
     return _mm512_and_si512(codes, _mm512_set1_epi8((char)((1u << bits) - 1)));
 }
 
+/* Two blocks of Q5_0, of 22 bytes: a head, the fifth bits, then the nibbles of columns 0 to 15
+ * (low) and 16 to 31 (high). */
+INLINE __m512i q5_0_codes(__m512i blocks)
+{
+    uint8_t nibbles[CHUNK] __attribute__((aligned(64))), fifths[CHUNK] __attribute__((aligned(64)));
+#pragma GCC unroll 64
+    for (unsigned i = 0; i < CHUNK; i++) {
+        nibbles[i] = (uint8_t)(i / 32 * 22 + 6 + i % 16);
+        fifths[i] = (uint8_t)(i / 32 * 22 + 2 + i % 32 / 8);
+    }
+    const int64_t low = 0x3830282018100800, high = 0x3c342c241c140c04; /* shifts of eight bytes */
+    const __m512i shifts = _mm512_setr_epi64(low, low, high, high, low, low, high, high);
+    const __m512i bytes = _mm512_permutexvar_epi8(_mm512_load_si512(nibbles), blocks);
+    const __m512i codes =
+        _mm512_and_si512(_mm512_multishift_epi64_epi8(shifts, bytes), _mm512_set1_epi8(0x0f));
+    const __mmask64 fifth =
+        _mm512_test_epi8_mask(_mm512_permutexvar_epi8(_mm512_load_si512(fifths), blocks),
+                              _mm512_set1_epi64((int64_t)0x8040201008040201));
+    return _mm512_mask_add_epi8(codes, fifth, codes, _mm512_set1_epi8(16));
+}
+
 /* A chunk of bytes. */
 INLINE __m512i load_bytes(codes_kind kind, __m512i first, const uint8_t *bytes, size_t columns)
 {
@@ -174,6 +196,7 @@ INLINE __m512i load_bytes(codes_kind kind, __m512i first, const uint8_t *bytes, 
     if (kind == BYTES_Q8_0)
         return _mm512_xor_si512(pack_blocks(kind, first, bytes, columns),
                                 _mm512_set1_epi8((char)0x80));
+    if (kind == BYTES_Q5_0) return q5_0_codes(first);
     if (kind == BYTES_E2M1) { /* of each 16 columns the even ones, then the odd ones */
         const __m512i twice =
             _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3), first);
@@ -223,6 +246,9 @@ INLINE __m512i add_heads(codes_kind kind, __m512i dwords, size_t chunk, __m512i 
     static const uint16_t q8_0[32]
         __attribute__((aligned(64))) = {0, 0, 17, 0, 0, 0, 17, 0, 0, 0, 17, 0, 0, 0, 17, 0,
                                         0, 0, 17, 0, 0, 0, 17, 0, 0, 0, 17, 0, 0, 0, 17, 0};
+    static const uint16_t q5_0[32]
+        __attribute__((aligned(64))) = {0, 0, 11, 0, 0, 0, 11, 0, 0, 0, 11, 0, 0, 0, 11, 0,
+                                        0, 0, 11, 0, 0, 0, 11, 0, 0, 0, 11, 0, 0, 0, 11, 0};
     if (kind == PAIRS_Q4_1) {
         const __m512i places =
             _mm512_setr_epi32(0, 5, 10, 15, 0, 5, 10, 15, 0, 5, 10, 15, 0, 5, 10, 15);
@@ -232,7 +258,7 @@ INLINE __m512i add_heads(codes_kind kind, __m512i dwords, size_t chunk, __m512i 
         return _mm512_mask_permutexvar_epi16(dwords, (__mmask32)(0x55u << 8 * chunk),
                                              _mm512_load_si512(q4_0), head);
     return _mm512_mask_permutexvar_epi16(dwords, (__mmask32)(0x5u << 4 * chunk),
-                                         _mm512_load_si512(q8_0), head);
+                                         _mm512_load_si512(kind == BYTES_Q8_0 ? q8_0 : q5_0), head);
 }
 
 INLINE __m512i widen_words(const uint8_t *bytes, __mmask16 mask)
@@ -295,13 +321,21 @@ static inline codes_kind kind_of(const zx_weight *weight)
 {
     static const codes_kind by_bits[] = {
         [2] = BYTES_2, [3] = BYTES_3, [4] = PAIRS, [5] = BYTES_5, [6] = BYTES_6, [8] = BYTES_8};
-    static const codes_kind by_format[ZX_FORMAT_COUNT] = {[ZX_FORMAT_MXFP4] = PAIRS_E2M1,
-                                                          [ZX_FORMAT_NVFP4] = BYTES_E2M1,
-                                                          [ZX_FORMAT_Q4_0] = PAIRS_Q4_0,
-                                                          [ZX_FORMAT_Q4_1] = PAIRS_Q4_1,
-                                                          [ZX_FORMAT_Q8_0] = BYTES_Q8_0};
-    if (zx_is_staged(weight)) return BYTES_STAGED;
+    static const codes_kind by_format[ZX_FORMAT_COUNT] = {
+        [ZX_FORMAT_MXFP4] = PAIRS_E2M1,    [ZX_FORMAT_NVFP4] = BYTES_E2M1,
+        [ZX_FORMAT_Q4_0] = PAIRS_Q4_0,     [ZX_FORMAT_Q4_1] = PAIRS_Q4_1,
+        [ZX_FORMAT_Q5_0] = BYTES_Q5_0,     [ZX_FORMAT_Q5_1] = BYTES_STAGED,
+        [ZX_FORMAT_Q8_0] = BYTES_Q8_0,     [ZX_FORMAT_Q2_K] = BYTES_STAGED,
+        [ZX_FORMAT_Q3_K] = BYTES_STAGED,   [ZX_FORMAT_Q4_K] = BYTES_STAGED,
+        [ZX_FORMAT_Q5_K] = BYTES_STAGED,   [ZX_FORMAT_Q6_K] = BYTES_STAGED,
+        [ZX_FORMAT_IQ4_NL] = BYTES_STAGED, [ZX_FORMAT_IQ4_XS] = BYTES_STAGED,
+        [ZX_FORMAT_MXFP4_B] = BYTES_STAGED};
     return weight->format == ZX_FORMAT_AFFINE ? by_bits[weight->bits] : by_format[weight->format];
+}
+
+static inline bool stages(const zx_weight *weight)
+{
+    return kind_of(weight) == BYTES_STAGED;
 }
 
 static inline scales_kind scales_kind_of(const zx_weight *weight)
@@ -309,7 +343,7 @@ static inline scales_kind scales_kind_of(const zx_weight *weight)
     static const scales_kind kinds[ZX_FORMAT_COUNT] = {
         [ZX_FORMAT_MXFP4] = SCALES_E8M0, [ZX_FORMAT_NVFP4] = SCALES_E4M3,
         [ZX_FORMAT_Q4_0] = SCALES_HEADS, [ZX_FORMAT_Q4_1] = SCALES_F16,
-        [ZX_FORMAT_Q8_0] = SCALES_HEADS,
+        [ZX_FORMAT_Q8_0] = SCALES_HEADS, [ZX_FORMAT_Q5_0] = SCALES_HEADS,
     };
     if (weight->format != ZX_FORMAT_AFFINE) return kinds[weight->format];
     if (weight->dtype == ZX_F32) return SCALES_F32;

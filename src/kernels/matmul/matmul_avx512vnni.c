@@ -227,7 +227,7 @@ INLINE void spread_some_scales(scales_kind kind, bool affine, __m512i *scales, _
 
 INLINE __m512i load_heads(codes_kind kind, const uint8_t *bytes, size_t count)
 {
-    const size_t chunk = kind == BYTES_Q8_0 ? 2 : 4; /* blocks */
+    const size_t chunk = is_pairs(kind) ? 4 : 2; /* blocks */
     __m512i heads = _mm512_setzero_si512();
 #pragma GCC unroll 8
     for (size_t i = 0; i < LANES / chunk; i++, bytes += chunk_bytes(kind)) {
@@ -297,16 +297,24 @@ SPREAD(BYTES_5)
 SPREAD(BYTES_6)
 SPREAD(BYTES_8)
 SPREAD(BYTES_Q8_0)
+SPREAD(BYTES_Q5_0)
 SPREAD(BYTES_E2M1)
 SPREAD(BYTES_STAGED)
 
 static const spread_fn spreads[CODES_KINDS] = {
-    [PAIRS] = spread_PAIRS,           [PAIRS_Q4_0] = spread_PAIRS_Q4_0,
-    [PAIRS_Q4_1] = spread_PAIRS_Q4_1, [PAIRS_E2M1] = spread_PAIRS_E2M1,
-    [BYTES_2] = spread_BYTES_2,       [BYTES_3] = spread_BYTES_3,
-    [BYTES_5] = spread_BYTES_5,       [BYTES_6] = spread_BYTES_6,
-    [BYTES_8] = spread_BYTES_8,       [BYTES_Q8_0] = spread_BYTES_Q8_0,
-    [BYTES_E2M1] = spread_BYTES_E2M1, [BYTES_STAGED] = spread_BYTES_STAGED,
+    [PAIRS] = spread_PAIRS,
+    [PAIRS_Q4_0] = spread_PAIRS_Q4_0,
+    [PAIRS_Q4_1] = spread_PAIRS_Q4_1,
+    [PAIRS_E2M1] = spread_PAIRS_E2M1,
+    [BYTES_2] = spread_BYTES_2,
+    [BYTES_3] = spread_BYTES_3,
+    [BYTES_5] = spread_BYTES_5,
+    [BYTES_6] = spread_BYTES_6,
+    [BYTES_8] = spread_BYTES_8,
+    [BYTES_Q8_0] = spread_BYTES_Q8_0,
+    [BYTES_Q5_0] = spread_BYTES_Q5_0,
+    [BYTES_E2M1] = spread_BYTES_E2M1,
+    [BYTES_STAGED] = spread_BYTES_STAGED,
 };
 
 /* How a launch is blocked, and a thread's memory: panel codes, scales, biases, sums, a strip's
@@ -332,7 +340,7 @@ static blocking blocking_of(const zx_launch *launch)
     b.scale_bytes = b.groups * HALVES * LANES * sizeof(float);
     const size_t sums = b.chunked && x->rows > BLOCK_PLANES ? x->rows : BLOCK_PLANES;
     b.sum_bytes = sums * HALVES * LANES * sizeof(float);
-    if (zx_stages_any(launch))
+    if (zx_stages_any(launch, stages))
         b.stage_bytes = zx_round_up(zx_stage_bytes(LANES, b.groups * group, b.groups), 64);
     return b;
 }

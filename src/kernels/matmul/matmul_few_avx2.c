@@ -343,7 +343,7 @@ size_t zx_few_scratch_avx2(const zx_launch *launch)
     zx_operand x = launch->inputs[0];
     if (x.rows > PLANES) x.rows = PLANES;
     const size_t groups = x.columns / x.layout.group;
-    const size_t stage = zx_stages_any(launch) ? zx_stage_bytes(1, x.columns, groups) : 0;
+    const size_t stage = zx_stages_any(launch, stages) ? zx_stage_bytes(1, x.columns, groups) : 0;
     return PLANES * plane_bytes(&x) + LANES * outputs_of(&x, 2).row_vectors * sizeof(__m256i) +
            zx_round_up(stage, 64);
 }

@@ -297,7 +297,8 @@ INLINE void read_rows(codes_kind kind, size_t planes, size_t tokens, const rows_
             continue;
         }
         if (is_blocks(kind) || kind == PAIRS_E2M1 || kind == BYTES_E2M1)
-            read_row(kind, planes, tokens, kind == BYTES_Q8_0 ? 2 : 1, source, row, x, to, out);
+            read_row(kind, planes, tokens, is_blocks(kind) && !is_pairs(kind) ? 2 : 1, source, row,
+                     x, to, out);
         else
             read_row(kind, planes, tokens, size, source, row, x, to, out);
     }
@@ -326,6 +327,7 @@ READS(BYTES_5)
 READS(BYTES_6)
 READS(BYTES_8)
 READS(BYTES_Q8_0)
+READS(BYTES_Q5_0)
 READS(BYTES_E2M1)
 READS(BYTES_STAGED)
 
@@ -334,9 +336,9 @@ static const read_fn reads[CODES_KINDS][6] = {
 #define ROW(kind)                                                      \
     [kind] = {read_##kind##_1_1, read_##kind##_1_2, read_##kind##_1_3, \
               read_##kind##_1_4, read_##kind##_2_1, read_##kind##_2_2}
-    ROW(PAIRS),   ROW(PAIRS_Q4_0), ROW(PAIRS_Q4_1), ROW(PAIRS_E2M1),
-    ROW(BYTES_2), ROW(BYTES_3),    ROW(BYTES_5),    ROW(BYTES_6),
-    ROW(BYTES_8), ROW(BYTES_Q8_0), ROW(BYTES_E2M1), ROW(BYTES_STAGED)};
+    ROW(PAIRS),      ROW(PAIRS_Q4_0), ROW(PAIRS_Q4_1),  ROW(PAIRS_E2M1), ROW(BYTES_2),
+    ROW(BYTES_3),    ROW(BYTES_5),    ROW(BYTES_6),     ROW(BYTES_8),    ROW(BYTES_Q8_0),
+    ROW(BYTES_Q5_0), ROW(BYTES_E2M1), ROW(BYTES_STAGED)};
 
 /* -------- 16 rows -------- */
 
@@ -460,7 +462,7 @@ size_t zx_few_scratch(const zx_launch *launch)
     zx_operand x = launch->inputs[0];
     if (x.rows > PLANES) x.rows = PLANES;
     const size_t groups = x.columns / x.layout.group;
-    const size_t stage = zx_stages_any(launch) ? zx_stage_bytes(1, x.columns, groups) : 0;
+    const size_t stage = zx_stages_any(launch, stages) ? zx_stage_bytes(1, x.columns, groups) : 0;
     return PLANES * plane_bytes(&x) + LANES * outputs_of(&x, 2).row_vectors * sizeof(__m512i) +
            zx_round_up(stage, sizeof(__m512i));
 }

@@ -266,7 +266,7 @@ static blocking blocking_of(const zx_launch *launch)
     b.scale_bytes = b.groups * HALVES * LANES * sizeof(float);
     const size_t rows = x->rows > BLOCK_TOKENS ? x->rows : BLOCK_TOKENS;
     b.sum_bytes = rows * HALVES * LANES * sizeof(float);
-    if (zx_stages_any(launch))
+    if (zx_stages_any(launch, stages))
         b.stage_bytes = zx_round_up(zx_stage_bytes(LANES, b.groups * group, b.groups), 64);
     return b;
 }

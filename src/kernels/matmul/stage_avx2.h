@@ -22,19 +22,13 @@ typedef struct zx_stage {
     size_t columns, groups;
 } zx_stage;
 
-/* Whether a weight's blocks are staged. */
-static inline bool zx_is_staged(const zx_weight *weight)
-{
-    return zx_formats[weight->format].block > 0 && weight->format != ZX_FORMAT_Q4_0 &&
-           weight->format != ZX_FORMAT_Q4_1 && weight->format != ZX_FORMAT_Q8_0;
-}
-
-static inline bool zx_stages_any(const zx_launch *launch)
+/* Whether any weight of a launch is one that 'stages'. */
+static inline bool zx_stages_any(const zx_launch *launch, bool (*stages)(const zx_weight *))
 {
     bool any = false;
     for (size_t i = 1; i <= 3; i++) {
         const zx_weight *weight = launch->inputs[i].weight;
-        any = any || (weight != NULL && zx_is_staged(weight));
+        any = any || (weight != NULL && stages(weight));
     }
     return any;
 }
