@@ -32,6 +32,9 @@ typedef enum codes_kind {
     BYTES_Q5_0,
     BYTES_E2M1,   /* NVFP4 */
     BYTES_STAGED, /* a row, or a strip, that stage_avx2.h has unpacked */
+    BYTES_Q4_K,   /* these in k_avx512vnni.h */
+    BYTES_Q5_K,
+    BYTES_Q6_K,
     CODES_KINDS,
 } codes_kind;
 

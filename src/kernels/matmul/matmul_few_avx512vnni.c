@@ -19,6 +19,7 @@
 #include "kernels/matmul/codes_avx512vnni.h"
 #include "kernels/matmul/few_avx512vnni.h"
 #include "kernels/matmul/lanes_avx512.h"
+#include "kernels/matmul/planes_avx512vnni.h"
 
 enum {
     PLANES = ZX_FEW_PLANES,
@@ -83,8 +84,9 @@ INLINE __m512i add_dwords(__m512i a, __m512i b)
 }
 
 /* The sums of 16 groups in ascending order, groups being 'size' (below 4) granules. */
-INLINE __m512i order_groups(size_t size, __m512i sums)
+INLINE __m512i order_groups(codes_kind kind, size_t size, __m512i sums)
 {
+    if (has_other_groups(kind)) return order_other_groups(sums);
     const __m512i one = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     const __m512i two = _mm512_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15);
     return _mm512_permutexvar_epi32(size == 1 ? one : two, sums);
@@ -123,6 +125,20 @@ INLINE void one_chunk(codes_kind kind, size_t planes, size_t tokens, const uint8
             multiply_chunk(is_pairs(kind), planes, low, high, x->planes + token * planes, at);
 }
 
+/* A block of 256 columns with every token. */
+INLINE void k_chunks(codes_kind kind, size_t planes, size_t tokens, const uint8_t *block,
+                     const few_rows *x, size_t at, __m512i t[4][PLANES])
+{
+    __m512i codes[4];
+    load_k(kind, block, codes);
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++)
+#pragma GCC unroll 4
+        for (size_t token = 0; token < tokens; token++)
+            t[i][token] = multiply_chunk(false, planes, codes[i], codes[i],
+                                         x->planes + token * planes, at + i * CHUNK);
+}
+
 /* Every line: fetching some of them halves the speed, the hardware then fetches none of the others.
  */
 INLINE void fetch_ahead(codes_kind kind, const uint8_t *codes, size_t bytes)
@@ -138,9 +154,10 @@ INLINE void four_chunks(codes_kind kind, size_t planes, size_t tokens, const uin
 {
     const size_t chunk = chunk_columns(kind), bytes = chunk_bytes(kind);
     __m512i t[4][PLANES];
-    fetch_ahead(kind, codes, 4 * bytes);
+    fetch_ahead(kind, codes, four_bytes(kind));
+    if (is_k(kind)) k_chunks(kind, planes, tokens, codes, x, at, t);
 #pragma GCC unroll 4
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = is_k(kind) ? 4 : 0; i < 4; i++)
         one_chunk(kind, planes, tokens, codes + i * bytes, chunk, x, at + i * chunk, first + i,
                   heads, t[i]);
 #pragma GCC unroll 4
@@ -158,6 +175,7 @@ INLINE void last_chunks(codes_kind kind, size_t planes, size_t tokens, const uin
     const size_t chunk = chunk_columns(kind), bytes = chunk_bytes(kind);
 #pragma GCC unroll 4
     for (size_t token = 0; token < tokens; token++) sums[token] = _mm512_setzero_si512();
+    if (is_k(kind)) return; /* its blocks are whole, so none of their columns are left */
     fetch_ahead(kind, codes, columns * bytes / chunk);
     for (size_t i = 0; i * chunk < columns; i++, codes += bytes, at += chunk) {
         const size_t left = columns - i * chunk;
@@ -179,7 +197,7 @@ INLINE void unit_sums(codes_kind kind, size_t planes, size_t tokens, size_t size
                       const uint8_t *codes, size_t columns, const few_rows *x, size_t at,
                       __m512i *heads, __m512i *out)
 {
-    const size_t four = 4 * chunk_columns(kind), bytes = 4 * chunk_bytes(kind);
+    const size_t four = 4 * chunk_columns(kind), bytes = four_bytes(kind);
     __m512i waiting[3][PLANES], sums[PLANES];
 #pragma GCC unroll 4
     for (size_t token = 0; token < tokens; token++)
@@ -195,7 +213,7 @@ INLINE void unit_sums(codes_kind kind, size_t planes, size_t tokens, size_t size
         for (size_t token = 0; token < tokens; token++) {
             __m512i sum = sums[token];
             if (size == 1) {
-                out[token] = order_groups(1, sum);
+                out[token] = order_groups(kind, 1, sum);
             } else if (i % 2 == 0) {
                 waiting[0][token] = sum;
             } else {
@@ -204,7 +222,7 @@ INLINE void unit_sums(codes_kind kind, size_t planes, size_t tokens, size_t size
                 if (i == 7) sum = add_dwords(waiting[2][token], sum);
                 if (i == 3) waiting[2][token] = sum;
                 waiting[1][token] = sum;
-                if (i + 1 == size) out[token] = size == 2 ? order_groups(2, sum) : sum;
+                if (i + 1 == size) out[token] = size == 2 ? order_groups(kind, 2, sum) : sum;
             }
         }
     }
@@ -241,6 +259,14 @@ INLINE void copy_scales(codes_kind kind, const rows_source *source, const uint8_
     }
 }
 
+/* Granules of a group, where the kind decides that. */
+INLINE size_t fixed_size(codes_kind kind)
+{
+    if (is_blocks(kind)) return is_pairs(kind) ? 1 : 2;
+    if (is_k(kind)) return has_other_groups(kind) ? 2 : 1;
+    return kind == PAIRS_E2M1 || kind == BYTES_E2M1 ? 1 : 0;
+}
+
 /* One row; 'row' is its number of 16. */
 INLINE void read_row(codes_kind kind, size_t planes, size_t tokens, size_t size,
                      const rows_source *source, size_t row, const few_rows *rows, __m512i *out,
@@ -251,7 +277,7 @@ INLINE void read_row(codes_kind kind, size_t planes, size_t tokens, size_t size,
     const uint8_t *codes = source->codes + row * source->stride;
     const uint8_t *scales = source->scales + row * source->scales_stride;
     const uint8_t *biases = source->biases + row * source->scales_stride;
-    const size_t unit = 4 * size * chunk_columns(kind), bytes = 4 * size * chunk_bytes(kind);
+    const size_t unit = 4 * size * chunk_columns(kind), bytes = size * four_bytes(kind);
     const size_t columns = source->groups * source->group;
     size_t groups = source->groups;
     for (size_t at = 0; at < columns; at += unit, codes += bytes, out += unit_vectors) {
@@ -272,6 +298,10 @@ INLINE void read_row(codes_kind kind, size_t planes, size_t tokens, size_t size,
         if (joins(kind, planes)) continue;
         if (is_blocks(kind)) {
             out[0] = heads;
+            continue;
+        }
+        if (is_k(kind)) {
+            copy_k_scales(kind, codes, count, out);
             continue;
         }
         copy_scales(kind, source, scales, biases, count, out);
@@ -296,9 +326,8 @@ INLINE void read_rows(codes_kind kind, size_t planes, size_t tokens, const rows_
                 read_row(kind, planes, tokens, 1, source, row, x, to, out);
             continue;
         }
-        if (is_blocks(kind) || kind == PAIRS_E2M1 || kind == BYTES_E2M1)
-            read_row(kind, planes, tokens, is_blocks(kind) && !is_pairs(kind) ? 2 : 1, source, row,
-                     x, to, out);
+        if (fixed_size(kind) > 0)
+            read_row(kind, planes, tokens, fixed_size(kind), source, row, x, to, out);
         else
             read_row(kind, planes, tokens, size, source, row, x, to, out);
     }
@@ -330,15 +359,19 @@ READS(BYTES_Q8_0)
 READS(BYTES_Q5_0)
 READS(BYTES_E2M1)
 READS(BYTES_STAGED)
+READS(BYTES_Q4_K)
+READS(BYTES_Q5_K)
+READS(BYTES_Q6_K)
 
 /* [kind][q8 of 1, 2, 3, 4 tokens, q16 of 1, 2 tokens] */
 static const read_fn reads[CODES_KINDS][6] = {
 #define ROW(kind)                                                      \
     [kind] = {read_##kind##_1_1, read_##kind##_1_2, read_##kind##_1_3, \
               read_##kind##_1_4, read_##kind##_2_1, read_##kind##_2_2}
-    ROW(PAIRS),      ROW(PAIRS_Q4_0), ROW(PAIRS_Q4_1),  ROW(PAIRS_E2M1), ROW(BYTES_2),
-    ROW(BYTES_3),    ROW(BYTES_5),    ROW(BYTES_6),     ROW(BYTES_8),    ROW(BYTES_Q8_0),
-    ROW(BYTES_Q5_0), ROW(BYTES_E2M1), ROW(BYTES_STAGED)};
+    ROW(PAIRS),        ROW(PAIRS_Q4_0), ROW(PAIRS_Q4_1), ROW(PAIRS_E2M1),
+    ROW(BYTES_2),      ROW(BYTES_3),    ROW(BYTES_5),    ROW(BYTES_6),
+    ROW(BYTES_8),      ROW(BYTES_Q8_0), ROW(BYTES_Q5_0), ROW(BYTES_E2M1),
+    ROW(BYTES_STAGED), ROW(BYTES_Q4_K), ROW(BYTES_Q5_K), ROW(BYTES_Q6_K)};
 
 /* -------- 16 rows -------- */
 
@@ -457,37 +490,28 @@ static few_outputs outputs_of(const zx_operand *x, size_t scale_vectors)
     return out;
 }
 
+static bool stages_few(const zx_weight *weight)
+{
+    return few_kind_of(weight) == BYTES_STAGED;
+}
+
 size_t zx_few_scratch(const zx_launch *launch)
 {
     zx_operand x = launch->inputs[0];
     if (x.rows > PLANES) x.rows = PLANES;
     const size_t groups = x.columns / x.layout.group;
-    const size_t stage = zx_stages_any(launch, stages) ? zx_stage_bytes(1, x.columns, groups) : 0;
+    const size_t stage =
+        zx_stages_any(launch, stages_few) ? zx_stage_bytes(1, x.columns, groups) : 0;
     return PLANES * plane_bytes(&x) + LANES * outputs_of(&x, 2).row_vectors * sizeof(__m512i) +
            zx_round_up(stage, sizeof(__m512i));
 }
 
-static void order_plane(bool pairs, const int8_t *plane, size_t columns, int8_t *to)
-{
-    const size_t padded = zx_activation_plane_bytes(columns);
-    const __m512i even = _mm512_setr_epi64(0, 1, 4, 5, 8, 9, 12, 13);
-    const __m512i odd = _mm512_setr_epi64(2, 3, 6, 7, 10, 11, 14, 15);
-    for (size_t at = 0; at < padded; at += 2 * CHUNK) {
-        const __m512i first = _mm512_loadu_si512(plane + at);
-        __m512i second = _mm512_setzero_si512();
-        if (at + CHUNK < padded) second = _mm512_loadu_si512(plane + at + CHUNK);
-        _mm512_store_si512(to + at, pairs ? _mm512_permutex2var_epi64(first, even, second) : first);
-        _mm512_store_si512(to + at + CHUNK,
-                           pairs ? _mm512_permutex2var_epi64(first, odd, second) : second);
-    }
-}
-
-static void order_planes(const zx_operand *in, bool pairs, int8_t *to, few_rows *x)
+static void order_planes(const zx_operand *in, plane_order order, int8_t *to, few_rows *x)
 {
     for (size_t token = 0, i = 0; token < in->rows; token++) {
         x->rows[token] = zx_activation_parts(in->layout, in->columns, zx_operand_row(in, token));
         for (size_t plane = 0; plane < in->layout.planes; plane++, i++, to += plane_bytes(in)) {
-            order_plane(pairs, x->rows[token].plane[plane], in->columns, to);
+            order_plane(order, x->rows[token].plane[plane], in->columns, to);
             x->planes[i] = to;
         }
     }
@@ -499,6 +523,8 @@ static void run_strip(const zx_operand *in, const zx_weight *weight, size_t row,
 {
     static const uint8_t scale_vectors[SCALES_KINDS] = {1, 1, 2, 1, 1, 1, 1, 0};
     rows_source source = source_of(weight, row, 0);
+    source.kind = few_kind_of(weight);
+    if (is_k(source.kind)) source.codes = weight->codes + row * source.stride;
     if (joins(source.kind, in->layout.planes)) source.scales_kind = SCALES_JOINED;
     few_outputs out = outputs_of(in, scale_vectors[source.scales_kind]);
     out.vectors = vectors;
@@ -523,16 +549,16 @@ void zx_run_few(const void *context, size_t part, size_t parts, size_t thread)
     __m512i *vectors = (__m512i *)(void *)(memory + PLANES * plane_bytes(in));
     float sums[2][PLANES * LANES] __attribute__((aligned(64))) = {0};
     few_rows x;
-    int ordered = -1; /* for pairs, or not */
+    plane_order ordered = ORDER_NONE;
     size_t index, end;
     zx_split(zx_count_strips(matmul), 1, part, parts, &index, &end);
     for (; index < end; index++) {
         const zx_strip strip = zx_strip_at(matmul, index);
         for (size_t i = 0; i < (matmul->gated ? 2 : 1); i++) {
             const zx_weight *weight = matmul->weights[strip.matrix + i];
-            const bool pairs = is_pairs(kind_of(weight));
-            if (ordered != pairs) order_planes(in, pairs, (int8_t *)memory, &x);
-            ordered = pairs;
+            const plane_order order = order_of(few_kind_of(weight));
+            if (ordered != order) order_planes(in, order, (int8_t *)memory, &x);
+            ordered = order;
             run_strip(in, weight, strip.row, &x, vectors, sums[i]);
         }
         for (size_t token = 0; token < in->rows; token++)
