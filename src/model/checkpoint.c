@@ -30,6 +30,7 @@ struct zx_checkpoint {
     const char **words; /* the names, by index */
     bool *used;
     size_t count;
+    zx_foreign_work *work; /* values still to be made, or NULL */
     int32_t *end_ids;
     size_t end_count;
 };
@@ -96,9 +97,8 @@ static zmlx_status convert_foreign(zx_checkpoint *checkpoint)
     zx_foreign foreign = {checkpoint->config_path, checkpoint->config,  &checkpoint->names,
                           checkpoint->words,       checkpoint->tensors, checkpoint->count,
                           &checkpoint->arena};
-    bool changed = false;
-    ZX_TRY(zx_foreign_convert(&foreign, &changed));
-    if (!changed) return ZMLX_OK;
+    ZX_TRY(zx_foreign_convert(&foreign, &checkpoint->work));
+    if (checkpoint->work == NULL) return ZMLX_OK;
     zx_table_fini(&checkpoint->names);
     ZX_TRY(reserve(checkpoint, foreign.count));
     checkpoint->count = 0;
@@ -300,12 +300,23 @@ void zx_checkpoint_close(zx_checkpoint *checkpoint)
 {
     if (checkpoint == NULL) return;
     json_decref(checkpoint->config);
+    zx_foreign_close(checkpoint->work);
     zx_gguf_parts_close(&checkpoint->parts);
     zx_gguf_close(&checkpoint->gguf);
     zx_shards_close(&checkpoint->shards);
     zx_table_fini(&checkpoint->names);
     zx_arena_reset(&checkpoint->arena);
     zx_free(checkpoint);
+}
+
+zmlx_status zx_checkpoint_make(const zx_checkpoint *checkpoint, size_t threads)
+{
+    return zx_foreign_make(checkpoint->work, threads);
+}
+
+size_t zx_checkpoint_made(const zx_checkpoint *checkpoint)
+{
+    return zx_foreign_made(checkpoint->work);
 }
 
 const char *zx_checkpoint_path(const zx_checkpoint *checkpoint)

@@ -26,6 +26,14 @@ ZMLX_MUST_CHECK zmlx_status zx_checkpoint_open_config(const char *name, const ch
                                                       size_t size, zx_checkpoint **checkpoint);
 void zx_checkpoint_close(zx_checkpoint *checkpoint);
 
+/* Weights of another quantizer (foreign/foreign.h) have their shapes and addresses when the
+ * checkpoint is open, but no values until this makes them.  Whoever reads values calls it first;
+ * it works once, whatever the number of calls, from any thread.  'threads' 0: all that the process
+ * may use.  Other checkpoints: does nothing. */
+ZMLX_MUST_CHECK zmlx_status zx_checkpoint_make(const zx_checkpoint *checkpoint, size_t threads);
+/* Bytes of the process's memory that such weights take so far. */
+size_t zx_checkpoint_made(const zx_checkpoint *checkpoint);
+
 const char *
 zx_checkpoint_path(const zx_checkpoint *checkpoint); /* as opened: of a name, where it lies */
 const json_t *zx_checkpoint_config(const zx_checkpoint *checkpoint);

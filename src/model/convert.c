@@ -428,6 +428,7 @@ static zmlx_status convert(conversion *c)
     ZX_TRY(fill_index(c));
     ZX_TRY(make_config(c));
     log_decoded(c);
+    ZX_TRY(zx_checkpoint_make(c->checkpoint, threads));
     return write_folder(c);
 }
 

@@ -69,7 +69,9 @@ static zmlx_status known_need(const zmlx_model *model, const zx_engine_options *
                               size_t context, zmlx_memory *memory)
 {
     size_t sequence = 0;
-    *memory = (zmlx_memory){.weights = model->weight_bytes, .available = zx_memory_available()};
+    *memory =
+        (zmlx_memory){.weights = model->weight_bytes,
+                      .available = zx_memory_available() + zx_checkpoint_made(model->checkpoint)};
     ZX_TRY(zx_engine_cache_bytes(&model->layers, resolved, &memory->kv));
     ZX_TRY(zx_sequence_bytes(context, &sequence));
     if (zx_add_fits(memory->kv, sequence, &memory->kv)) return ZMLX_OK;
@@ -138,6 +140,7 @@ static zmlx_status build(zmlx_session *session, const zx_engine_options *options
     ZX_TRY(zx_engine_create(&model->graph, &model->layers, options, &session->engine));
     need.activations = zx_engine_activations(session->engine);
     ZX_TRY(check_memory(&need, 1, session->context));
+    ZX_TRY(zx_checkpoint_make(model->checkpoint, options->threads));
     return zx_sampler_init(zx_engine_vocabulary(session->engine), &session->sampler);
 }
 

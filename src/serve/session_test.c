@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "base/test.h"
+#include "model/make_files.h"
+#include "model/safetensors.h"
 #include "serve/session.h"
 
 static const char golden[] = "tests/golden/llama-4bit-g64";
@@ -137,5 +139,71 @@ TEST(a_batch_whose_size_wraps_is_refused)
           ZMLX_ERROR_MEMORY);
     CHECK(strstr(zmlx_error_message(), "a batch of 256 tokens, 2 sequences") != NULL);
     zmlx_model_close(model);
+    CHECK(zx_test_live_blocks() == 0);
+}
+
+/* The golden llama with one matrix as FP8. */
+static bool put_foreign(const char *folder)
+{
+    static const char name[] = "model.layers.0.mlp.gate_proj.weight";
+    static const float scale = 0.0078125F;
+    uint8_t codes[128 * 64];
+    zx_stored_tensor tensors[64];
+    zx_checkpoint *from = NULL;
+    size_t count = 0;
+    bool used = false;
+    memset(codes, 0x38, sizeof codes); /* 1 */
+    if (zx_checkpoint_open("tests/golden/llama", &from) != ZMLX_OK) return false;
+    for (; count < zx_checkpoint_count(from) && count < 63; count++) {
+        tensors[count] = *zx_checkpoint_tensor(from, count, &used);
+        if (strcmp(tensors[count].name, name) != 0) continue;
+        tensors[count].dtype = ZX_F8_E4M3;
+        tensors[count].data = codes;
+        tensors[count].bytes = sizeof codes;
+    }
+    tensors[count++] = (zx_stored_tensor){.name = "model.layers.0.mlp.gate_proj.weight_scale",
+                                          .name_length = strlen(name) + 6,
+                                          .rank = 1,
+                                          .shape = {1},
+                                          .data = (const uint8_t *)&scale,
+                                          .bytes = sizeof scale};
+    json_t *config = json_deep_copy(zx_checkpoint_config(from));
+    bool good = json_object_set_new(config, "quantization_config",
+                                    json_pack("{s:s}", "quant_method", "fp8")) == 0;
+    good =
+        good && json_dump_file(config, zx_in_folder(folder, "config.json"), 0) == 0 &&
+        zx_safetensors_write(zx_in_folder(folder, "model.safetensors"), tensors, count) == ZMLX_OK;
+    json_decref(config);
+    zx_checkpoint_close(from);
+    return good;
+}
+
+static void makes_after_the_check(const char *folder)
+{
+    zmlx_model *model = NULL;
+    zmlx_session *first = NULL, *second = NULL;
+    zmlx_memory before = {0};
+    const zmlx_session_options options = {.context = 64, .threads = 2};
+    const zmlx_session_options large = {.context = (size_t)1 << 30};
+    if (!put_foreign(folder) || zmlx_model_open(folder, NULL, &model) != ZMLX_OK) return;
+    const zmlx_status estimated = zmlx_session_estimate(model, &large, &before);
+    const bool fits = before.kv <= before.available;
+    const zmlx_status refused =
+        fits ? ZMLX_ERROR_MEMORY : zmlx_session_create(model, &large, &first);
+    const size_t nothing = zx_checkpoint_made(model->checkpoint);
+    const zmlx_status created = zmlx_session_create(model, &options, &first);
+    const size_t made = zx_checkpoint_made(model->checkpoint);
+    const zmlx_status again = zmlx_session_create(model, &options, &second);
+    zmlx_session_destroy(first);
+    zmlx_session_destroy(second);
+    zmlx_model_close(model);
+    CHECK(estimated == ZMLX_OK && refused == ZMLX_ERROR_MEMORY && nothing == 0);
+    CHECK(created == ZMLX_ERROR_MEMORY || (created == ZMLX_OK && made == (size_t)2 * 128 * 64));
+    CHECK(again == created || again == ZMLX_ERROR_MEMORY);
+}
+
+TEST(weights_of_other_quantizers_are_made_after_the_memory_check)
+{
+    zx_with_folder(makes_after_the_check);
     CHECK(zx_test_live_blocks() == 0);
 }

@@ -3,7 +3,6 @@
  * A zero has at most 9 bits and a scale of 16 bits at most 11: in F32 the bias is exact, and so is
  * code * scale + bias. */
 #include <math.h>
-#include <string.h>
 
 #include "base/fail.h"
 #include "model/foreign/methods.h"
@@ -12,6 +11,13 @@ typedef struct layout {
     size_t group, groups; /* of MLX */
     size_t repeat;        /* so many of them have the scale of one of the file's */
 } layout;
+
+/* What a job makes. */
+typedef struct source {
+    zx_foreign_affine affine;
+    layout layout;
+    zx_dtype dtype; /* of scales and biases */
+} source;
 
 /* The largest group of MLX's that the file's groups are made of. */
 static zmlx_status lay_out(const zx_foreign_module *module, const zx_foreign_affine *affine,
@@ -31,23 +37,26 @@ static zmlx_status lay_out(const zx_foreign_module *module, const zx_foreign_aff
 
 static float scale_at(const zx_foreign_affine *affine, size_t row, size_t group)
 {
-    const size_t at = affine->turned ? group * affine->rows + row : row * affine->groups + group;
-    return zx_load(affine->scales->dtype, affine->scales->data, at);
+    return zx_load(affine->scales->dtype, affine->scales->data,
+                   row * affine->row_step + group * affine->group_step);
 }
 
 static float bias_at(const zx_foreign_affine *affine, size_t row, size_t group)
 {
-    const unsigned zero =
-        affine->zeros != NULL ? affine->zeros[row * affine->groups + group] : affine->zero;
-    return -(float)zero * scale_at(affine, row, group);
+    const unsigned own = affine->zeros != NULL ? affine->zero_at(affine, row, group) : 0;
+    return -(float)(affine->zero + own) * scale_at(affine, row, group);
 }
 
+/* Looks at the scales in the order they lie in, which it may be the first to read from the disk. */
 static zx_dtype exact_dtype(const zx_foreign_affine *affine)
 {
     const zx_dtype dtype = affine->scales->dtype;
-    for (size_t row = 0; row < affine->rows; row++)
-        for (size_t group = 0; group < affine->groups; group++) {
-            const float bias = bias_at(affine, row, group);
+    const bool by_row = affine->group_step <= affine->row_step;
+    const size_t outer = by_row ? affine->rows : affine->groups;
+    const size_t inner = by_row ? affine->groups : affine->rows;
+    for (size_t i = 0; i < outer && dtype != ZX_F32; i++)
+        for (size_t k = 0; k < inner; k++) {
+            const float bias = by_row ? bias_at(affine, i, k) : bias_at(affine, k, i);
             if (!(zx_round_to(dtype, bias) == bias)) return ZX_F32;
         }
     return dtype;
@@ -74,24 +83,42 @@ static zmlx_status add_settings(zx_foreign_module *module, unsigned bits, size_t
     return good ? ZMLX_OK : ZX_FAIL(ZMLX_ERROR_MEMORY, "%s: out of memory", module->from->path);
 }
 
+/* Scales and biases, and codes where they are turned. */
+static void make_rows(const zx_foreign_job *job, size_t first, size_t end)
+{
+    const source *s = job->source;
+    const zx_foreign_affine *affine = &s->affine;
+    const size_t groups = s->layout.groups, repeat = s->layout.repeat;
+    for (size_t row = first; row < end; row++)
+        for (size_t group = 0; group < affine->groups; group++) {
+            const float scale = scale_at(affine, row, group), bias = bias_at(affine, row, group);
+            for (size_t i = 0; i < repeat; i++) {
+                zx_store(s->dtype, job->to[0], row * groups + group * repeat + i, scale);
+                zx_store(s->dtype, job->to[1], row * groups + group * repeat + i, bias);
+            }
+        }
+    if (affine->turn == NULL) return;
+    const size_t bytes = affine->columns * affine->bits / 8;
+    affine->turn(affine, first, end, (uint32_t *)(void *)(job->to[2] + first * bytes));
+}
+
 zmlx_status zx_foreign_put_affine(zx_foreign_module *module, const zx_foreign_affine *affine)
 {
-    layout l = {0};
-    void *scales = NULL, *biases = NULL;
-    ZX_TRY(lay_out(module, affine, &l));
-    const zx_dtype dtype = exact_dtype(affine);
-    const size_t bytes = zx_dtypes[dtype].bytes, rows = affine->rows;
-    ZX_TRY(zx_foreign_take(module, rows * l.groups, bytes, &scales));
-    ZX_TRY(zx_foreign_take(module, rows * l.groups, bytes, &biases));
-    for (size_t row = 0; row < rows; row++)
-        for (size_t group = 0; group < l.groups; group++) {
-            const size_t at = row * l.groups + group, from = group / l.repeat;
-            zx_store(dtype, scales, at, scale_at(affine, row, from));
-            zx_store(dtype, biases, at, bias_at(affine, row, from));
-        }
-    ZX_TRY(add_settings(module, affine->bits, l.group));
-    ZX_TRY(zx_foreign_put(module, "weight", ZX_U32, rows, affine->columns * affine->bits / 32,
-                          affine->codes));
-    ZX_TRY(zx_foreign_put(module, "scales", dtype, rows, l.groups, scales));
-    return zx_foreign_put(module, "biases", dtype, rows, l.groups, biases);
+    void *memory = NULL;
+    zx_foreign_job job = {.rows = affine->rows, .run = make_rows};
+    const size_t rows = affine->rows, words = affine->columns * affine->bits / 32;
+    ZX_TRY(zx_foreign_take(module, 1, sizeof(source), &memory));
+    source *s = memory;
+    s->affine = *affine;
+    ZX_TRY(lay_out(module, affine, &s->layout));
+    s->dtype = exact_dtype(affine);
+    job.source = s;
+    ZX_TRY(add_settings(module, affine->bits, s->layout.group));
+    ZX_TRY(zx_foreign_put_later(module, "scales", s->dtype, rows, s->layout.groups, &job));
+    ZX_TRY(zx_foreign_put_later(module, "biases", s->dtype, rows, s->layout.groups, &job));
+    if (affine->turn == NULL)
+        ZX_TRY(zx_foreign_put(module, "weight", ZX_U32, rows, words, affine->codes->data));
+    else
+        ZX_TRY(zx_foreign_put_later(module, "weight", ZX_U32, rows, words, &job));
+    return zx_foreign_add_job(module, &job);
 }

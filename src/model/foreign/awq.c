@@ -6,10 +6,9 @@
 #include <string.h>
 
 #include "base/fail.h"
-#include "base/memory.h"
 #include "model/foreign/methods.h"
 
-enum { PACK = 8, BITS = 4 };
+enum { PACK = 8, BITS = 4, TILE = 16 }; /* words of a line of the cache */
 
 /* The row, of a word's eight, whose code is the nibble of that place; the lowest first. */
 static const unsigned order[PACK] = {0, 2, 4, 6, 1, 3, 5, 7};
@@ -26,37 +25,55 @@ static zmlx_status check(const zx_fields *settings)
     return zx_fields_fail(settings, "version", "'gemm', the order of AWQ that is read");
 }
 
-/* Eight rows of 'words' words from a column of the file's words. */
-static void turn(const zx_stored_tensor *from, size_t place, size_t words, uint32_t *to)
+/* words[k] gets nibble k of all eight, that of words[0] lowest, for TILE of them side by side. */
+static void transpose(uint32_t words[PACK][TILE])
 {
-    const size_t stride = from->shape[1];
-    for (size_t word = 0; word < words; word++) {
-        uint32_t rows[PACK] = {0};
+    static const uint32_t masks[] = {0x0f0f0f0f, 0x00ff00ff, 0x0000ffff};
+    for (unsigned step = 0; step < 3; step++)
         for (unsigned i = 0; i < PACK; i++) {
-            const uint32_t packed = zx_foreign_word(from, (word * PACK + i) * stride + place);
-            for (unsigned k = 0; k < PACK; k++)
-                rows[order[k]] |= (packed >> (BITS * k) & 15u) << (BITS * i);
+            const unsigned apart = 1u << step;
+            if (i & apart) continue;
+            for (unsigned p = 0; p < TILE; p++) {
+                const uint32_t low = words[i][p], high = words[i + apart][p];
+                const uint32_t swapped = (low >> (BITS * apart) ^ high) & masks[step];
+                words[i][p] = low ^ swapped << (BITS * apart);
+                words[i + apart][p] = high ^ swapped;
+            }
         }
-        for (unsigned k = 0; k < PACK; k++) to[k * words + word] = rows[k];
-    }
 }
 
-static void read_zeros(const zx_stored_tensor *from, size_t groups, uint16_t *zeros)
+/* One word of each row of 'count' places: eight columns. */
+static void turn_tile(const zx_stored_tensor *from, size_t word, size_t place, size_t count,
+                      size_t stride, uint32_t *to)
 {
-    const size_t places = from->shape[1];
-    for (size_t group = 0; group < groups; group++)
-        for (size_t place = 0; place < places; place++) {
-            const uint32_t packed = zx_foreign_word(from, group * places + place);
-            for (unsigned k = 0; k < PACK; k++)
-                zeros[(place * PACK + order[k]) * groups + group] =
-                    (uint16_t)(packed >> (BITS * k) & 15u);
-        }
+    uint32_t words[PACK][TILE] = {{0}};
+    for (size_t i = 0; i < PACK; i++)
+        for (size_t p = 0; p < count; p++)
+            words[i][p] = zx_foreign_word(from, (word * PACK + i) * from->shape[1] + place + p);
+    transpose(words);
+    for (size_t p = 0; p < count; p++)
+        for (size_t k = 0; k < PACK; k++) to[(p * PACK + order[k]) * stride + word] = words[k][p];
 }
 
-static zmlx_status make(zx_foreign_module *module)
+static void turn(const zx_foreign_affine *affine, size_t first, size_t end, uint32_t *to)
+{
+    const size_t words = affine->columns / PACK, begin = first / PACK, stop = end / PACK;
+    for (size_t word = 0; word < words; word++)
+        for (size_t place = begin; place < stop; place += TILE)
+            turn_tile(affine->codes, word, place, stop - place < TILE ? stop - place : TILE, words,
+                      to + (place - begin) * PACK * words);
+}
+
+static unsigned zero_at(const zx_foreign_affine *affine, size_t row, size_t group)
+{
+    static const unsigned places[PACK] = {0, 4, 1, 5, 2, 6, 3, 7}; /* order's inverse */
+    const size_t at = group * affine->zeros->shape[1] + row / PACK;
+    return zx_foreign_word(affine->zeros, at) >> (BITS * places[row % PACK]) & 15u;
+}
+
+static zmlx_status plan(zx_foreign_module *module)
 {
     const zx_stored_tensor *codes = NULL, *zeros = NULL, *scales = NULL;
-    void *words = NULL, *memory = NULL;
     ZX_TRY(zx_foreign_matrix(module, "qweight", ZX_I32, 0, 0, &codes));
     const size_t columns = codes->shape[0], places = codes->shape[1], rows = places * PACK;
     if (columns == 0 || places == 0 || columns % PACK != 0)
@@ -64,25 +81,21 @@ static zmlx_status make(zx_foreign_module *module)
     ZX_TRY(zx_foreign_floats(module, "scales", 0, rows, &scales));
     const size_t groups = scales->shape[0];
     ZX_TRY(zx_foreign_matrix(module, "qzeros", ZX_I32, groups, places, &zeros));
-    ZX_TRY(zx_foreign_take(module, rows * (columns / PACK), sizeof(uint32_t), &words));
-    ZX_TRY(zx_alloc_array(rows * groups, sizeof(uint16_t), "zeros of a weight", &memory));
-    for (size_t place = 0; place < places; place++)
-        turn(codes, place, columns / PACK, (uint32_t *)words + place * columns);
-    read_zeros(zeros, groups, memory);
     const zx_foreign_affine affine = {.rows = rows,
                                       .columns = columns,
                                       .groups = groups,
                                       .bits = BITS,
-                                      .codes = words,
+                                      .codes = codes,
+                                      .turn = turn,
                                       .scales = scales,
-                                      .turned = true,
-                                      .zeros = memory};
-    const zmlx_status status = zx_foreign_put_affine(module, &affine);
-    zx_free(memory);
-    return status;
+                                      .row_step = 1,
+                                      .group_step = rows,
+                                      .zeros = zeros,
+                                      .zero_at = zero_at};
+    return zx_foreign_put_affine(module, &affine);
 }
 
 static const char *const parts[] = {"qweight", "qzeros", "scales", NULL};
 
 const zx_foreign_method zx_foreign_awq = {
-    .name = "awq", .parts = parts, .keys = 1, .check = check, .make = make};
+    .name = "awq", .parts = parts, .keys = 1, .check = check, .plan = plan};

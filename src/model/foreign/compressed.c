@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "base/fail.h"
-#include "base/memory.h"
 #include "model/foreign/methods.h"
 
 static zmlx_status check(const zx_fields *settings)
@@ -59,38 +58,29 @@ static zmlx_status read_columns(const zx_foreign_module *module, size_t rows, si
     return ZMLX_OK;
 }
 
-static void read_zeros(const zx_stored_tensor *from, const zx_foreign_affine *affine,
-                       uint16_t *zeros)
+static unsigned zero_at(const zx_foreign_affine *affine, size_t row, size_t group)
 {
-    const unsigned pack = 32 / affine->bits, mask = (1u << affine->bits) - 1;
-    for (size_t row = 0; row < affine->rows; row++)
-        for (size_t group = 0; group < affine->groups; group++) {
-            const uint32_t packed = zx_foreign_word(from, row / pack * affine->groups + group);
-            zeros[row * affine->groups + group] =
-                (uint16_t)(packed >> (affine->bits * (row % pack)) & mask);
-        }
+    const unsigned bits = affine->bits, pack = 32 / bits;
+    const uint32_t packed = zx_foreign_word(affine->zeros, row / pack * affine->groups + group);
+    return packed >> (bits * (row % pack)) & ((1u << bits) - 1);
 }
 
-static zmlx_status put_with_zeros(zx_foreign_module *module, zx_foreign_affine *affine)
+/* The zeros of the module, where it has some. */
+static zmlx_status find_zeros(const zx_foreign_module *module, zx_foreign_affine *affine)
 {
     const size_t pack = 32 / affine->bits, high = (affine->rows + pack - 1) / pack;
-    const zx_stored_tensor *zeros = NULL;
-    void *memory = NULL;
-    ZX_TRY(zx_foreign_matrix(module, "weight_zero_point", ZX_I32, high, affine->groups, &zeros));
-    ZX_TRY(zx_alloc_array(affine->rows * affine->groups, sizeof(uint16_t), "zeros of a weight",
-                          &memory));
-    read_zeros(zeros, affine, memory);
-    affine->zeros = memory;
-    const zmlx_status status = zx_foreign_put_affine(module, affine);
-    zx_free(memory);
-    return status;
+    if (zx_foreign_find(module, "weight_zero_point") == NULL) return ZMLX_OK;
+    affine->zero = 0;
+    affine->zero_at = zero_at;
+    return zx_foreign_matrix(module, "weight_zero_point", ZX_I32, high, affine->groups,
+                             &affine->zeros);
 }
 
-static zmlx_status make(zx_foreign_module *module)
+static zmlx_status plan(zx_foreign_module *module)
 {
     const zx_stored_tensor *codes = NULL, *scales = NULL;
     size_t columns = 0;
-    if (zx_foreign_find(module, "weight_packed") == NULL) return zx_foreign_make_fp8(module);
+    if (zx_foreign_find(module, "weight_packed") == NULL) return zx_foreign_plan_fp8(module);
     ZX_TRY(zx_foreign_matrix(module, "weight_packed", ZX_I32, 0, 0, &codes));
     const size_t rows = codes->shape[0], words = codes->shape[1];
     ZX_TRY(read_columns(module, rows, &columns));
@@ -102,12 +92,13 @@ static zmlx_status make(zx_foreign_module *module)
                                 .columns = columns,
                                 .groups = scales->shape[1],
                                 .bits = bits,
-                                .codes = codes->data,
+                                .codes = codes,
                                 .scales = scales,
+                                .row_step = scales->shape[1],
+                                .group_step = 1,
                                 .zero = 1u << (bits - 1)};
     ZX_TRY(check_order(module, columns, affine.groups));
-    if (zx_foreign_find(module, "weight_zero_point") != NULL)
-        return put_with_zeros(module, &affine);
+    ZX_TRY(find_zeros(module, &affine));
     return zx_foreign_put_affine(module, &affine);
 }
 
@@ -116,4 +107,4 @@ static const char *const parts[] = {
     "weight_zero_point", "input_scale", "weight_g_idx",  NULL};
 
 const zx_foreign_method zx_foreign_compressed = {
-    .name = "compressed-tensors", .parts = parts, .keys = 1, .check = check, .make = make};
+    .name = "compressed-tensors", .parts = parts, .keys = 1, .check = check, .plan = plan};

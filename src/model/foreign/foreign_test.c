@@ -4,6 +4,7 @@
 
 #include "base/test.h"
 #include "model/checkpoint.h"
+#include "model/foreign/methods.h"
 #include "model/make_files.h"
 #include "model/safetensors.h"
 
@@ -159,7 +160,8 @@ static bool holds(const char *folder, zx_dtype dtype, unsigned zero, unsigned fi
     zx_weight weight;
     float values[COLUMNS];
     if (zx_checkpoint_open(folder, &checkpoint) != ZMLX_OK) return false;
-    bool good = zx_checkpoint_weight(checkpoint, "m", ROWS, COLUMNS, &weight) == ZMLX_OK;
+    bool good = zx_checkpoint_make(checkpoint, 1) == ZMLX_OK &&
+                zx_checkpoint_weight(checkpoint, "m", ROWS, COLUMNS, &weight) == ZMLX_OK;
     good = good && weight.format == ZX_FORMAT_AFFINE && weight.dtype == dtype &&
            weight.group == 32 && weight.bits == 4 && weight.bias != NULL &&
            zx_checkpoint_count(checkpoint) == 4 && zx_checkpoint_bits(checkpoint, "m") == 4 &&
@@ -196,9 +198,10 @@ static void reads_awq(const char *folder)
     CHECK(put_packed(folder, &module, true, false));
     zx_checkpoint *checkpoint = NULL;
     CHECK(zx_checkpoint_open(folder, &checkpoint) == ZMLX_OK);
+    const bool made = zx_checkpoint_make(checkpoint, 1) == ZMLX_OK;
     const zx_stored_tensor *weight = zx_checkpoint_find(checkpoint, "m.weight");
-    const bool found = weight != NULL && weight->data[0] == 0x00 && weight->data[7 * 32] == 0x77 &&
-                       weight->data[3 * 32 + 31] == 0x33;
+    const bool found = made && weight != NULL && weight->data[0] == 0x00 &&
+                       weight->data[7 * 32] == 0x77 && weight->data[3 * 32 + 31] == 0x33;
     zx_checkpoint_close(checkpoint);
     CHECK(found);
 }
@@ -356,7 +359,9 @@ static bool put_fp8(const char *folder, const fp8_case *row)
 static bool holds_fp8(const zx_checkpoint *checkpoint, const fp8_case *row)
 {
     zx_weight weight;
-    if (zx_checkpoint_weight(checkpoint, "m", HIGH, WIDE, &weight) != ZMLX_OK) return false;
+    if (zx_checkpoint_make(checkpoint, 1) != ZMLX_OK ||
+        zx_checkpoint_weight(checkpoint, "m", HIGH, WIDE, &weight) != ZMLX_OK)
+        return false;
     bool good = weight.format == ZX_FORMAT_BF16 && zx_checkpoint_count(checkpoint) == 1;
     for (size_t i = 0; good && i < HIGH * WIDE; i++) {
         const float value = e4m3_values[i % WIDE] * four_scales[row->of[i / WIDE][i % WIDE]];
@@ -456,4 +461,94 @@ static void reads_integers(const char *folder)
 TEST(foreign_reads_compressed_integers)
 {
     zx_with_folder(reads_integers);
+}
+
+/* -------- when and how values are made -------- */
+
+/* Rows for several parts, the last of them short, and for a last tile of one word. */
+enum { MANY = 2 * ZX_FOREIGN_STEP + 8 };
+
+static uint32_t many_word(size_t word, size_t salt)
+{
+    return (uint32_t)((word + 1) * 2654435761u + salt * 40503u);
+}
+
+static unsigned nibble(uint32_t word, size_t place)
+{
+    return word >> (4 * place) & 15u;
+}
+
+typedef struct many {
+    uint32_t codes[COLUMNS * MANY / 8], zeros[GROUPS * MANY / 8];
+    uint16_t scales[GROUPS * MANY];
+} many;
+
+static bool put_many(const char *folder, many *module, bool awq)
+{
+    const size_t high = awq ? COLUMNS : COLUMNS / 8, wide = awq ? MANY / 8 : MANY;
+    for (size_t i = 0; i < COLUMNS * MANY / 8; i++) module->codes[i] = many_word(i, 1);
+    for (size_t i = 0; i < GROUPS * MANY / 8; i++) module->zeros[i] = many_word(i, 2);
+    for (size_t i = 0; i < GROUPS * MANY; i++)
+        module->scales[i] = zx_f32_to_f16((float)(1025 + i % 900) / 1024);
+    const zx_stored_tensor tensors[] = {
+        tensor_of("m.qweight", ZX_I32, high, wide, module->codes),
+        tensor_of("m.qzeros", ZX_I32, GROUPS, MANY / 8, module->zeros),
+        tensor_of("m.scales", ZX_F16, GROUPS, MANY, module->scales),
+    };
+    return zx_put_file(folder, "config.json",
+                       awq ? AWQ_CONFIG "\"x\":0}}" : GPTQ_CONFIG "\"x\":0}}") &&
+           zx_safetensors_write(zx_in_folder(folder, "model.safetensors"), tensors, 3) == ZMLX_OK;
+}
+
+/* (code - zero) * scale by the formula of the format. */
+static float many_value(const many *module, bool awq, size_t row, size_t column)
+{
+    static const size_t places[] = {0, 4, 1, 5, 2, 6, 3, 7};
+    const size_t group = column / 32, place = awq ? places[row % 8] : row % 8;
+    const unsigned zero = nibble(module->zeros[group * MANY / 8 + row / 8], place) + !awq;
+    const unsigned code = awq ? nibble(module->codes[column * MANY / 8 + row / 8], place)
+                              : nibble(module->codes[column / 8 * MANY + row], column % 8);
+    return (float)((int)code - (int)zero) * zx_f16_to_f32(module->scales[group * MANY + row]);
+}
+
+static bool holds_many(const zx_checkpoint *checkpoint, const many *module, bool awq)
+{
+    zx_weight weight;
+    float values[COLUMNS];
+    if (zx_checkpoint_weight(checkpoint, "m", MANY, COLUMNS, &weight) != ZMLX_OK) return false;
+    for (size_t row = 0; row < MANY; row++) {
+        zx_formats[weight.format].decode(&weight, row, 0, COLUMNS, values);
+        for (size_t i = 0; i < COLUMNS; i++)
+            if (values[i] != many_value(module, awq, row, i)) return false;
+    }
+    return true;
+}
+
+static void makes_once(const char *folder)
+{
+    static many module;
+    for (size_t i = 0; i < 4; i++) {
+        const bool awq = i % 2 == 0;
+        zx_checkpoint *checkpoint = NULL;
+        CHECK(put_many(folder, &module, awq));
+        if (zx_checkpoint_open(folder, &checkpoint) != ZMLX_OK) return;
+        const zx_stored_tensor *codes = zx_checkpoint_find(checkpoint, "m.weight");
+        const bool unmade = zx_checkpoint_made(checkpoint) == 0 && codes->data[0] == 0 &&
+                            codes->data[codes->bytes / 2] == 0;
+        const bool made = zx_checkpoint_make(checkpoint, i < 2 ? 1 : 3) == ZMLX_OK;
+        const bool holds = made && holds_many(checkpoint, &module, awq);
+        const bool sized = zx_checkpoint_made(checkpoint) >= COLUMNS * MANY / 2;
+        if (made) ((uint8_t *)(uintptr_t)codes->data)[0] ^= 1; /* to see whether it is made anew */
+        const bool once = made && zx_checkpoint_make(checkpoint, 1) == ZMLX_OK &&
+                          !holds_many(checkpoint, &module, awq);
+        zx_checkpoint_close(checkpoint);
+        CHECK(unmade);
+        if (!made) return;
+        CHECK(holds && sized && once);
+    }
+}
+
+TEST(foreign_values_are_made_once_and_later)
+{
+    zx_with_folder(makes_once);
 }

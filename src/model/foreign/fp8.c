@@ -15,6 +15,13 @@ typedef struct scales {
     size_t in_row;     /* blocks */
 } scales;
 
+/* What a job makes. */
+typedef struct source {
+    const zx_stored_tensor *weight;
+    size_t columns;
+    scales scales;
+} source;
+
 static zmlx_status check(const zx_fields *settings)
 {
     const char *format = "e4m3";
@@ -71,32 +78,53 @@ static zmlx_status find_scales(const zx_foreign_module *module, size_t rows, siz
                                      "'weight_block_size', nor one for each row, nor a single one");
 }
 
-zmlx_status zx_foreign_make_fp8(zx_foreign_module *module)
+/* The 256 values of a block, rounded. */
+static void fill_table(float scale, uint16_t table[256])
+{
+    for (unsigned i = 0; i < 256; i++)
+        table[i] = zx_f32_to_bf16(zx_e4m3_to_f32((uint8_t)i) * scale);
+}
+
+static void make_rows(const zx_foreign_job *job, size_t first, size_t end)
+{
+    const source *s = job->source;
+    const scales *by = &s->scales;
+    const size_t columns = s->columns;
+    uint16_t *const to = (uint16_t *)(void *)job->to[0], table[256];
+    for (size_t row = first, stop; row < end; row = stop) {
+        stop = (row / by->high + 1) * by->high;
+        if (stop > end) stop = end;
+        for (size_t left = 0, right; left < columns; left = right) {
+            right = columns - left < by->wide ? columns : left + by->wide;
+            fill_table(zx_load(by->tensor->dtype, by->tensor->data,
+                               row / by->high * by->in_row + left / by->wide),
+                       table);
+            for (size_t at = row; at < stop; at++)
+                for (size_t i = at * columns + left; i < at * columns + right; i++)
+                    to[i] = table[s->weight->data[i]];
+        }
+    }
+}
+
+zmlx_status zx_foreign_plan_fp8(zx_foreign_module *module)
 {
     const zx_stored_tensor *weight = NULL;
-    scales by;
     void *memory = NULL;
-    float values[256];
     ZX_TRY(zx_foreign_matrix(module, "weight", ZX_F8_E4M3, 0, 0, &weight));
     const size_t rows = weight->shape[0], columns = weight->shape[1];
     if (rows == 0 || columns == 0) return zx_foreign_refuse(module, "its weight is empty");
-    ZX_TRY(find_scales(module, rows, columns, &by));
-    ZX_TRY(zx_foreign_take(module, rows * columns, sizeof(uint16_t), &memory));
-    for (size_t i = 0; i < 256; i++) values[i] = zx_e4m3_to_f32((uint8_t)i);
-    for (size_t row = 0; row < rows; row++)
-        for (size_t first = 0; first < columns; first += by.wide) {
-            const float scale = zx_load(by.tensor->dtype, by.tensor->data,
-                                        row / by.high * by.in_row + first / by.wide);
-            const size_t end = columns - first < by.wide ? columns : first + by.wide;
-            for (size_t i = first; i < end; i++)
-                zx_store(ZX_BF16, memory, row * columns + i,
-                         values[weight->data[row * columns + i]] * scale);
-        }
-    return zx_foreign_put(module, "weight", ZX_BF16, rows, columns, memory);
+    ZX_TRY(zx_foreign_take(module, 1, sizeof(source), &memory));
+    source *s = memory;
+    s->weight = weight;
+    s->columns = columns;
+    ZX_TRY(find_scales(module, rows, columns, &s->scales));
+    zx_foreign_job job = {.rows = rows, .source = s, .run = make_rows};
+    ZX_TRY(zx_foreign_put_later(module, "weight", ZX_BF16, rows, columns, &job));
+    return zx_foreign_add_job(module, &job);
 }
 
 static const char *const parts[] = {"weight_scale_inv", "weight_scale",     "weight",
                                     "input_scale",      "activation_scale", NULL};
 
 const zx_foreign_method zx_foreign_fp8 = {
-    .name = "fp8", .parts = parts, .keys = 2, .check = check, .make = zx_foreign_make_fp8};
+    .name = "fp8", .parts = parts, .keys = 2, .check = check, .plan = zx_foreign_plan_fp8};

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/fail.h"
-#include "base/memory.h"
 #include "model/foreign/methods.h"
 
 static zmlx_status check(const zx_fields *settings)
@@ -44,27 +43,22 @@ static zmlx_status check_order(const zx_foreign_module *module, size_t columns, 
     return ZMLX_OK;
 }
 
-static void turn(const zx_stored_tensor *from, size_t words, size_t rows, uint32_t *to)
+static void turn(const zx_foreign_affine *affine, size_t first, size_t end, uint32_t *to)
 {
-    enum { TILE = 16 }; /* rows: a line of the file's cache */
-    for (size_t first = 0; first < rows; first += TILE)
-        for (size_t word = 0; word < words; word++)
-            for (size_t row = first; row < rows && row < first + TILE; row++)
-                to[row * words + word] = zx_foreign_word(from, word * rows + row);
+    enum { TILE = 16 }; /* words: a line of the cache to write */
+    const size_t words = affine->codes->shape[0], rows = affine->rows;
+    for (size_t begin = 0; begin < words; begin += TILE)
+        for (size_t row = first; row < end; row++)
+            for (size_t word = begin; word < words && word < begin + TILE; word++)
+                to[(row - first) * words + word] =
+                    zx_foreign_word(affine->codes, word * rows + row);
 }
 
-static void read_zeros(const zx_stored_tensor *from, unsigned bits, unsigned offset, size_t groups,
-                       uint16_t *zeros)
+static unsigned zero_at(const zx_foreign_affine *affine, size_t row, size_t group)
 {
-    const unsigned pack = 32 / bits, mask = (1u << bits) - 1;
-    const size_t places = from->shape[1];
-    for (size_t group = 0; group < groups; group++)
-        for (size_t place = 0; place < places; place++) {
-            const uint32_t packed = zx_foreign_word(from, group * places + place);
-            for (unsigned k = 0; k < pack; k++)
-                zeros[(place * pack + k) * groups + group] =
-                    (uint16_t)((packed >> (bits * k) & mask) + offset);
-        }
+    const unsigned bits = affine->bits, pack = 32 / bits;
+    const size_t at = group * affine->zeros->shape[1] + row / pack;
+    return zx_foreign_word(affine->zeros, at) >> (bits * (row % pack)) & ((1u << bits) - 1);
 }
 
 /* The bits of this module, which GPTQModel's 'dynamic' rules may have set: from the shapes. */
@@ -73,11 +67,10 @@ static unsigned bits_of(const zx_stored_tensor *zeros, size_t rows)
     return rows > 0 ? (unsigned)(zeros->shape[1] * 32 / rows) : 0;
 }
 
-static zmlx_status make(zx_foreign_module *module)
+static zmlx_status plan(zx_foreign_module *module)
 {
     const zx_stored_tensor *codes = NULL, *zeros = NULL, *scales = NULL;
     const char *format = "gptq";
-    void *words = NULL, *memory = NULL;
     ZX_TRY(zx_foreign_matrix(module, "qweight", ZX_I32, 0, 0, &codes));
     const size_t rows = codes->shape[1];
     ZX_TRY(zx_foreign_floats(module, "scales", 0, rows, &scales));
@@ -91,24 +84,22 @@ static zmlx_status make(zx_foreign_module *module)
         return zx_foreign_refuse(module, "'qweight' or 'scales' holds no value");
     ZX_TRY(check_order(module, columns, groups));
     ZX_TRY(zx_fields_string(&module->settings, "checkpoint_format", &format));
-    ZX_TRY(zx_foreign_take(module, rows * codes->shape[0], sizeof(uint32_t), &words));
-    ZX_TRY(zx_alloc_array(rows * groups, sizeof(uint16_t), "zeros of a weight", &memory));
-    turn(codes, codes->shape[0], rows, words);
-    read_zeros(zeros, bits, strcmp(format, "gptq") == 0 ? 1 : 0, groups, memory);
     const zx_foreign_affine affine = {.rows = rows,
                                       .columns = columns,
                                       .groups = groups,
                                       .bits = bits,
-                                      .codes = words,
+                                      .codes = codes,
+                                      .turn = turn,
                                       .scales = scales,
-                                      .turned = true,
-                                      .zeros = memory};
-    const zmlx_status status = zx_foreign_put_affine(module, &affine);
-    zx_free(memory);
-    return status;
+                                      .row_step = 1,
+                                      .group_step = rows,
+                                      .zeros = zeros,
+                                      .zero_at = zero_at,
+                                      .zero = strcmp(format, "gptq") == 0 ? 1 : 0};
+    return zx_foreign_put_affine(module, &affine);
 }
 
 static const char *const parts[] = {"qweight", "qzeros", "scales", "g_idx", NULL};
 
 const zx_foreign_method zx_foreign_gptq = {
-    .name = "gptq", .parts = parts, .keys = 1, .check = check, .make = make};
+    .name = "gptq", .parts = parts, .keys = 1, .check = check, .plan = plan};

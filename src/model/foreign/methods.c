@@ -79,7 +79,7 @@ static zmlx_status convert_all(const zx_foreign_method *method, zx_foreign_modul
             module->words[module->count] = from->words[i];
             module->tensors[module->count++] = from->tensors[i];
         } else if (first) {
-            ZX_TRY(method->make(module));
+            ZX_TRY(method->plan(module));
         }
     }
     return ZMLX_OK;
@@ -90,11 +90,13 @@ static zmlx_status convert(const zx_foreign_method *method, zx_foreign_module *m
     zx_foreign *from = module->from;
     void *words = NULL, *tensors = NULL;
     if (method->check != NULL) ZX_TRY(method->check(&module->settings));
-    ZX_TRY(zx_foreign_take(module, from->count, sizeof(char *), &words));
-    ZX_TRY(zx_foreign_take(module, from->count, sizeof(void *), &tensors));
+    ZX_TRY(zx_foreign_work_create(from->path, &module->work));
+    ZX_TRY(zx_foreign_take(module, from->count, 2 * sizeof(char *), &words));
+    ZX_TRY(zx_foreign_take(module, from->count, 2 * sizeof(void *), &tensors));
     module->words = words;
     module->tensors = tensors;
     ZX_TRY(convert_all(method, module));
+    ZX_TRY(zx_foreign_work_place(module->work));
     if (module->quantization != NULL &&
         json_object_set(from->config, "quantization", module->quantization) != 0)
         return ZX_FAIL(ZMLX_ERROR_MEMORY, "%s: out of memory", from->path);
@@ -105,22 +107,25 @@ static zmlx_status convert(const zx_foreign_method *method, zx_foreign_module *m
     return ZMLX_OK;
 }
 
-zmlx_status zx_foreign_convert(zx_foreign *foreign, bool *changed)
+zmlx_status zx_foreign_convert(zx_foreign *foreign, zx_foreign_work **work)
 {
     const zx_fields config = {foreign->path, NULL, foreign->config};
     zx_foreign_module module = {.from = foreign};
     const char *name = NULL;
     size_t i = 0;
-    *changed = false;
+    *work = NULL;
     if (zx_fields_have(&config, "quantization")) return ZMLX_OK;
     ZX_TRY(zx_fields_object(&config, "quantization_config", &module.settings));
     ZX_TRY(zx_fields_string(&module.settings, "quant_method", &name));
     if (name == NULL) return ZMLX_OK;
     while (i < READ && strcmp(read[i]->name, name) != 0) i++;
     if (i == READ) return refuse_unknown(foreign, name);
-    if (read[i]->make == NULL) return ZMLX_OK;
+    if (read[i]->plan == NULL) return ZMLX_OK;
     const zmlx_status status = convert(read[i], &module);
     json_decref(module.quantization);
-    *changed = status == ZMLX_OK;
+    if (status == ZMLX_OK)
+        *work = module.work;
+    else
+        zx_foreign_close(module.work);
     return status;
 }

@@ -1,13 +1,9 @@
-/* weights.c - finding the parts of a module and adding what they become. */
+/* weights.c - finding the parts of a module. */
 #include <stdio.h>
 #include <string.h>
 
-#include "base/checked.h"
 #include "base/fail.h"
 #include "model/foreign/methods.h"
-
-static const zx_format formats[ZX_DTYPE_COUNT] = {
-    [ZX_F32] = ZX_FORMAT_F32, [ZX_F16] = ZX_FORMAT_F16, [ZX_BF16] = ZX_FORMAT_BF16};
 
 enum { FULL_NAME = ZX_FOREIGN_NAME + 32 };
 
@@ -76,48 +72,4 @@ zmlx_status zx_foreign_floats(const zx_foreign_module *module, const char *suffi
     const zx_dtype dtype = (*tensor)->dtype;
     return check(*tensor, dtype < ZX_DTYPE_COUNT && zx_dtypes[dtype].is_float, "F32, F16 or BF16",
                  rows, columns);
-}
-
-zmlx_status zx_foreign_take(const zx_foreign_module *module, size_t count, size_t bytes,
-                            void **memory)
-{
-    size_t all = 0;
-    if (!zx_multiply_fits(count, bytes, &all))
-        return ZX_FAIL(ZMLX_ERROR_MEMORY, "%s: module '%.80s': %zu times %zu bytes",
-                       module->from->path, module->name, count, bytes);
-    return zx_arena_alloc(module->from->arena, all, memory);
-}
-
-zmlx_status zx_foreign_put(zx_foreign_module *module, const char *suffix, zx_dtype dtype,
-                           size_t rows, size_t columns, const void *data)
-{
-    char name[FULL_NAME];
-    void *memory = NULL;
-    full_name(module, suffix, name);
-    const size_t length = strlen(name);
-    ZX_TRY(zx_foreign_take(module, 1, sizeof(zx_stored_tensor) + length + 1, &memory));
-    zx_stored_tensor *tensor = memory;
-    const char *word = memcpy((char *)memory + sizeof *tensor, name, length + 1);
-    *tensor = (zx_stored_tensor){
-        .path = module->from->path,
-        .name = word,
-        .name_length = length,
-        .dtype = dtype,
-        .format = zx_dtypes[dtype].is_float ? formats[dtype] : ZX_FORMAT_COUNT,
-        .type = zx_dtypes[dtype].safetensors,
-        .rank = 2,
-        .shape = {rows, columns},
-        .data = data,
-        .bytes = rows * columns * zx_dtypes[dtype].bytes,
-    };
-    module->words[module->count] = word;
-    module->tensors[module->count++] = tensor;
-    return ZMLX_OK;
-}
-
-uint32_t zx_foreign_word(const zx_stored_tensor *tensor, size_t index)
-{
-    uint32_t word;
-    memcpy(&word, tensor->data + index * sizeof word, sizeof word);
-    return word;
 }
