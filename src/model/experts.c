@@ -166,6 +166,7 @@ static zmlx_status load_transposed(const search *s, const zx_stored_tensor *tens
     const size_t parts = parts_of(request), part = part_of(request);
     const size_t bytes = zx_dtypes[tensor->dtype].bytes;
     void *memory = NULL;
+    ZX_TRY(zx_checkpoint_make(s->checkpoint, 0)); /* the values are read here and now */
     ZX_TRY(take(s, request->count, rows * columns * bytes, &memory));
     char *to = memory;
     weight->codes = memory;

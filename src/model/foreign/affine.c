@@ -106,19 +106,20 @@ zmlx_status zx_foreign_put_affine(zx_foreign_module *module, const zx_foreign_af
 {
     void *memory = NULL;
     zx_foreign_job job = {.rows = affine->rows, .run = make_rows};
-    const size_t rows = affine->rows, words = affine->columns * affine->bits / 32;
     ZX_TRY(zx_foreign_take(module, 1, sizeof(source), &memory));
     source *s = memory;
     s->affine = *affine;
     ZX_TRY(lay_out(module, affine, &s->layout));
     s->dtype = exact_dtype(affine);
     job.source = s;
+    const zx_foreign_shape codes = {affine->rows, affine->columns * affine->bits / 32, 0};
+    const zx_foreign_shape groups = {affine->rows, s->layout.groups, 0};
     ZX_TRY(add_settings(module, affine->bits, s->layout.group));
-    ZX_TRY(zx_foreign_put_later(module, "scales", s->dtype, rows, s->layout.groups, &job));
-    ZX_TRY(zx_foreign_put_later(module, "biases", s->dtype, rows, s->layout.groups, &job));
+    ZX_TRY(zx_foreign_put_later(module, "scales", s->dtype, groups, &job));
+    ZX_TRY(zx_foreign_put_later(module, "biases", s->dtype, groups, &job));
     if (affine->turn == NULL)
-        ZX_TRY(zx_foreign_put(module, "weight", ZX_U32, rows, words, affine->codes->data));
+        ZX_TRY(zx_foreign_put(module, "weight", ZX_U32, codes, affine->codes->data));
     else
-        ZX_TRY(zx_foreign_put_later(module, "weight", ZX_U32, rows, words, &job));
+        ZX_TRY(zx_foreign_put_later(module, "weight", ZX_U32, codes, &job));
     return zx_foreign_add_job(module, &job);
 }

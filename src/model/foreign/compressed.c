@@ -6,22 +6,49 @@
  *   weight_shape       [2] I64                      rows, columns
  *   weight_g_idx       [columns] I32                the group of each column
  *
- * Codes and zeros are stored with 2^(bits - 1) added, which their difference does not show: the
- * words are MLX's own and stay in the file.  Float values are what fp8.c reads. */
+ * or, "int-quantized", integers of 8 bits:
+ *
+ *   weight             [rows, columns] I8
+ *   weight_scale       [rows, groups] floats, or one
+ *   weight_zero_point  [rows, groups] I8, or one; without it: 0
+ *
+ * which get 128 added, as have their zeros.
+ *
+ * Packed codes and zeros are stored with 2^(bits - 1) added, which their difference does not show:
+ * the words are MLX's own and stay in the file.  Float values are what fp8.c reads. */
 #include <string.h>
 
 #include "base/fail.h"
+#include "base/log.h"
 #include "model/foreign/methods.h"
+
+/* Activations stay as they are. */
+static void note_activations(const zx_fields *settings)
+{
+    json_t *const groups = json_object_get(settings->object, "config_groups");
+    const char *name = NULL;
+    json_t *group = NULL;
+    json_object_foreach(groups, name, group)
+    {
+        if (!json_is_object(json_object_get(group, "input_activations"))) continue;
+        zx_log(ZMLX_LOG_INFO,
+               "%s: the scheme quantizes activations too, which are kept as precise as elsewhere",
+               settings->file);
+        return;
+    }
+}
 
 static zmlx_status check(const zx_fields *settings)
 {
     const char *format = "pack-quantized";
     ZX_TRY(zx_fields_string(settings, "format", &format));
+    note_activations(settings);
     if (strcmp(format, "pack-quantized") == 0 || strcmp(format, "float-quantized") == 0 ||
-        strcmp(format, "naive-quantized") == 0 || strcmp(format, "mixed-precision") == 0)
+        strcmp(format, "naive-quantized") == 0 || strcmp(format, "int-quantized") == 0 ||
+        strcmp(format, "mixed-precision") == 0)
         return ZMLX_OK;
     return zx_fields_fail(settings, "format",
-                          "'pack-quantized' or 'float-quantized', the formats of "
+                          "'pack-quantized', 'int-quantized' or 'float-quantized', the formats of "
                           "compressed-tensors that are read");
 }
 
@@ -76,11 +103,10 @@ static zmlx_status find_zeros(const zx_foreign_module *module, zx_foreign_affine
                              &affine->zeros);
 }
 
-static zmlx_status plan(zx_foreign_module *module)
+static zmlx_status plan_packed(zx_foreign_module *module)
 {
     const zx_stored_tensor *codes = NULL, *scales = NULL;
     size_t columns = 0;
-    if (zx_foreign_find(module, "weight_packed") == NULL) return zx_foreign_plan_fp8(module);
     ZX_TRY(zx_foreign_matrix(module, "weight_packed", ZX_I32, 0, 0, &codes));
     const size_t rows = codes->shape[0], words = codes->shape[1];
     ZX_TRY(read_columns(module, rows, &columns));
@@ -102,9 +128,80 @@ static zmlx_status plan(zx_foreign_module *module)
     return zx_foreign_put_affine(module, &affine);
 }
 
-static const char *const parts[] = {
-    "weight_scale",      "weight",      "weight_packed", "weight_shape",
-    "weight_zero_point", "input_scale", "weight_g_idx",  NULL};
+/* -------- integers of 8 bits -------- */
+
+/* Four codes a word: MLX's are unsigned. */
+static void turn_bytes(const zx_foreign_affine *affine, size_t first, size_t end, uint32_t *to)
+{
+    const size_t words = affine->columns / 4;
+    for (size_t i = first * words; i < end * words; i++)
+        *to++ = zx_foreign_word(affine->codes, i) ^ 0x80808080u;
+}
+
+static unsigned byte_zero_at(const zx_foreign_affine *affine, size_t row, size_t group)
+{
+    return affine->zeros->data[row * affine->row_step + group * affine->group_step] ^ 0x80u;
+}
+
+/* One scale for all, or a vector of one for each row, or [rows, groups]. */
+static bool find_steps(const zx_stored_tensor *scales, zx_foreign_affine *affine)
+{
+    const bool matrix = scales->rank == 2 && scales->shape[0] == affine->rows;
+    const bool vector = scales->rank == 1 && scales->shape[0] == affine->rows;
+    size_t elements = 0;
+    if (!zx_stored_elements(scales, &elements)) return false;
+    affine->groups = matrix ? scales->shape[1] : 1;
+    affine->row_step = elements == 1 && !vector ? 0 : affine->groups;
+    affine->group_step = affine->row_step == 0 ? 0 : 1;
+    return matrix || vector || elements == 1;
+}
+
+static zmlx_status plan_bytes(zx_foreign_module *module)
+{
+    const zx_stored_tensor *codes = NULL, *zeros = zx_foreign_find(module, "weight_zero_point");
+    const zx_stored_tensor *scales = zx_foreign_find(module, "weight_scale");
+    ZX_TRY(zx_foreign_matrix(module, "weight", ZX_I8, 0, 0, &codes));
+    zx_foreign_affine affine = {.rows = codes->shape[0],
+                                .columns = codes->shape[1],
+                                .bits = 8,
+                                .codes = codes,
+                                .turn = turn_bytes,
+                                .scales = scales,
+                                .zeros = zeros,
+                                .zero_at = byte_zero_at,
+                                .zero = zeros != NULL ? 0 : 128};
+    if (affine.rows == 0 || affine.columns == 0)
+        return zx_foreign_refuse(module, "its weight is empty");
+    if (scales->dtype >= ZX_DTYPE_COUNT || !zx_dtypes[scales->dtype].is_float ||
+        !find_steps(scales, &affine))
+        return zx_foreign_refuse(module, "'weight_scale' is not F32, F16 or BF16 with one for each "
+                                         "row, each group of a row, or all");
+    if (zeros != NULL &&
+        (zeros->dtype != ZX_I8 || zeros->rank != scales->rank ||
+         memcmp(zeros->shape, scales->shape, scales->rank * sizeof scales->shape[0]) != 0))
+        return zx_foreign_refuse(module, "'weight_zero_point' is not I8 of the shape of "
+                                         "'weight_scale'");
+    ZX_TRY(check_order(module, affine.columns, affine.groups));
+    return zx_foreign_put_affine(module, &affine);
+}
+
+static zmlx_status plan(zx_foreign_module *module)
+{
+    const zx_stored_tensor *weight = zx_foreign_find(module, "weight");
+    if (zx_foreign_find(module, "weight_packed") != NULL) return plan_packed(module);
+    return weight != NULL && weight->dtype == ZX_I8 ? plan_bytes(module)
+                                                    : zx_foreign_plan_fp8(module);
+}
+
+static const char *const parts[] = {"weight_scale",
+                                    "weight",
+                                    "weight_packed",
+                                    "weight_shape",
+                                    "weight_zero_point",
+                                    "input_scale",
+                                    "input_zero_point",
+                                    "weight_g_idx",
+                                    NULL};
 
 const zx_foreign_method zx_foreign_compressed = {
     .name = "compressed-tensors", .parts = parts, .keys = 1, .check = check, .plan = plan};

@@ -2,31 +2,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/test.h"
-#include "model/checkpoint.h"
+#include "model/foreign/foreign_testing.h"
 #include "model/foreign/methods.h"
-#include "model/make_files.h"
-#include "model/safetensors.h"
-
-static bool says(const char *message)
-{
-    const bool fits = strstr(zmlx_error_message(), message) != NULL;
-    if (!fits) (void)printf("  is '%s'\n  not '%s'\n", zmlx_error_message(), message);
-    return fits;
-}
 
 static const char one_tensor[] =
     "{\"one.weight\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}}";
-
-static bool put_header(const char *folder, const char *header, size_t bytes)
-{
-    zx_text file = {0};
-    const bool good =
-        zx_make_safetensors(&file, header, bytes) &&
-        zx_write_text(zx_in_folder(folder, "model.safetensors"), file.bytes, file.length);
-    zx_text_fini(&file);
-    return good;
-}
 
 static void refuses_methods(const char *folder)
 {
@@ -83,18 +63,6 @@ typedef struct packed {
     int32_t order[COLUMNS];
     uint16_t scales[GROUPS * ROWS];
 } packed;
-
-static zx_stored_tensor tensor_of(const char *name, zx_dtype dtype, size_t rows, size_t columns,
-                                  const void *data)
-{
-    return (zx_stored_tensor){.name = name,
-                              .name_length = strlen(name),
-                              .dtype = dtype,
-                              .rank = rows > 0 ? 2 : 1,
-                              .shape = {rows > 0 ? rows : columns, rows > 0 ? columns : 0},
-                              .data = data,
-                              .bytes = (rows > 0 ? rows : 1) * columns * zx_dtypes[dtype].bytes};
-}
 
 static unsigned code_of(size_t row, size_t column)
 {
@@ -295,124 +263,7 @@ TEST(foreign_refuses_bad_packed_weights)
     zx_with_folder(refuses_packed);
 }
 
-/* -------- FP8 -------- */
-
-enum { HIGH = 3, WIDE = 6 };
-
-/* 1, 2, 3, -1, 2^-9 and 448, on each row */
-static const uint8_t e4m3[HIGH * WIDE] = {0x38, 0x40, 0x44, 0xb8, 0x01, 0x7e, 0x38, 0x40, 0x44,
-                                          0xb8, 0x01, 0x7e, 0x38, 0x40, 0x44, 0xb8, 0x01, 0x7e};
-static const float e4m3_values[WIDE] = {1.0F, 2.0F, 3.0F, -1.0F, 0x1p-9F, 448.0F};
-static const float four_scales[] = {1.1F, 2.0F, 0.5F, 4.0F};
-
-/* Which of the scales a value has. */
-typedef struct fp8_case {
-    const char *config, *scale;
-    size_t rows, columns; /* of the scales; rows 0: a vector */
-    uint8_t of[HIGH][WIDE];
-    const char *message; /* NULL: it is read */
-} fp8_case;
-
-#define FP8_CONFIG "{\"quantization_config\":{\"quant_method\":\"fp8\""
-#define BLOCKS     ",\"weight_block_size\":[2,4]}}"
-#define FLOAT_CONFIG                                                                        \
-    "{\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"float-" \
-    "quantized\"}}"
-
-static const fp8_case fp8_cases[] = {
-    {FP8_CONFIG BLOCKS,
-     "m.weight_scale_inv",
-     2,
-     2,
-     {{0, 0, 0, 0, 1, 1}, {0, 0, 0, 0, 1, 1}, {2, 2, 2, 2, 3, 3}},
-     NULL},
-    {FP8_CONFIG "}}", "m.weight_scale", 0, 1, {{0}}, NULL},
-    {FP8_CONFIG BLOCKS, "m.weight_scale_inv", 1, 1, {{0}}, NULL},
-    {FLOAT_CONFIG, "m.weight_scale", 3, 1, {{0}, {1, 1, 1, 1, 1, 1}, {2, 2, 2, 2, 2, 2}}, NULL},
-    {FP8_CONFIG "}}", "m.weight_scale_inv", 2, 2, {{0}}, "module 'm': its scales are neither one"},
-    {FP8_CONFIG ",\"fmt\":\"e5m2\"}}",
-     "m.weight_scale_inv",
-     2,
-     2,
-     {{0}},
-     "config key 'quantization_config.fmt' is the string 'e5m2'; expected 'e4m3'"},
-    {FP8_CONFIG ",\"weight_block_size\":[2]}}",
-     "m.weight_scale_inv",
-     2,
-     2,
-     {{0}},
-     "config key 'quantization_config.weight_block_size' is "},
-};
-
-static bool put_fp8(const char *folder, const fp8_case *row)
-{
-    static const float input_scale = 1.0F;
-    const zx_stored_tensor tensors[] = {
-        tensor_of("m.weight", ZX_F8_E4M3, HIGH, WIDE, e4m3),
-        tensor_of(row->scale, ZX_F32, row->rows, row->columns, four_scales),
-        tensor_of("m.input_scale", ZX_F32, 0, 1, &input_scale),
-    };
-    return zx_put_file(folder, "config.json", row->config) &&
-           zx_safetensors_write(zx_in_folder(folder, "model.safetensors"), tensors, 3) == ZMLX_OK;
-}
-
-static bool holds_fp8(const zx_checkpoint *checkpoint, const fp8_case *row)
-{
-    zx_weight weight;
-    if (zx_checkpoint_make(checkpoint, 1) != ZMLX_OK ||
-        zx_checkpoint_weight(checkpoint, "m", HIGH, WIDE, &weight) != ZMLX_OK)
-        return false;
-    bool good = weight.format == ZX_FORMAT_BF16 && zx_checkpoint_count(checkpoint) == 1;
-    for (size_t i = 0; good && i < HIGH * WIDE; i++) {
-        const float value = e4m3_values[i % WIDE] * four_scales[row->of[i / WIDE][i % WIDE]];
-        good = zx_load(ZX_BF16, weight.codes, i) == zx_round_to(ZX_BF16, value);
-    }
-    /* 3 * 1.1, by hand */
-    return good && (row->of[0][2] != 0 || zx_load(ZX_BF16, weight.codes, 2) == 3.296875F);
-}
-
-static void reads_fp8(const char *folder)
-{
-    for (size_t i = 0; i < sizeof fp8_cases / sizeof *fp8_cases; i++) {
-        const fp8_case *row = &fp8_cases[i];
-        zx_checkpoint *checkpoint = NULL;
-        CHECK_ON(row->config, put_fp8(folder, row));
-        const zmlx_status status = zx_checkpoint_open(folder, &checkpoint);
-        const bool good = status == ZMLX_OK && holds_fp8(checkpoint, row);
-        if (status == ZMLX_OK) zx_checkpoint_close(checkpoint);
-        CHECK_ON(row->config, row->message != NULL ? status != ZMLX_OK : good);
-        CHECK_ON(row->config, row->message == NULL || says(row->message));
-    }
-}
-
-/* Rows without end, but no bytes. */
-static void refuses_empty_fp8(const char *folder)
-{
-    zx_checkpoint *checkpoint = NULL;
-    CHECK(zx_put_file(folder, "config.json", FP8_CONFIG "}}"));
-    CHECK(put_header(folder,
-                     "{\"m.weight\":{\"dtype\":\"F8_E4M3\",\"shape\":[1000000000000000,0],"
-                     "\"data_offsets\":[0,0]},\"m.weight_scale\":{\"dtype\":\"F32\",\"shape\":[1],"
-                     "\"data_offsets\":[0,4]}}",
-                     4));
-    CHECK(zx_checkpoint_open(folder, &checkpoint) == ZMLX_ERROR_UNSUPPORTED);
-    CHECK(says("module 'm': its weight is empty"));
-}
-
-TEST(foreign_refuses_empty_fp8)
-{
-    zx_with_folder(refuses_empty_fp8);
-}
-
-TEST(foreign_reads_fp8)
-{
-    zx_with_folder(reads_fp8);
-}
-
 /* -------- compressed-tensors' integers -------- */
-
-#define INTEGER_CONFIG \
-    "{\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"%s\"}}"
 
 /* Four bits: words along the columns, zeros (if any) packed along the rows; scales [rows, groups].
  */

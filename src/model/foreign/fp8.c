@@ -1,5 +1,6 @@
 /* fp8.c - E4M3 values with a scale for each block of rows and columns, each row, or the whole
- * matrix: dense bf16 rows of RN_bf16(RN_f32(value * scale)).
+ * matrix: dense bf16 rows of RN_bf16(RN_f32(value * scale)).  So are stacks of matrices (experts),
+ * with a dimension more of both.
  *
  *   weight            [rows, columns] F8_E4M3
  *   weight_scale_inv  [rows / block, columns / block] floats, both rounded up (DeepSeek-V3)
@@ -13,12 +14,13 @@ typedef struct scales {
     const zx_stored_tensor *tensor;
     size_t high, wide; /* of a block */
     size_t in_row;     /* blocks */
+    size_t each;       /* scales of a matrix of a stack */
 } scales;
 
 /* What a job makes. */
 typedef struct source {
     const zx_stored_tensor *weight;
-    size_t columns;
+    zx_foreign_shape shape;
     scales scales;
 } source;
 
@@ -51,29 +53,41 @@ static size_t blocks_of(size_t size, size_t side)
     return size / side + (size % side != 0);
 }
 
+/* Scales of [high, wide] for every matrix. */
+static bool has_shape(const zx_stored_tensor *tensor, size_t stack, size_t high, size_t wide)
+{
+    const size_t *shape = tensor->shape;
+    if (stack > 0)
+        return tensor->rank == 3 && shape[0] == stack && shape[1] == high && shape[2] == wide;
+    return tensor->rank == 2 && shape[0] == high && shape[1] == wide;
+}
+
 /* Which values share a scale. */
-static zmlx_status find_scales(const zx_foreign_module *module, size_t rows, size_t columns,
-                               scales *found)
+static zmlx_status find_scales(const zx_foreign_module *module, zx_foreign_shape of, scales *found)
 {
     size_t sides[2], elements = 0;
     const zx_stored_tensor *tensor = zx_foreign_find(module, "weight_scale_inv");
     if (tensor == NULL) tensor = zx_foreign_find(module, "weight_scale");
-    *found = (scales){tensor, rows, columns, 1};
+    *found = (scales){tensor, of.rows, of.columns, 1, 0};
     ZX_TRY(read_block(module, sides));
     if (tensor->dtype >= ZX_DTYPE_COUNT || !zx_dtypes[tensor->dtype].is_float)
         return zx_foreign_refuse(module, "its scales are neither F32, F16 nor BF16");
     if (!zx_stored_elements(tensor, &elements))
         return zx_foreign_refuse(module, "its scales are too many");
-    if (sides[0] > 0 && sides[1] > 0 && tensor->rank == 2 &&
-        tensor->shape[0] == blocks_of(rows, sides[0]) &&
-        tensor->shape[1] == blocks_of(columns, sides[1])) {
-        *found = (scales){tensor, sides[0], sides[1], tensor->shape[1]};
-        return ZMLX_OK;
+    if (sides[0] > 0 && sides[1] > 0) {
+        const size_t high = blocks_of(of.rows, sides[0]), wide = blocks_of(of.columns, sides[1]);
+        if (has_shape(tensor, of.stack, high, wide)) {
+            *found = (scales){tensor, sides[0], sides[1], wide, high * wide};
+            return ZMLX_OK;
+        }
     }
     if (elements == 1) return ZMLX_OK;
+    found->each = 1;
+    if (of.stack > 0 && has_shape(tensor, of.stack, 1, 1)) return ZMLX_OK;
     found->high = 1;
-    if (elements == rows && (tensor->rank == 1 || (tensor->rank == 2 && tensor->shape[1] == 1)))
-        return ZMLX_OK;
+    found->each = of.rows;
+    const bool vector = of.stack == 0 && tensor->rank == 1 && elements == of.rows;
+    if (vector || has_shape(tensor, of.stack, of.rows, 1)) return ZMLX_OK;
     return zx_foreign_refuse(module, "its scales are neither one for each block of "
                                      "'weight_block_size', nor one for each row, nor a single one");
 }
@@ -85,46 +99,68 @@ static void fill_table(float scale, uint16_t table[256])
         table[i] = zx_f32_to_bf16(zx_e4m3_to_f32((uint8_t)i) * scale);
 }
 
+/* Rows [row, stop) of one matrix, all of one row of blocks. */
+static void make_blocks(const source *s, size_t matrix, size_t row, size_t stop, uint16_t *to)
+{
+    const scales *by = &s->scales;
+    const size_t columns = s->shape.columns, before = matrix * s->shape.rows;
+    uint16_t table[256];
+    for (size_t left = 0, right; left < columns; left = right) {
+        right = columns - left < by->wide ? columns : left + by->wide;
+        fill_table(zx_load(by->tensor->dtype, by->tensor->data,
+                           matrix * by->each + row / by->high * by->in_row + left / by->wide),
+                   table);
+        for (size_t at = before + row; at < before + stop; at++)
+            for (size_t i = at * columns + left; i < at * columns + right; i++)
+                to[i] = table[s->weight->data[i]];
+    }
+}
+
 static void make_rows(const zx_foreign_job *job, size_t first, size_t end)
 {
     const source *s = job->source;
-    const scales *by = &s->scales;
-    const size_t columns = s->columns;
-    uint16_t *const to = (uint16_t *)(void *)job->to[0], table[256];
-    for (size_t row = first, stop; row < end; row = stop) {
-        stop = (row / by->high + 1) * by->high;
-        if (stop > end) stop = end;
-        for (size_t left = 0, right; left < columns; left = right) {
-            right = columns - left < by->wide ? columns : left + by->wide;
-            fill_table(zx_load(by->tensor->dtype, by->tensor->data,
-                               row / by->high * by->in_row + left / by->wide),
-                       table);
-            for (size_t at = row; at < stop; at++)
-                for (size_t i = at * columns + left; i < at * columns + right; i++)
-                    to[i] = table[s->weight->data[i]];
-        }
+    const size_t rows = s->shape.rows, high = s->scales.high;
+    for (size_t at = first, count; at < end; at += count) {
+        const size_t matrix = at / rows, row = at % rows, next = (row / high + 1) * high;
+        const size_t most = next < rows ? next : rows;
+        count = most - row < end - at ? most - row : end - at;
+        make_blocks(s, matrix, row, row + count, (uint16_t *)(void *)job->to[0]);
     }
+}
+
+/* A matrix, or a stack of them. */
+static zmlx_status find_weight(const zx_foreign_module *module, const zx_stored_tensor **weight,
+                               zx_foreign_shape *shape)
+{
+    const zx_stored_tensor *found = zx_foreign_find(module, "weight");
+    const bool stacked = found != NULL && found->rank == 3 && found->dtype == ZX_F8_E4M3;
+    if (!stacked) ZX_TRY(zx_foreign_matrix(module, "weight", ZX_F8_E4M3, 0, 0, &found));
+    const size_t *sides = found->shape + stacked;
+    *shape = (zx_foreign_shape){sides[0], sides[1], stacked ? found->shape[0] : 0};
+    *weight = found;
+    if (sides[0] > 0 && sides[1] > 0 && found->shape[0] > 0) return ZMLX_OK;
+    return zx_foreign_refuse(module, "its weight is empty");
 }
 
 zmlx_status zx_foreign_plan_fp8(zx_foreign_module *module)
 {
-    const zx_stored_tensor *weight = NULL;
     void *memory = NULL;
-    ZX_TRY(zx_foreign_matrix(module, "weight", ZX_F8_E4M3, 0, 0, &weight));
-    const size_t rows = weight->shape[0], columns = weight->shape[1];
-    if (rows == 0 || columns == 0) return zx_foreign_refuse(module, "its weight is empty");
     ZX_TRY(zx_foreign_take(module, 1, sizeof(source), &memory));
     source *s = memory;
-    s->weight = weight;
-    s->columns = columns;
-    ZX_TRY(find_scales(module, rows, columns, &s->scales));
-    zx_foreign_job job = {.rows = rows, .source = s, .run = make_rows};
-    ZX_TRY(zx_foreign_put_later(module, "weight", ZX_BF16, rows, columns, &job));
+    ZX_TRY(find_weight(module, &s->weight, &s->shape));
+    ZX_TRY(find_scales(module, s->shape, &s->scales));
+    const size_t matrices = s->shape.stack > 0 ? s->shape.stack : 1;
+    zx_foreign_job job = {.rows = matrices * s->shape.rows, .source = s, .run = make_rows};
+    ZX_TRY(zx_foreign_put_later(module, "weight", ZX_BF16, s->shape, &job));
     return zx_foreign_add_job(module, &job);
 }
 
 static const char *const parts[] = {"weight_scale_inv", "weight_scale",     "weight",
                                     "input_scale",      "activation_scale", NULL};
 
-const zx_foreign_method zx_foreign_fp8 = {
-    .name = "fp8", .parts = parts, .keys = 2, .check = check, .plan = zx_foreign_plan_fp8};
+const zx_foreign_method zx_foreign_fp8 = {.name = "fp8",
+                                          .parts = parts,
+                                          .keys = 2,
+                                          .bare = true,
+                                          .check = check,
+                                          .plan = zx_foreign_plan_fp8};

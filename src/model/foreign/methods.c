@@ -53,21 +53,55 @@ static zmlx_status refuse_unknown(const zx_foreign *foreign, const char *name)
                    foreign->path, name, known);
 }
 
-/* The place of the tensor's suffix in the method's parts where it is part of a quantized module,
- * whose name it sets; SIZE_MAX where the tensor stays as it is. */
-static size_t part_of(const zx_foreign_method *method, const char *word, zx_foreign_module *module,
-                      bool *first)
+/* Cuts what the word has before the suffix into the module's name; false where it has not got it.
+ */
+static bool cut_name(const char *word, const char *suffix, zx_foreign_module *module)
 {
-    const char *const dot = strrchr(word, '.');
-    size_t part = 0, key = 0;
-    if (dot == NULL || (size_t)(dot - word) >= sizeof module->name) return SIZE_MAX;
-    while (method->parts[part] != NULL && strcmp(method->parts[part], dot + 1) != 0) part++;
-    if (method->parts[part] == NULL) return SIZE_MAX;
-    memcpy(module->name, word, (size_t)(dot - word));
-    module->name[dot - word] = 0;
+    char end[ZX_FOREIGN_FULL_NAME];
+    module->name[0] = 0;
+    zx_foreign_name(module, suffix, end);
+    const size_t length = strlen(word), tail = strlen(end);
+    if (length <= tail || length - tail >= sizeof module->name ||
+        strcmp(word + length - tail, end) != 0)
+        return false;
+    memcpy(module->name, word, length - tail);
+    module->name[length - tail] = 0;
+    return true;
+}
+
+/* The key that the module has, or method->keys. */
+static size_t find_key(const zx_foreign_method *method, const zx_foreign_module *module)
+{
+    size_t key = 0;
     while (key < method->keys && zx_foreign_find(module, method->parts[key]) == NULL) key++;
-    *first = part == key;
-    return key < method->keys ? part : SIZE_MAX;
+    return key;
+}
+
+/* Whether the tensor is part of a quantized module, whose name it sets; *first where it is the one
+ * by which the module is known.  The shortest name counts: NAME_activation_scale is a part of NAME
+ * and no scale of NAME_activation. */
+static bool part_of(const zx_foreign_method *method, const char *word, zx_foreign_module *module,
+                    bool *first)
+{
+    size_t best = SIZE_MAX, shortest = SIZE_MAX;
+    for (size_t i = 0; method->parts[i] != NULL; i++) {
+        if (!cut_name(word, method->parts[i], module) || strlen(module->name) >= shortest) continue;
+        shortest = strlen(module->name);
+        best = i;
+    }
+    if (best == SIZE_MAX || !cut_name(word, method->parts[best], module)) return false;
+    const size_t key = find_key(method, module);
+    *first = best == key;
+    return key < method->keys;
+}
+
+static bool is_part(const zx_foreign_method *method, const char *word, zx_foreign_module *module,
+                    bool *first)
+{
+    module->bare = false;
+    if (part_of(method, word, module, first)) return true;
+    module->bare = method->bare;
+    return method->bare && part_of(method, word, module, first);
 }
 
 static zmlx_status convert_all(const zx_foreign_method *method, zx_foreign_module *module)
@@ -75,7 +109,7 @@ static zmlx_status convert_all(const zx_foreign_method *method, zx_foreign_modul
     const zx_foreign *from = module->from;
     for (size_t i = 0; i < from->count; i++) {
         bool first = false;
-        if (part_of(method, from->words[i], module, &first) == SIZE_MAX) {
+        if (!is_part(method, from->words[i], module, &first)) {
             module->words[module->count] = from->words[i];
             module->tensors[module->count++] = from->tensors[i];
         } else if (first) {

@@ -37,7 +37,10 @@ typedef struct zx_foreign_module {
     const char **words; /* what was made so far, of all modules */
     const zx_stored_tensor **tensors;
     size_t count;
+    /* NAME.weight and its parts beside it; bare: the weight is called NAME, its parts
+     * NAME_scale_inv and the like (stacked experts of transformers). */
     char name[ZX_FOREIGN_NAME];
+    bool bare;
 } zx_foreign_module;
 
 typedef struct zx_foreign_method {
@@ -47,6 +50,7 @@ typedef struct zx_foreign_method {
      * where it has a tensor with one of the first 'keys' suffixes. */
     const char *const *parts;
     size_t keys;
+    bool bare; /* modules may be */
     /* Judges the settings, before any module; may be NULL. */
     zmlx_status (*check)(const zx_fields *settings);
     /* Judges a module, and puts its tensors and a job for them. */
@@ -59,6 +63,10 @@ extern const zx_foreign_method zx_foreign_awq, zx_foreign_gptq, zx_foreign_fp8,
 /* The module's E4M3 values and their scales as dense bf16 rows. */
 ZMLX_MUST_CHECK zmlx_status zx_foreign_plan_fp8(zx_foreign_module *module);
 
+enum { ZX_FOREIGN_FULL_NAME = ZX_FOREIGN_NAME + 32 };
+/* MODULE.SUFFIX, or what it is called where the module is bare. */
+void zx_foreign_name(const zx_foreign_module *module, const char *suffix,
+                     char name[ZX_FOREIGN_FULL_NAME]);
 /* MODULE.SUFFIX, or NULL. */
 const zx_stored_tensor *zx_foreign_find(const zx_foreign_module *module, const char *suffix);
 /* The same, of that dtype and a matrix; an error where it is not there or is another.  A 'rows' or
@@ -76,13 +84,18 @@ zmlx_status zx_foreign_refuse(const zx_foreign_module *module, const char *what)
 /* Room for 'count' things of 'bytes' bytes that lives as long as the checkpoint. */
 ZMLX_MUST_CHECK zmlx_status zx_foreign_take(const zx_foreign_module *module, size_t count,
                                             size_t bytes, void **memory);
-/* Adds MODULE.SUFFIX [rows, columns] whose values are there already. */
+typedef struct zx_foreign_shape {
+    size_t rows, columns;
+    size_t stack; /* so many matrices; 0: one, of two dimensions */
+} zx_foreign_shape;
+
+/* Adds MODULE.SUFFIX whose values are there already. */
 ZMLX_MUST_CHECK zmlx_status zx_foreign_put(zx_foreign_module *module, const char *suffix,
-                                           zx_dtype dtype, size_t rows, size_t columns,
+                                           zx_dtype dtype, zx_foreign_shape shape,
                                            const void *data);
 /* The same for values that a job makes. */
 ZMLX_MUST_CHECK zmlx_status zx_foreign_put_later(zx_foreign_module *module, const char *suffix,
-                                                 zx_dtype dtype, size_t rows, size_t columns,
+                                                 zx_dtype dtype, zx_foreign_shape shape,
                                                  zx_foreign_job *job);
 /* Adds a job, after its tensors. */
 ZMLX_MUST_CHECK zmlx_status zx_foreign_add_job(zx_foreign_module *module,

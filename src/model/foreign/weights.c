@@ -5,18 +5,23 @@
 #include "base/fail.h"
 #include "model/foreign/methods.h"
 
-enum { FULL_NAME = ZX_FOREIGN_NAME + 32 };
-
-static void full_name(const zx_foreign_module *module, const char *suffix, char name[FULL_NAME])
+void zx_foreign_name(const zx_foreign_module *module, const char *suffix,
+                     char name[ZX_FOREIGN_FULL_NAME])
 {
-    (void)snprintf(name, FULL_NAME, "%s.%s", module->name, suffix);
+    static const char weight[] = "weight";
+    const bool begins = strncmp(suffix, weight, sizeof weight - 1) == 0;
+    (void)snprintf(name, ZX_FOREIGN_FULL_NAME, "%s%s%s", module->name,
+                   !module->bare ? "."
+                   : begins      ? ""
+                                 : "_",
+                   module->bare && begins ? suffix + sizeof weight - 1 : suffix);
 }
 
 const zx_stored_tensor *zx_foreign_find(const zx_foreign_module *module, const char *suffix)
 {
-    char name[FULL_NAME];
+    char name[ZX_FOREIGN_FULL_NAME];
     uint32_t index = 0;
-    full_name(module, suffix, name);
+    zx_foreign_name(module, suffix, name);
     const bool there = zx_table_find(module->from->names, name, strlen(name), &index);
     return there ? module->from->tensors[index] : NULL;
 }
@@ -50,10 +55,10 @@ static zmlx_status check(const zx_stored_tensor *tensor, bool type_fits, const c
 static zmlx_status find(const zx_foreign_module *module, const char *suffix,
                         const zx_stored_tensor **tensor)
 {
-    char name[FULL_NAME], shown[ZX_SHOWN_NAME];
+    char name[ZX_FOREIGN_FULL_NAME], shown[ZX_SHOWN_NAME];
     *tensor = zx_foreign_find(module, suffix);
     if (*tensor != NULL) return ZMLX_OK;
-    full_name(module, suffix, name);
+    zx_foreign_name(module, suffix, name);
     return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: tensor '%s' is missing", module->from->path,
                    zx_shown_name(name, strlen(name), shown));
 }

@@ -15,7 +15,7 @@
 #include "base/region.h"
 #include "model/foreign/methods.h"
 
-enum { FULL_NAME = ZX_FOREIGN_NAME + 32, ALIGNMENT = 64 };
+enum { ALIGNMENT = 64 };
 
 struct zx_foreign_work {
     const char *path; /* of the config, for messages */
@@ -46,16 +46,18 @@ zmlx_status zx_foreign_take(const zx_foreign_module *module, size_t count, size_
     return zx_arena_alloc(module->from->arena, all, memory);
 }
 
-static zmlx_status put(zx_foreign_module *module, const char *suffix, zx_dtype dtype, size_t rows,
-                       size_t columns, zx_stored_tensor **made)
+static zmlx_status put(zx_foreign_module *module, const char *suffix, zx_dtype dtype,
+                       zx_foreign_shape shape, zx_stored_tensor **made)
 {
-    char name[FULL_NAME];
+    char name[ZX_FOREIGN_FULL_NAME];
     void *memory = NULL;
-    size_t elements = 0, bytes = 0;
-    if (!zx_multiply_fits(rows, columns, &elements) ||
-        !zx_multiply_fits(elements, zx_dtypes[dtype].bytes, &bytes))
+    size_t bytes = 0;
+    if (!zx_multiply_fits(shape.rows, shape.columns, &bytes) ||
+        !zx_multiply_fits(bytes, shape.stack > 0 ? shape.stack : 1, &bytes) ||
+        !zx_multiply_fits(bytes, zx_dtypes[dtype].bytes, &bytes))
         return too_large(module);
-    const size_t length = (size_t)snprintf(name, sizeof name, "%s.%s", module->name, suffix);
+    zx_foreign_name(module, suffix, name);
+    const size_t length = strlen(name);
     ZX_TRY(zx_foreign_take(module, 1, sizeof(zx_stored_tensor) + length + 1, &memory));
     zx_stored_tensor *tensor = memory;
     const char *word = memcpy((char *)memory + sizeof *tensor, name, length + 1);
@@ -67,9 +69,15 @@ static zmlx_status put(zx_foreign_module *module, const char *suffix, zx_dtype d
         .format = zx_dtypes[dtype].is_float ? formats[dtype] : ZX_FORMAT_COUNT,
         .type = zx_dtypes[dtype].safetensors,
         .rank = 2,
-        .shape = {rows, columns},
+        .shape = {shape.rows, shape.columns},
         .bytes = bytes,
     };
+    if (shape.stack > 0) {
+        tensor->rank = 3;
+        tensor->shape[0] = shape.stack;
+        tensor->shape[1] = shape.rows;
+        tensor->shape[2] = shape.columns;
+    }
     module->words[module->count] = word;
     module->tensors[module->count++] = tensor;
     *made = tensor;
@@ -77,21 +85,21 @@ static zmlx_status put(zx_foreign_module *module, const char *suffix, zx_dtype d
 }
 
 zmlx_status zx_foreign_put(zx_foreign_module *module, const char *suffix, zx_dtype dtype,
-                           size_t rows, size_t columns, const void *data)
+                           zx_foreign_shape shape, const void *data)
 {
     zx_stored_tensor *tensor = NULL;
-    ZX_TRY(put(module, suffix, dtype, rows, columns, &tensor));
+    ZX_TRY(put(module, suffix, dtype, shape, &tensor));
     tensor->data = data;
     return ZMLX_OK;
 }
 
 zmlx_status zx_foreign_put_later(zx_foreign_module *module, const char *suffix, zx_dtype dtype,
-                                 size_t rows, size_t columns, zx_foreign_job *job)
+                                 zx_foreign_shape shape, zx_foreign_job *job)
 {
     zx_foreign_work *work = module->work;
     size_t end = 0, padded = 0;
     zx_stored_tensor **tensor = &job->tensors[job->count];
-    ZX_TRY(put(module, suffix, dtype, rows, columns, tensor));
+    ZX_TRY(put(module, suffix, dtype, shape, tensor));
     if (!zx_add_fits(work->bytes, (*tensor)->bytes, &end) ||
         !zx_add_fits(end, ALIGNMENT - 1, &padded))
         return too_large(module);
