@@ -2,7 +2,7 @@
  * files.
  *
  * Everything that can be refused is refused before the first byte is written: the options, tensors
- * that are not read, a target that exists, a disk that is too small. */
+ * that are not read, small files that are large, a target that exists, a disk that is too small. */
 #include "zmlx/convert.h"
 
 #include <stdio.h>
@@ -421,6 +421,7 @@ static zmlx_status convert(conversion *c)
     ZX_TRY(check_family(c));
     ZX_TRY(zx_config_read(c->family, c->checkpoint, &c->config));
     ZX_TRY(find_folder(c));
+    if (c->folder_path != NULL) ZX_TRY(zx_check_side_files(c->folder_path));
     ZX_TRY(zx_pool_create(threads, &c->pool));
     ZX_TRY(collect(c));
     ZX_TRY(cut_shards(c));

@@ -12,6 +12,7 @@
 #include "base/test.h"
 #include "model/checkpoint.h"
 #include "model/make_files.h"
+#include "model/safetensors.h"
 #include "zmlx/convert.h"
 #include "zmlx/tokenizer.h"
 
@@ -456,4 +457,80 @@ static void refuses_values(void)
 TEST(convert_refuses_values_that_do_not_fit)
 {
     with_target(refuses_values);
+}
+
+/* Mixtral without the tensor 'skip', and with that many experts in its config. */
+static bool put_mixtral(const char *folder, const char *skip, int experts)
+{
+    enum { MOST = 256 };
+    static zx_stored_tensor tensors[MOST];
+    zx_checkpoint *from = NULL;
+    size_t count = 0;
+    bool used = false;
+    if (zx_checkpoint_open("tests/golden/mixtral", &from) != ZMLX_OK) return false;
+    for (size_t i = 0; i < zx_checkpoint_count(from) && count < MOST; i++) {
+        tensors[count] = *zx_checkpoint_tensor(from, i, &used);
+        count += strcmp(tensors[count].name, skip) != 0;
+    }
+    json_t *config = json_deep_copy(zx_checkpoint_config(from));
+    const bool good =
+        json_object_set_new(config, "num_local_experts", json_integer(experts)) == 0 &&
+        json_dump_file(config, zx_in_folder(folder, "config.json"), 0) == 0 &&
+        zx_safetensors_write(zx_in_folder(folder, "model.safetensors"), tensors, count) == ZMLX_OK;
+    json_decref(config);
+    zx_checkpoint_close(from);
+    return good;
+}
+
+static void refuses_experts(void)
+{
+    static const struct {
+        const char *skip, *message;
+        int less;
+    } rows[] = {
+        {"model.layers.1.block_sparse_moe.experts.0.w2.weight",
+         "tensor 'model.layers.1.block_sparse_moe.experts.0.w2.weight' is missing", 0},
+        {"model.layers.1.block_sparse_moe.experts.1.w2.weight",
+         "tensor 'model.layers.1.block_sparse_moe.experts.1.w2.weight' is missing", 0},
+        {"", ".block_sparse_moe.experts.3.w1.weight' is of expert 3; the config has 3", 1},
+    };
+    char source[1050];
+    (void)snprintf(source, sizeof source, "%s.source", target);
+    CHECK(mkdir(source, 0700) == 0);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const bool made = put_mixtral(source, rows[i].skip, 4 - rows[i].less);
+        const zmlx_status status = made ? convert(source, four_bits, NULL) : ZMLX_ERROR_MEMORY;
+        const bool good =
+            status == ZMLX_ERROR_MEMORY || (status == ZMLX_ERROR_FORMAT && says(rows[i].message));
+        if (status == ZMLX_OK) remove_folder(target);
+        CHECK_ON(rows[i].message, good);
+    }
+    CHECK(!zx_path_exists(target) && !zx_path_exists(partial));
+    remove_folder(source);
+}
+
+TEST(convert_refuses_experts_that_are_not_all_there)
+{
+    with_target(refuses_experts);
+}
+
+/* A file that is too large to go along is met before any other is written. */
+static void refuses_large_files(void)
+{
+    char source[1050], path[1100];
+    (void)snprintf(source, sizeof source, "%s.source", target);
+    (void)snprintf(path, sizeof path, "%s/vocab.txt", source);
+    const bool made = mkdir(source, 0700) == 0 && put_mixtral(source, "", 4) &&
+                      zx_put_file(source, "vocab.txt", "") && truncate(path, (off_t)257 << 20) == 0;
+    const zmlx_status status = made ? convert(source, four_bits, NULL) : ZMLX_OK;
+    const bool named = says("vocab.txt: 257 MiB; files that go along have at most 256 MiB");
+    remove_folder(source);
+    if (!made || status == ZMLX_ERROR_MEMORY) return;
+    CHECK(status == ZMLX_ERROR_FORMAT && named);
+    CHECK(!zx_path_exists(target) && !zx_path_exists(partial));
+}
+
+TEST(convert_refuses_large_files_before_it_writes)
+{
+    with_target(refuses_large_files);
 }

@@ -2,6 +2,7 @@
  * (model/experts.h), as mlx-lm's models have them: stacked, [experts, rows, columns], gate, up and
  * down each by itself. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/fail.h"
@@ -43,7 +44,18 @@ static zmlx_status find_expert(const zx_collector *c, const zx_subject *first, c
     const zx_stored_tensor *a = first->tensor, *b = other->tensor;
     const bool alike = a->rank == b->rank && a->dtype == b->dtype && a->format == b->format &&
                        memcmp(a->shape, b->shape, a->rank * sizeof a->shape[0]) == 0;
-    return alike ? ZMLX_OK : zx_outgoing_shape_error(b, "the shape and type of expert 0's");
+    return alike ? ZMLX_OK : zx_outgoing_shape_error(b, "the shape and type of the other experts'");
+}
+
+/* A tensor of another expert than 0 goes into that one's stack, which must be there. */
+static zmlx_status check_stacked(const zx_collector *c, const zx_subject *s, const char *number)
+{
+    zx_subject first;
+    const size_t expert = strtoul(number, NULL, 10);
+    if (expert >= c->config->experts)
+        return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: tensor '%s' is of expert %zu; the config has %zu",
+                       s->tensor->path, s->tensor->name, expert, c->config->experts);
+    return find_expert(c, s, number, 0, &first);
 }
 
 /* Expert 0 stands for all: their tensors become one. */
@@ -56,7 +68,7 @@ static zmlx_status add_stack(zx_collector *c, const zx_subject *s, const char *n
     const char *rest = number + strspn(number, "0123456789") + 1;
     char module[ZX_MLX_NAME];
     void *memory = NULL;
-    if (number[0] != '0' || number[1] != '.') return ZMLX_OK;
+    if (number[0] != '0' || number[1] != '.') return check_stacked(c, s, number);
     if (companion && quantized && c->dequantize) return ZMLX_OK;
     if (count == 0 || s->tensor->rank == 0)
         return zx_outgoing_shape_error(s->tensor, "experts that the config counts");
@@ -89,28 +101,53 @@ static zmlx_status add_stack(zx_collector *c, const zx_subject *s, const char *n
     return zx_outgoing_add(c, s, module, s->suffix, &entry);
 }
 
-/* "PREFIX" + what lies there: "switch_mlp.gate_proj". */
-static zmlx_status expert_module(const zx_collector *c, const char *prefix, const char *projection,
-                                 char module[ZX_MLX_NAME])
+/* A tensor that all experts share: the module it lies in, and whether it is that of 'down' alone
+ * (1) or of gate and up (2). */
+typedef struct shared {
+    char prefix[ZX_MLX_NAME];
+    size_t parts;
+} shared;
+
+/* Adds one of the parts: "PREFIX.switch_mlp.gate_proj". */
+static zmlx_status add_part(zx_collector *c, const zx_subject *s, const shared *in, size_t part,
+                            const char *suffix, const zx_outgoing *entry)
 {
-    const int length =
-        snprintf(module, ZX_MLX_NAME, "%s.%s.%s", prefix, zx_mlx_experts(c->family), projection);
-    if (length > 0 && length < ZX_MLX_NAME) return ZMLX_OK;
-    return ZX_FAIL(ZMLX_ERROR_FORMAT, "the module name '%.64s...' is too long", prefix);
+    char module[ZX_MLX_NAME];
+    const char *half = part == 0 ? "gate_proj" : "up_proj";
+    const int length = snprintf(module, sizeof module, "%s.%s.%s", in->prefix,
+                                zx_mlx_experts(c->family), in->parts == 1 ? "down_proj" : half);
+    if (length < 0 || length >= ZX_MLX_NAME)
+        return ZX_FAIL(ZMLX_ERROR_FORMAT, "the module name '%.64s...' is too long", in->prefix);
+    return zx_outgoing_add(c, s, module, suffix, entry);
 }
 
-static const char *const halves[] = {"gate_proj", "up_proj"};
+/* Adds all parts of rows that take turns. */
+static zmlx_status add_turns(zx_collector *c, const zx_subject *s, const shared *in,
+                             const char *suffix, const zx_outgoing *whole)
+{
+    const zx_weight *from = &whole->source;
+    for (size_t part = 0; part < in->parts; part++) {
+        zx_outgoing entry = *whole;
+        entry.source.codes += part * from->codes_stride;
+        entry.source.codes_stride *= in->parts;
+        if (from->scales != NULL) entry.source.scales += part * from->scales_stride;
+        entry.source.scales_stride *= in->parts;
+        entry.source.rows = entry.rows = from->rows / in->parts;
+        zx_set_shape(&entry, from->count);
+        ZX_TRY(add_part(c, s, in, part, suffix, &entry));
+    }
+    return ZMLX_OK;
+}
 
 /* [E, 2N, C]: gate's rows, then up's. */
-static zmlx_status add_halves(zx_collector *c, const zx_subject *s, const char *prefix)
+static zmlx_status add_halves(zx_collector *c, const zx_subject *s, const shared *in)
 {
     const zx_stored_tensor *tensor = s->tensor;
     zx_weight source;
     ZX_TRY(zx_dense_source(tensor, &source));
     if (tensor->rank != 3 || source.rows % 2 != 0)
         return zx_outgoing_shape_error(tensor, "[E, 2N, C]");
-    for (size_t half = 0; half < 2; half++) {
-        char module[ZX_MLX_NAME];
+    for (size_t half = 0; half < in->parts; half++) {
         void *memory = NULL;
         ZX_TRY(zx_arena_alloc(&c->list->arena, source.count * sizeof(zx_weight), &memory));
         zx_weight *const matrices = memory;
@@ -122,35 +159,31 @@ static zmlx_status add_halves(zx_collector *c, const zx_subject *s, const char *
         entry.source.matrices = matrices;
         entry.matrix = true;
         zx_set_shape(&entry, source.count);
-        ZX_TRY(expert_module(c, prefix, halves[half], module));
-        ZX_TRY(zx_outgoing_add(c, s, module, ".weight", &entry));
+        ZX_TRY(add_part(c, s, in, half, ".weight", &entry));
     }
     return ZMLX_OK;
 }
 
-static zmlx_status add_down(zx_collector *c, const zx_subject *s, const char *prefix)
+static zmlx_status add_down(zx_collector *c, const zx_subject *s, const shared *in)
 {
-    char module[ZX_MLX_NAME];
     zx_weight source;
     ZX_TRY(zx_dense_source(s->tensor, &source));
     if (s->tensor->rank != 3) return zx_outgoing_shape_error(s->tensor, "[E, N, C]");
     zx_outgoing entry = zx_values_of(&source);
     entry.matrix = true;
     zx_set_shape(&entry, source.count);
-    ZX_TRY(expert_module(c, prefix, "down_proj", module));
-    return zx_outgoing_add(c, s, module, ".weight", &entry);
+    return add_part(c, s, in, 0, ".weight", &entry);
 }
 
 /* gpt-oss: [E, C, parts * N], of which columns of gate and up take turns. */
-static zmlx_status add_turned(zx_collector *c, const zx_subject *s, const char *prefix,
-                              size_t parts)
+static zmlx_status add_turned(zx_collector *c, const zx_subject *s, const shared *in)
 {
+    const size_t parts = in->parts;
     zx_weight source;
     ZX_TRY(zx_dense_source(s->tensor, &source));
     if (s->tensor->rank != 3 || source.columns % parts != 0)
         return zx_outgoing_shape_error(s->tensor, "[E, C, N], N even where gate and up share it");
     for (size_t part = 0; part < parts; part++) {
-        char module[ZX_MLX_NAME];
         zx_outgoing entry = zx_values_of(&source);
         entry.turned = entry.matrix = true;
         entry.first = part;
@@ -158,16 +191,15 @@ static zmlx_status add_turned(zx_collector *c, const zx_subject *s, const char *
         entry.rows = source.columns / parts;
         entry.columns = source.rows;
         zx_set_shape(&entry, source.count);
-        ZX_TRY(expert_module(c, prefix, parts == 1 ? "down_proj" : halves[part], module));
-        ZX_TRY(zx_outgoing_add(c, s, module, ".weight", &entry));
+        ZX_TRY(add_part(c, s, in, part, ".weight", &entry));
     }
     return ZMLX_OK;
 }
 
 /* gpt-oss: biases [E, parts * N] in the same order. */
-static zmlx_status add_turned_bias(zx_collector *c, const zx_subject *s, const char *prefix,
-                                   size_t parts)
+static zmlx_status add_turned_bias(zx_collector *c, const zx_subject *s, const shared *in)
 {
+    const size_t parts = in->parts;
     zx_weight source;
     ZX_TRY(zx_dense_source(s->tensor, &source));
     if (s->tensor->rank != 2 || source.columns % parts != 0)
@@ -178,7 +210,6 @@ static zmlx_status add_turned_bias(zx_collector *c, const zx_subject *s, const c
     source.columns = parts;
     source.codes_stride = zx_weight_row_bytes(&source);
     for (size_t part = 0; part < parts; part++) {
-        char module[ZX_MLX_NAME];
         zx_outgoing entry = zx_values_of(&source);
         entry.turned = true;
         entry.first = part;
@@ -187,47 +218,38 @@ static zmlx_status add_turned_bias(zx_collector *c, const zx_subject *s, const c
         entry.rank = 2;
         entry.shape[0] = experts;
         entry.shape[1] = columns;
-        ZX_TRY(expert_module(c, prefix, parts == 1 ? "down_proj" : halves[part], module));
-        ZX_TRY(zx_outgoing_add(c, s, module, ".bias", &entry));
+        ZX_TRY(add_part(c, s, in, part, ".bias", &entry));
     }
     return ZMLX_OK;
 }
 
 /* gpt-oss: MXFP4 as [E, parts * N, groups, 16] bytes, or their scales [E, parts * N, groups]; rows
  * of gate and up take turns. */
-static zmlx_status add_blocks(zx_collector *c, const zx_subject *s, const char *prefix,
-                              size_t parts)
+static zmlx_status add_blocks(zx_collector *c, const zx_subject *s, const shared *in)
 {
     const zx_stored_tensor *tensor = s->tensor;
     const bool codes = zx_name_ends(s->module, "_blocks");
-    const bool fits = tensor->rank == (codes ? 4u : 3u) && tensor->shape[1] % parts == 0 &&
+    const bool fits = tensor->rank == (codes ? 4u : 3u) && tensor->shape[1] % in->parts == 0 &&
                       (tensor->dtype == ZX_U8 || (!codes && tensor->dtype == ZX_F8_E8M0)) &&
                       (!codes || tensor->shape[3] == 16);
     if (!fits)
         return zx_outgoing_shape_error(tensor,
                                        "U8 [E, N, groups, 16], or its scales [E, N, groups]");
     const size_t row = tensor->shape[2] * (codes ? tensor->shape[3] : 1);
-    for (size_t part = 0; part < parts; part++) {
-        char module[ZX_MLX_NAME];
-        zx_weight source = {.format = ZX_FORMAT_COUNT,
-                            .count = tensor->shape[0],
-                            .rows = tensor->shape[1] / parts,
-                            .columns = codes ? row / 4 : row,
-                            .codes = tensor->data + part * row,
-                            .codes_stride = parts * row};
-        zx_outgoing entry = zx_values_of(&source);
-        entry.copied = codes ? ZX_U32 : ZX_U8;
-        zx_set_shape(&entry, source.count);
-        ZX_TRY(expert_module(c, prefix, parts == 1 ? "down_proj" : halves[part], module));
-        ZX_TRY(zx_outgoing_add(c, s, module, codes ? ".weight" : ".scales", &entry));
-        c->list->kept += codes;
-    }
-    return ZMLX_OK;
+    const zx_weight source = {.format = ZX_FORMAT_COUNT,
+                              .count = tensor->shape[0],
+                              .rows = tensor->shape[1],
+                              .columns = codes ? row / 4 : row,
+                              .codes = tensor->data,
+                              .codes_stride = row};
+    zx_outgoing whole = zx_values_of(&source);
+    whole.copied = codes ? ZX_U32 : ZX_U8;
+    if (codes) c->list->kept += in->parts;
+    return add_turns(c, s, in, codes ? ".weight" : ".scales", &whole);
 }
 
 /* The same as values. */
-static zmlx_status add_decoded_blocks(zx_collector *c, const zx_subject *s, const char *prefix,
-                                      size_t parts)
+static zmlx_status add_decoded_blocks(zx_collector *c, const zx_subject *s, const shared *in)
 {
     char name[ZX_MLX_NAME];
     const size_t length = strlen(s->module) - strlen("blocks");
@@ -235,32 +257,26 @@ static zmlx_status add_decoded_blocks(zx_collector *c, const zx_subject *s, cons
     (void)snprintf(name, sizeof name, "%.*sscales", (int)length, s->module);
     const zx_stored_tensor *codes = s->tensor, *scales = zx_checkpoint_peek(c->checkpoint, name);
     if (scales == NULL) return zx_checkpoint_missing(c->checkpoint, name);
-    if (codes->rank != 4 || codes->shape[3] != 16 || codes->shape[1] % parts != 0)
+    if (codes->rank != 4 || codes->shape[3] != 16 || codes->shape[1] % in->parts != 0)
         return zx_outgoing_shape_error(codes, "[E, N, groups, 16]");
     if (scales->rank != 3 || memcmp(scales->shape, codes->shape, 3 * sizeof codes->shape[0]) != 0 ||
         zx_dtypes[scales->dtype].bytes != 1)
         return zx_outgoing_shape_error(scales, "U8 [E, N, groups] of the blocks");
-    for (size_t part = 0; part < parts; part++) {
-        char module[ZX_MLX_NAME];
-        const size_t groups = codes->shape[2];
-        const zx_weight source = {.format = ZX_FORMAT_MXFP4,
-                                  .dtype = ZX_F32,
-                                  .bits = 4,
-                                  .group = 32,
-                                  .count = codes->shape[0],
-                                  .rows = codes->shape[1] / parts,
-                                  .columns = groups * 32,
-                                  .codes = codes->data + part * groups * 16,
-                                  .codes_stride = parts * groups * 16,
-                                  .scales = scales->data + part * groups,
-                                  .scales_stride = parts * groups};
-        zx_outgoing entry = zx_values_of(&source);
-        entry.matrix = true;
-        zx_set_shape(&entry, source.count);
-        ZX_TRY(expert_module(c, prefix, parts == 1 ? "down_proj" : halves[part], module));
-        ZX_TRY(zx_outgoing_add(c, s, module, ".weight", &entry));
-    }
-    return ZMLX_OK;
+    const size_t groups = codes->shape[2];
+    const zx_weight source = {.format = ZX_FORMAT_MXFP4,
+                              .dtype = ZX_F32,
+                              .bits = 4,
+                              .group = 32,
+                              .count = codes->shape[0],
+                              .rows = codes->shape[1],
+                              .columns = groups * 32,
+                              .codes = codes->data,
+                              .codes_stride = groups * 16,
+                              .scales = scales->data,
+                              .scales_stride = groups};
+    zx_outgoing whole = zx_values_of(&source);
+    whole.matrix = true;
+    return add_turns(c, s, in, ".weight", &whole);
 }
 
 /* Tensors that hold all experts' gate and up, or down.  '*taken' is false for every other one. */
@@ -271,28 +287,28 @@ static zmlx_status add_together(zx_collector *c, const zx_subject *s, bool *take
         size_t parts;
     } rows[] = {{".experts.gate_up_proj", 2}, {".experts.down_proj", 1}};
     const bool turned = strcmp(c->family->name, "gpt_oss") == 0;
-    char prefix[ZX_MLX_NAME];
+    shared in;
     *taken = true;
     for (size_t i = 0; i < 2; i++) {
-        const size_t parts = rows[i].parts;
         const char *at = strstr(s->module, rows[i].ending);
         if (at == NULL) continue;
         const char *rest = at + strlen(rows[i].ending);
-        (void)snprintf(prefix, sizeof prefix, "%.*s", (int)(at - s->module), s->module);
+        in.parts = rows[i].parts;
+        (void)snprintf(in.prefix, sizeof in.prefix, "%.*s", (int)(at - s->module), s->module);
         if (strcmp(rest, "_blocks") == 0 || strcmp(rest, "_scales") == 0)
-            return c->dequantize ? add_decoded_blocks(c, s, prefix, parts)
-                                 : add_blocks(c, s, prefix, parts);
-        if (strcmp(rest, "_bias") == 0) return add_turned_bias(c, s, prefix, parts);
+            return c->dequantize ? add_decoded_blocks(c, s, &in) : add_blocks(c, s, &in);
+        if (strcmp(rest, "_bias") == 0) return add_turned_bias(c, s, &in);
         if (*rest != 0 || *s->suffix != 0) continue;
-        if (turned) return add_turned(c, s, prefix, parts);
-        return parts == 2 ? add_halves(c, s, prefix) : add_down(c, s, prefix);
+        if (turned) return add_turned(c, s, &in);
+        return in.parts == 2 ? add_halves(c, s, &in) : add_down(c, s, &in);
     }
     for (size_t i = 0; i < 2; i++) { /* GraniteMoE's words */
         static const char *const words[] = {".input_linear", ".output_linear"};
         if (!zx_name_ends(s->module, words[i]) || strcmp(s->suffix, ".weight") != 0) continue;
         const size_t length = strlen(s->module) - strlen(words[i]);
-        (void)snprintf(prefix, sizeof prefix, "%.*s", (int)length, s->module);
-        return i == 0 ? add_halves(c, s, prefix) : add_down(c, s, prefix);
+        in.parts = i == 0 ? 2 : 1;
+        (void)snprintf(in.prefix, sizeof in.prefix, "%.*s", (int)length, s->module);
+        return i == 0 ? add_halves(c, s, &in) : add_down(c, s, &in);
     }
     *taken = false;
     return ZMLX_OK;

@@ -140,28 +140,45 @@ static bool is_wanted(const char *name)
     return false;
 }
 
-static zmlx_status copy_one(zx_folder *folder, const char *from, const char *name)
+/* What is done with a file; 'folder' NULL: only its size is looked at. */
+static zmlx_status take_one(zx_folder *folder, const char *from, const char *name)
 {
     char *path = NULL;
     struct stat about;
     ZX_TRY(zx_path_join(from, name, &path));
     zmlx_status status = ZMLX_OK;
-    if (stat(path, &about) != 0 || access(path, R_OK) != 0) /* a link of a cache that was pruned */
+    const bool there = stat(path, &about) == 0 && access(path, R_OK) == 0;
+    if (!there && folder != NULL) /* a link of a cache that was pruned */
         zx_log(ZMLX_LOG_WARNING, "%s: is not copied: %s", path, strerror(errno));
-    else if (S_ISREG(about.st_mode))
+    else if (there && S_ISREG(about.st_mode) && folder != NULL)
         status = zx_folder_copy(folder, name, path);
+    else if (there && S_ISREG(about.st_mode) && about.st_size > ZX_FOLDER_MOST_COPIED)
+        status = ZX_FAIL(ZMLX_ERROR_FORMAT,
+                         "%s: %.0f MiB; files that go along have at most %d MiB, so take it out of "
+                         "the folder",
+                         path, (double)about.st_size / (1 << 20), ZX_FOLDER_MOST_COPIED >> 20);
     zx_free(path);
     return status;
 }
 
-zmlx_status zx_copy_side_files(zx_folder *folder, const char *from)
+static zmlx_status take_side_files(zx_folder *folder, const char *from)
 {
     DIR *directory = opendir(from);
     zmlx_status status = ZMLX_OK;
     if (directory == NULL)
         return ZX_FAIL(ZMLX_ERROR_IO, "%s: cannot read the folder: %s", from, strerror(errno));
     for (const struct dirent *entry; status == ZMLX_OK && (entry = readdir(directory)) != NULL;)
-        if (is_wanted(entry->d_name)) status = copy_one(folder, from, entry->d_name);
+        if (is_wanted(entry->d_name)) status = take_one(folder, from, entry->d_name);
     (void)closedir(directory);
     return status;
+}
+
+zmlx_status zx_check_side_files(const char *from)
+{
+    return take_side_files(NULL, from);
+}
+
+zmlx_status zx_copy_side_files(zx_folder *folder, const char *from)
+{
+    return take_side_files(folder, from);
 }

@@ -21,6 +21,8 @@ ZMLX_MUST_CHECK zmlx_status zx_finish_config(json_t *document, json_t *quantizat
 ZMLX_MUST_CHECK zmlx_status zx_write_document(zx_folder *folder, const char *name,
                                               const json_t *document);
 
+/* Fails where one of the files that zx_copy_side_files would copy is too large for it. */
+ZMLX_MUST_CHECK zmlx_status zx_check_side_files(const char *from);
 /* Copies the tokenizer's and other small files of a model's folder. */
 ZMLX_MUST_CHECK zmlx_status zx_copy_side_files(zx_folder *folder, const char *from);
 

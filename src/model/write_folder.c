@@ -21,7 +21,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 
-enum { MAX_LIST = 4 << 20, MAX_COPY = 256 << 20 };
+enum { MAX_LIST = 4 << 20 };
 
 static const char list_name[] = "zmlx-partial.txt";
 static const char list_head[] = "zmlx partial folder 1";
@@ -302,7 +302,7 @@ zmlx_status zx_folder_copy(zx_folder *folder, const char *name, const char *from
 {
     char *bytes = NULL;
     size_t size = 0;
-    ZX_TRY(zx_file_read(from, MAX_COPY, &bytes, &size));
+    ZX_TRY(zx_file_read(from, ZX_FOLDER_MOST_COPIED, &bytes, &size));
     const zmlx_status status = zx_folder_write(folder, name, bytes, size);
     zx_free(bytes);
     return status;

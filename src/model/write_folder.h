@@ -35,7 +35,8 @@ bool zx_folder_has(const zx_folder *folder, const char *name);
 ZMLX_MUST_CHECK zmlx_status zx_folder_note(zx_folder *folder, const char *name);
 ZMLX_MUST_CHECK zmlx_status zx_folder_write(zx_folder *folder, const char *name, const char *bytes,
                                             size_t count);
-/* A copy of the file 'from'. */
+/* A copy of the file 'from', which has at most ZX_FOLDER_MOST_COPIED bytes. */
+enum { ZX_FOLDER_MOST_COPIED = 256 << 20 };
 ZMLX_MUST_CHECK zmlx_status zx_folder_copy(zx_folder *folder, const char *name, const char *from);
 
 /* Gives the folder its name.  Closes it, whatever comes of it. */
