@@ -399,26 +399,12 @@ static zmlx_status check_nothing_to_do(const conversion *c)
                                     : "has no matrix that can be quantized so");
 }
 
-/* Families whose GGUF files have rows, shapes and keys that are not put back yet. */
-static zmlx_status check_family(const conversion *c)
-{
-    static const char *const names[] = {"qwen3_next", "qwen3_5", "qwen3_5_moe", "lfm2", "lfm2_moe"};
-    if (!zx_checkpoint_is_gguf(c->checkpoint)) return ZMLX_OK;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcmp(names[i], c->family->name) == 0)
-            return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED,
-                           "%s: GGUF files of the family %s are not converted; its safetensors are",
-                           c->source, names[i]);
-    return ZMLX_OK;
-}
-
 static zmlx_status convert(conversion *c)
 {
     size_t threads = c->options->threads > 0 ? c->options->threads : zx_usable_cores();
     ZX_TRY(zx_recipe_check(c->options));
     ZX_TRY(zx_checkpoint_open(c->source, &c->checkpoint));
     ZX_TRY(zx_family_find(c->checkpoint, &c->family));
-    ZX_TRY(check_family(c));
     ZX_TRY(zx_config_read(c->family, c->checkpoint, &c->config));
     ZX_TRY(find_folder(c));
     if (c->folder_path != NULL) ZX_TRY(zx_check_side_files(c->folder_path));

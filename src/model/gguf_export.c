@@ -4,6 +4,7 @@
 #include "model/gguf_export.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/fail.h"
@@ -18,6 +19,10 @@ static const struct {
     {"qwen2_moe", "num_local_experts", "num_experts"},
     {"qwen3_moe", "num_local_experts", "num_experts"},
     {"olmoe", "num_local_experts", "num_experts"},
+    {"qwen3_next", "num_local_experts", "num_experts"},
+    {"qwen3_5_moe", "num_local_experts", "num_experts"},
+    {"lfm2", "intermediate_size", "block_ff_dim"},
+    {"lfm2", "hidden_size", "block_dim"},
     {"deepseek_v3", "num_local_experts", "n_routed_experts"},
     {"glm4_moe", "num_local_experts", "n_routed_experts"},
     {"gpt_neox", "rope_theta", "rotary_emb_base"},
@@ -34,6 +39,10 @@ static const struct {
      "\"hidden_act\": \"silu\"}"},
     {"qwen3_moe", "{\"decoder_sparse_step\": 1, \"mlp_only_layers\": [], \"norm_topk_prob\": true, "
                   "\"hidden_act\": \"silu\"}"},
+    {"qwen3_next",
+     "{\"decoder_sparse_step\": 1, \"mlp_only_layers\": [], \"attention_bias\": false, "
+     "\"hidden_act\": \"silu\"}"},
+    {"lfm2", "{\"block_multiple_of\": 256, \"block_ffn_dim_multiplier\": 1.0}"},
     {"granite", "{\"attention_bias\": false, \"mlp_bias\": false}"},
     {"granitemoe", "{\"attention_bias\": false}"},
     {"glm4_moe", "{\"attention_bias\": false, \"partial_rotary_factor\": 1.0}"},
@@ -169,17 +178,29 @@ static zmlx_status set_older_keys(const zx_checkpoint *checkpoint, const zx_rope
     return set(checkpoint, scaling, "type", json_string(type));
 }
 
-/* GGUF's count of dimensions that turn is a share of the head there. */
-static zmlx_status set_share(const zx_checkpoint *checkpoint, const zx_config *config,
-                             json_t *document)
+/* Families that turn a part of the head where no share is given. */
+static bool turns_a_part(const zx_family *family)
 {
-    const json_int_t turned = json_integer_value(json_object_get(document, "rotary_dim"));
-    const size_t head = zx_config_heads(config, ZX_LAYER_FULL).head_size;
+    return strcmp(family->name, "qwen3_next") == 0 || strncmp(family->name, "qwen3_5", 7) == 0;
+}
+
+/* GGUF's count of dimensions that turn is a share of the head there; in the object that describes
+ * the rope of full layers too where mlx-lm's model looks for it there. */
+static zmlx_status set_share(const zx_checkpoint *checkpoint, const zx_family *family,
+                             const zx_config *config, json_t *document)
+{
+    json_int_t turned = json_integer_value(json_object_get(document, "rotary_dim"));
+    const json_int_t head = (json_int_t)zx_config_heads(config, ZX_LAYER_FULL).head_size;
+    const bool always = turns_a_part(family);
     (void)json_object_del(document, "rotary_dim");
-    if (turned <= 0 || head == 0 || (size_t)turned == head || config->latent_size > 0)
+    if (always && turned <= 0) turned = head / 4;
+    if (turned <= 0 || head == 0 || (turned == head && !always) || config->latent_size > 0)
         return ZMLX_OK;
-    return set(checkpoint, document, "partial_rotary_factor",
-               json_real((double)turned / (double)head));
+    const double share = (double)turned / (double)head;
+    if (always)
+        ZX_TRY(set(checkpoint, json_object_get(document, "rope_parameters"),
+                   "partial_rotary_factor", json_real(share)));
+    return set(checkpoint, document, "partial_rotary_factor", json_real(share));
 }
 
 static zmlx_status fill_rope(const zx_checkpoint *checkpoint, const zx_family *family,
@@ -195,7 +216,7 @@ static zmlx_status fill_rope(const zx_checkpoint *checkpoint, const zx_family *f
     if (!split) full = ropes;
     zmlx_status status =
         zx_family_rope(family, checkpoint, config, ZX_LAYER_FULL, &arena, &settings);
-    if (status == ZMLX_OK) status = set_share(checkpoint, config, document);
+    if (status == ZMLX_OK) status = set_share(checkpoint, family, config, document);
     if (status == ZMLX_OK) status = set(checkpoint, full, "rope_theta", json_real(settings.theta));
     if (status == ZMLX_OK) status = describe_factors(checkpoint, &settings, document, full);
     if (status == ZMLX_OK) status = set_older_keys(checkpoint, &settings, document, full);
@@ -258,15 +279,72 @@ static zmlx_status fill_smollm3(const zx_checkpoint *checkpoint, const zx_config
     return ZMLX_OK;
 }
 
+/* Any layer's tensor of that name. */
+static bool some_layer_has(const zx_checkpoint *checkpoint, const zx_config *config,
+                           const char *rest)
+{
+    char name[128];
+    for (size_t i = 0; i < config->layers; i++) {
+        (void)snprintf(name, sizeof name, "model.layers.%zu.%s", i, rest);
+        if (zx_checkpoint_peek(checkpoint, name) != NULL) return true;
+    }
+    return false;
+}
+
+static zmlx_status fill_lfm2(const zx_checkpoint *checkpoint, const zx_config *config,
+                             json_t *document)
+{
+    json_t *types = json_array();
+    ZX_TRY(set(checkpoint, document, "layer_types", types));
+    for (size_t i = 0; i < config->layers; i++) {
+        const bool conv = config->layer_types[i] == ZX_LAYER_CONV;
+        if (json_array_append_new(types, json_string(conv ? "conv" : "full_attention")) != 0)
+            return no_memory(checkpoint);
+    }
+    return set(checkpoint, document, "conv_bias",
+               json_boolean(some_layer_has(checkpoint, config, "conv.conv.bias")));
+}
+
+/* mlx-lm's models know which layers attend by an interval alone. */
+static zmlx_status fill_interval(const zx_checkpoint *checkpoint, const zx_config *config,
+                                 json_t *document)
+{
+    size_t interval = 1;
+    while (interval < config->layers && config->layer_types[interval - 1] != ZX_LAYER_FULL)
+        interval++;
+    return set(checkpoint, document, "full_attention_interval", json_integer((json_int_t)interval));
+}
+
+/* Families whose layers keep a state. */
+static zmlx_status fill_recurrent(const zx_checkpoint *checkpoint, const zx_family *family,
+                                  const zx_config *config, json_t *document)
+{
+    if (strncmp(family->name, "lfm2", 4) == 0) return fill_lfm2(checkpoint, config, document);
+    if (!turns_a_part(family)) return ZMLX_OK;
+    if (json_object_get(document, "layer_types") == NULL) return ZMLX_OK;
+    return fill_interval(checkpoint, config, document);
+}
+
+/* The name that mlx-lm's model has: it is not called by the text's part of it. */
+static const char *model_type(const zx_family *family)
+{
+    const char *const *types = family->model_types;
+    const size_t length = strlen(types[0]);
+    const bool part = length > 5 && strcmp(types[0] + length - 5, "_text") == 0;
+    return part && types[1] != NULL && strncmp(family->name, "qwen3_5", 7) == 0 ? types[1]
+                                                                                : types[0];
+}
+
 zmlx_status zx_gguf_export_config(const zx_checkpoint *checkpoint, const zx_family *family,
                                   const zx_config *config, json_t **document)
 {
-    const char *type = family->model_types[0];
+    const char *type = model_type(family);
     *document = json_deep_copy(zx_checkpoint_config(checkpoint));
     if (*document == NULL) return no_memory(checkpoint);
     ZX_TRY(fill_biases(checkpoint, *document));
     ZX_TRY(fill_rope(checkpoint, family, config, *document));
     ZX_TRY(fill_words(checkpoint, family, *document));
+    ZX_TRY(fill_recurrent(checkpoint, family, config, *document));
     if (strcmp(family->name, "smollm3") == 0) ZX_TRY(fill_smollm3(checkpoint, config, *document));
     return set(checkpoint, *document, "model_type", json_string(type));
 }

@@ -11,6 +11,9 @@ static const struct {
     {"gpt_neox", "gpt_neox.layers.", "model.h."},
     {"gpt_neox", "gpt_neox.", "model."},
     {"gpt_neox", "embed_out", "model.embed_out"},
+    {"lfm2", "feed_forward.gate_proj", "feed_forward.w1"},
+    {"lfm2", "feed_forward.down_proj", "feed_forward.w2"},
+    {"lfm2", "feed_forward.up_proj", "feed_forward.w3"},
     {"lfm2_moe", "feed_forward.w1", "feed_forward.gate_proj"},
     {"lfm2_moe", "feed_forward.w2", "feed_forward.down_proj"},
     {"lfm2_moe", "feed_forward.w3", "feed_forward.up_proj"},
@@ -102,6 +105,11 @@ static bool replace(char name[ZX_MLX_NAME], const char *from, const char *to)
     const size_t room = ZX_MLX_NAME - (size_t)(at - name);
     const int length = snprintf(at, room, "%s%s", to, rest);
     return length > 0 && (size_t)length < room;
+}
+
+bool zx_mlx_is_wrapped(const zx_family *family, const json_t *text)
+{
+    return json_is_object(text) || strncmp(family->name, "qwen3_5", 7) == 0;
 }
 
 bool zx_mlx_name(const zx_family *family, bool wrapped, const char *module, char name[ZX_MLX_NAME])

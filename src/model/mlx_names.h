@@ -7,8 +7,10 @@
 
 enum { ZX_MLX_NAME = 320 };
 
-/* The module's name, without suffix; false where it is too long.  'wrapped': the config has a
- * "text_config", whose model mlx-lm calls "language_model". */
+/* Whether mlx-lm's model of the text is a part of another, "language_model": where the config has a
+ * "text_config" (NULL: none), and where the class has it always. */
+bool zx_mlx_is_wrapped(const zx_family *family, const json_t *text);
+/* The module's name, without suffix; false where it is too long. */
 bool zx_mlx_name(const zx_family *family, bool wrapped, const char *module, char name[ZX_MLX_NAME]);
 
 /* Where a family's stacked experts lie below the module of its mixture: "switch_mlp". */

@@ -134,7 +134,9 @@ zmlx_status zx_outgoing_add(zx_collector *c, const zx_subject *s, const char *mo
     ZX_TRY(keep_text(c, suffix, &entry->suffix));
     entry->origin = s->tensor->name;
     entry->to_cast = zx_mlx_may_cast(c->family, name);
-    entry->encoded = entry->copied == ZX_DTYPE_COUNT && entry->source.format > ZX_FORMAT_BF16;
+    const zx_weight *second = entry->order == ZX_ROWS_BY_KEY ? &entry->second : &entry->source;
+    entry->encoded = entry->copied == ZX_DTYPE_COUNT && (entry->source.format > ZX_FORMAT_BF16 ||
+                                                         second->format != entry->source.format);
     entry->matrix =
         what->matrix && strcmp(suffix, ".weight") == 0 && zx_mlx_may_quantize(c->family, name);
     entry->format = ZX_FORMAT_COUNT;
@@ -326,6 +328,7 @@ static zmlx_status collect_tensor(zx_collector *c, const zx_stored_tensor *tenso
     if (zx_checkpoint_is_gguf(c->checkpoint) && is_rope_factor(name)) return ZMLX_OK;
     ZX_TRY(zx_outgoing_add_experts(c, &s, &taken));
     if (!taken) ZX_TRY(add_reordered(c, &s, &taken));
+    if (!taken) ZX_TRY(zx_outgoing_add_recurrent(c, &s, &taken));
     if (taken) return ZMLX_OK;
     const bool companion = strcmp(s.suffix, ".scales") == 0 || strcmp(s.suffix, ".biases") == 0;
     const bool latent = zx_name_ends(s.module, ".self_attn.kv_b_proj");
@@ -376,7 +379,7 @@ zmlx_status zx_outgoing_collect(const zx_checkpoint *checkpoint, const zx_family
     zx_collector c = {.checkpoint = checkpoint,
                       .family = family,
                       .config = config,
-                      .wrapped = json_is_object(text),
+                      .wrapped = zx_mlx_is_wrapped(family, text),
                       .dequantize = dequantize,
                       .list = list};
     void *places = NULL;

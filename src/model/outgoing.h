@@ -9,12 +9,18 @@
 
 #include "model/family.h"
 
-/* How rows of queries and keys are put back from the order that llama.cpp's converters give them.
- */
+/* How rows are put back from the order that llama.cpp's converters give them. */
 typedef enum zx_row_order {
     ZX_ROWS_AS_THEY_ARE,
     ZX_ROWS_FROM_PAIRS, /* (2i, 2i + 1) of a head back to (i, i + half) */
     ZX_ROWS_FROM_PARTS, /* queries, keys, values of all heads back to those of each head */
+    /* 'skipped' rows stay; then 'heads' heads of 'unit' rows, the first of each of 'keys' keys, the
+     * second of each, ... back to all of the first key, all of the second, ... */
+    ZX_ROWS_FROM_TILES,
+    ZX_COLUMNS_FROM_TILES, /* likewise */
+    /* rows of all keys, 'skipped' each of queries and of keys, 'unit' of values and, in 'second',
+     * as many of gates, to all rows of the first key, all of the second, ... */
+    ZX_ROWS_BY_KEY,
 } zx_row_order;
 
 typedef struct zx_outgoing {
@@ -27,11 +33,13 @@ typedef struct zx_outgoing {
     bool turned;        /* row r of a matrix written is column first + step * r of the source's */
     size_t first, step; /* of what is turned */
     zx_row_order order;
-    size_t heads; /* that the order speaks of */
-    float shift;  /* is added to every value */
-    bool to_cast; /* false: keeps its dtype whatever is asked for */
-    bool matrix;  /* may be quantized */
-    bool encoded; /* the source is quantized: its values come from codes */
+    size_t heads, keys, skipped, unit; /* that the order speaks of */
+    zx_weight second;                  /* rows behind those of 'source' */
+    bool logarithm;                    /* the source has -exp(x), and x is written */
+    float shift;                       /* is added to every value */
+    bool to_cast;                      /* false: keeps its dtype whatever is asked for */
+    bool matrix;                       /* may be quantized */
+    bool encoded;                      /* the source is quantized: its values come from codes */
 
     size_t rows, columns; /* of a matrix as written */
     unsigned rank;        /* as written, dense */

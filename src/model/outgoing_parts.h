@@ -1,4 +1,4 @@
-/* outgoing_parts.h - what the two files that fill an outgoing list share; nobody else includes it.
+/* outgoing_parts.h - what the files that fill an outgoing list share; nobody else includes it.
  */
 #ifndef ZX_MODEL_OUTGOING_PARTS_H
 #define ZX_MODEL_OUTGOING_PARTS_H
@@ -47,6 +47,10 @@ ZMLX_MUST_CHECK zmlx_status zx_outgoing_add(zx_collector *c, const zx_subject *s
 /* Experts: '*taken' is false, and nothing is added, where the tensor holds none. */
 ZMLX_MUST_CHECK zmlx_status zx_outgoing_add_experts(zx_collector *c, const zx_subject *s,
                                                     bool *taken);
+
+/* Layers that keep a state, in GGUF: likewise. */
+ZMLX_MUST_CHECK zmlx_status zx_outgoing_add_recurrent(zx_collector *c, const zx_subject *s,
+                                                      bool *taken);
 
 static inline bool zx_tensor_is_float(const zx_stored_tensor *tensor)
 {

@@ -5,6 +5,7 @@
  * and for what is to be turned one matrix. */
 #include "model/write_tensors.h"
 
+#include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -78,13 +79,36 @@ typedef struct piece {
     const float *whole; /* all of its values, where rows are its columns; NULL: not turned */
     size_t first, count;
     zx_weight to;  /* the buffers as a weight of 'count' rows */
-    float *values; /* a row a thread */
+    float *values; /* two rows a thread */
     atomic_int *trouble;
 } piece;
+
+/* Where the converters put head 'i / unit', counted key by key. */
+static size_t from_tiles(const zx_outgoing *entry, size_t at)
+{
+    if (at < entry->skipped) return at;
+    const size_t i = at - entry->skipped, head = i / entry->unit;
+    const size_t group = entry->heads / entry->keys;
+    const size_t tile = group > 0 ? head % group * entry->keys + head / group : head;
+    return entry->skipped + tile * entry->unit + i % entry->unit;
+}
+
+/* Rows of queries, keys, values and gates of all keys, one behind the other. */
+static size_t from_parts_of_keys(const zx_outgoing *entry, size_t row)
+{
+    const size_t key = entry->skipped, value = entry->unit, all = 2 * (key + value);
+    const size_t head = row / all, at = row % all, keys = entry->keys;
+    if (at < key) return head * key + at;
+    if (at < 2 * key) return (keys + head) * key + at - key;
+    const size_t gate = at >= 2 * key + value;
+    return 2 * keys * key + (gate * keys + head) * value + at - 2 * key - gate * value;
+}
 
 static size_t source_row(const zx_outgoing *entry, size_t row)
 {
     const size_t size = entry->heads > 0 ? entry->rows / entry->heads : 0;
+    if (entry->order == ZX_ROWS_FROM_TILES) return from_tiles(entry, row);
+    if (entry->order == ZX_ROWS_BY_KEY) return from_parts_of_keys(entry, row);
     if (size < 3) return row; /* a head of two is one pair, in its order */
     if (entry->order == ZX_ROWS_FROM_PAIRS) {
         const size_t half = size / 2, i = row % size;
@@ -97,16 +121,33 @@ static size_t source_row(const zx_outgoing *entry, size_t row)
     return row;
 }
 
+/* The matrix that the row lies in, and where. */
+static const zx_weight *find_row(const piece *p, size_t row, size_t *at)
+{
+    *at = source_row(p->entry, row);
+    if (p->entry->order != ZX_ROWS_BY_KEY || *at < p->source.rows) return &p->source;
+    *at -= p->source.rows;
+    return &p->entry->second;
+}
+
+/* 'values' has room for two rows. */
 static void read_row(const piece *p, size_t row, float *values)
 {
     const zx_outgoing *entry = p->entry;
+    const size_t columns = entry->columns;
     if (p->whole == NULL) {
-        zx_formats[p->source.format].decode(&p->source, source_row(entry, row), 0, entry->columns,
-                                            values);
+        size_t from = 0;
+        const bool tiles = entry->order == ZX_COLUMNS_FROM_TILES;
+        const zx_weight *source = find_row(p, row, &from);
+        float *const decoded = tiles ? values + columns : values;
+        zx_formats[source->format].decode(source, from, 0, columns, decoded);
+        for (size_t i = 0; i < columns && tiles; i++) values[i] = decoded[from_tiles(entry, i)];
+        for (size_t i = 0; i < columns && entry->logarithm; i++)
+            values[i] = (float)log(-(double)values[i]);
         return;
     }
     const float *at = p->whole + entry->first + entry->step * row;
-    for (size_t i = 0; i < entry->columns; i++) values[i] = at[i * p->source.columns];
+    for (size_t i = 0; i < columns; i++) values[i] = at[i * p->source.columns];
 }
 
 /* Without branches, so that it costs little. */
@@ -123,7 +164,8 @@ static bool is_finite(const float *values, size_t count)
 /* The row in the entry's dtype, as f32. */
 static trouble cast_row(const zx_outgoing *entry, float *values)
 {
-    const bool same = !entry->encoded && entry->source.dtype == entry->dtype && entry->shift == 0;
+    const bool same = !entry->encoded && entry->source.dtype == entry->dtype && entry->shift == 0 &&
+                      !entry->logarithm;
     const bool given = is_finite(values, entry->columns);
     for (size_t i = 0; i < entry->columns && !same; i++)
         values[i] =
@@ -138,10 +180,14 @@ static void copy_codes(const piece *p, size_t row, size_t to)
 {
     const zx_format_traits *traits = &zx_formats[p->source.format];
     uint8_t codes[MAX_CODE];
+    size_t from = 0;
+    const zx_weight *source = find_row(p, row, &from);
+    const bool tiles = p->entry->order == ZX_COLUMNS_FROM_TILES;
     const size_t size = p->entry->group, groups = size > 0 ? p->entry->columns / size : 0;
     for (size_t group = 0; group < groups; group++) {
         float scale, bias;
-        traits->codes(&p->source, source_row(p->entry, row), group, codes, &scale, &bias);
+        const size_t at = tiles ? from_tiles(p->entry, group * size) / size : group;
+        traits->codes(source, from, at, codes, &scale, &bias);
         if (traits->integer == ZX_INTEGER_CENTERED) bias = -scale * (float)traits->zero;
         zx_affine_put(&p->to, to, group, codes, scale, bias);
     }
@@ -151,7 +197,7 @@ static void run_rows(const void *context, size_t part, size_t parts, size_t thre
 {
     const piece *p = context;
     const zx_outgoing *entry = p->entry;
-    float *values = p->values + thread * entry->columns;
+    float *values = p->values + 2 * thread * entry->columns;
     size_t first, end;
     zx_split(p->count, 1, part, parts, &first, &end);
     for (size_t i = first; i < end; i++) {
@@ -171,7 +217,7 @@ static bool is_copied(const zx_outgoing *entry)
 {
     if (entry->copied < ZX_DTYPE_COUNT) return true;
     return entry->format == ZX_FORMAT_COUNT && !entry->turned && !entry->encoded &&
-           entry->order == ZX_ROWS_AS_THEY_ARE && entry->shift == 0 &&
+           entry->order == ZX_ROWS_AS_THEY_ARE && entry->shift == 0 && !entry->logarithm &&
            entry->source.dtype == entry->dtype;
 }
 
@@ -316,7 +362,7 @@ static zmlx_status take_buffers(output *out, const zx_outgoing *entry)
         ZX_TRY(zx_alloc_array(out->piece_rows, out->rows[i], "rows to write", &memory));
         out->buffers[i] = memory;
     }
-    ZX_TRY(zx_alloc_array(threads, entry->columns * sizeof(float), "rows of values", &memory));
+    ZX_TRY(zx_alloc_array(2 * threads, entry->columns * sizeof(float), "rows of values", &memory));
     out->values = memory;
     if (!entry->turned) return ZMLX_OK;
     ZX_TRY(zx_alloc_array(entry->source.rows, entry->source.columns * sizeof(float),
@@ -411,6 +457,7 @@ zmlx_status zx_write_entries(const char *path, const zx_outgoing *entries, size_
 
 typedef struct inspection {
     const zx_outgoing *entry;
+    const zx_weight *source;
     atomic_bool *exact;
 } inspection;
 
@@ -439,7 +486,7 @@ static bool row_is_exact(const zx_outgoing *entry, const zx_weight *matrix, size
 static void run_inspection(const void *context, size_t part, size_t parts, size_t thread)
 {
     const inspection *i = context;
-    const zx_weight *source = &i->entry->source;
+    const zx_weight *source = i->source;
     size_t first, end;
     (void)thread;
     zx_split(source->count * source->rows, 1, part, parts, &first, &end);
@@ -455,7 +502,9 @@ static bool may_be_exact(const zx_outgoing *entry)
     const unsigned bits = traits->bits, group = traits->group;
     return entry->source.format > ZX_FORMAT_NVFP4 && traits->integer != ZX_INTEGER_NONE &&
            (bits == 2 || bits == 3 || bits == 4 || bits == 5 || bits == 6 || bits == 8) &&
-           (group == 32 || group == 64 || group == 128);
+           (group == 32 || group == 64 || group == 128) &&
+           (entry->order != ZX_COLUMNS_FROM_TILES || entry->unit % group == 0) &&
+           (entry->order != ZX_ROWS_BY_KEY || entry->second.format == entry->source.format);
 }
 
 void zx_outgoing_find_exact(zx_outgoing_list *list, zx_pool *pool)
@@ -463,9 +512,11 @@ void zx_outgoing_find_exact(zx_outgoing_list *list, zx_pool *pool)
     for (size_t i = 0; i < list->count; i++) {
         zx_outgoing *entry = &list->items[i];
         atomic_bool exact = true;
-        const inspection context = {entry, &exact};
+        const inspection sources[] = {{entry, &entry->source, &exact},
+                                      {entry, &entry->second, &exact}};
         if (!entry->matrix || !entry->encoded || entry->turned || !may_be_exact(entry)) continue;
-        zx_pool_run(pool, 4 * zx_pool_threads(pool), run_inspection, &context);
+        for (size_t k = 0; k < (entry->order == ZX_ROWS_BY_KEY ? 2 : 1); k++)
+            zx_pool_run(pool, 4 * zx_pool_threads(pool), run_inspection, &sources[k]);
         if (!atomic_load(&exact)) continue;
         entry->exact = true;
         entry->format = ZX_FORMAT_AFFINE;

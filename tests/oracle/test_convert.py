@@ -208,7 +208,7 @@ def test_dequantizes_as_mlx_lm(name, tmp_path):
     assert "quantization" not in json.loads((tmp_path / "out" / "config.json").read_text())
 
 
-# GGUF files whose models mlx-lm computes as the official code does.
+# GGUF files whose models mlx-lm computes as the official code does (its LFM2 has no head of its own).
 GGUF = (
     "cohere2",
     "deepseek2",
@@ -220,6 +220,9 @@ GGUF = (
     "granite",
     "granite-bias",
     "granitemoe",
+    "lfm2",
+    "lfm2-q8_0",
+    "lfm2moe",
     "llama-llama3",
     "llama-nemo",
     "mistral3",
@@ -232,8 +235,16 @@ GGUF = (
     "qwen2moe",
     "qwen3",
     "qwen3-q8_0",
+    "qwen35",
+    "qwen35-f16",
+    "qwen35-vision",
+    "qwen35moe",
+    "qwen35moe-tiled",
     "qwen3moe",
     "qwen3moe-q8_0",
+    "qwen3next",
+    "qwen3next-sizes",
+    "qwen3next-together",
     "smollm3",
 )
 
