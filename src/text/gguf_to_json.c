@@ -2,7 +2,9 @@
  * words of the Hugging Face tokenizers library.
  *
  * Merges that follow from scores are written out, best first; where two of them have one score the
- * tokenizer of this house takes the leftmost, tokenizer.json the one that is named first. */
+ * tokenizer of this house takes the leftmost, tokenizer.json the one that is named first.
+ * SentencePiece looks up the longest replacement of its compiled normalizer, tokenizer.json the
+ * shortest of each grapheme. */
 #include <string.h>
 
 #include "base/fail.h"
@@ -10,7 +12,7 @@
 #include "text/build.h"
 #include "text/gguf_splits.h"
 
-enum { UNKNOWN = 2, CONTROL = 3, USER_DEFINED = 4 };
+enum { NORMAL = 1, UNKNOWN = 2, CONTROL = 3, USER_DEFINED = 4 };
 
 #define BLOCK "\xE2\x96\x81" /* U+2581, which stands for a space */
 
@@ -18,6 +20,7 @@ typedef struct writing {
     const zx_gguf_vocabulary *given;
     const zx_tokenizer *tokenizer;
     zx_text *json;
+    zx_text piece; /* a token's text as it is written */
     size_t merges;
 } writing;
 
@@ -220,6 +223,151 @@ static zmlx_status write_characters(writing *w, const zx_gguf_split *split, bool
     return add_model(w, true, scored, false);
 }
 
+/* -------- words (bert) -------- */
+
+/* Tokens that are no pieces of words. */
+static bool stands_alone(const writing *w, int32_t id)
+{
+    const zx_gguf_vocabulary *const given = w->given;
+    const zx_ids *const sides = &w->tokenizer->template;
+    bool alone = id == given->unknown || (given->types != NULL && given->types[id] != NORMAL);
+    for (size_t i = 0; i < sides->count; i++) alone = alone || sides->items[i] == id;
+    return alone;
+}
+
+/* GGUF's words begin with U+2581 and other pieces have no prefix; here those have "##". */
+static zmlx_status add_word_vocabulary(writing *w)
+{
+    const zx_gguf_vocabulary *const given = w->given;
+    const zx_vocabulary *const vocabulary = &w->tokenizer->model.vocabulary;
+    const size_t width = sizeof BLOCK - 1;
+    bool first = true;
+    ZX_TRY(add(w, "\"vocab\":{"));
+    for (size_t i = 0; i < given->token_count; i++) {
+        zx_string_view token = given->tokens[i];
+        const bool word = token.length >= width && memcmp(token.bytes, BLOCK, width) == 0;
+        const bool piece = !word && !stands_alone(w, (int32_t)i);
+        if (zx_vocabulary_find(vocabulary, token.bytes, token.length) != (int32_t)i) continue;
+        if (word) token = (zx_string_view){token.bytes + width, token.length - width};
+        zx_text_clear(&w->piece);
+        ZX_TRY(zx_text_add_string(&w->piece, piece ? "##" : ""));
+        ZX_TRY(zx_text_add(&w->piece, token.bytes, token.length));
+        if (!first) ZX_TRY(add(w, ","));
+        first = false;
+        ZX_TRY(quote(w, (zx_string_view){w->piece.bytes, w->piece.length}));
+        ZX_TRY(zx_text_format(w->json, ":%zu", i));
+    }
+    return add(w, "}");
+}
+
+/* The template that from_gguf.c made, of ids. */
+static zmlx_status add_template_of_ids(const writing *w)
+{
+    const zx_ids *const sides = &w->tokenizer->template;
+    writing of = *w;
+    zx_gguf_vocabulary given = *w->given;
+    bool behind = false;
+    given.bos = given.eos = -1;
+    given.add_bos = given.add_eos = true;
+    for (size_t i = 0; i < sides->count; i++) {
+        if (sides->items[i] == ZX_SEQUENCE)
+            behind = true;
+        else
+            *(behind ? &given.eos : &given.bos) = sides->items[i];
+    }
+    of.given = &given;
+    return add_template(&of);
+}
+
+static zmlx_status write_words(writing *w)
+{
+    ZX_TRY(add(w, "\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":true,"
+                  "\"handle_chinese_chars\":true,\"strip_accents\":null,\"lowercase\":true},"
+                  "\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},"));
+    ZX_TRY(add_template_of_ids(w));
+    ZX_TRY(add(w, ",\"decoder\":{\"type\":\"WordPiece\",\"prefix\":\"##\",\"cleanup\":false},"
+                  "\"model\":{\"type\":\"WordPiece\",\"unk_token\":"));
+    ZX_TRY(quote(w, w->tokenizer->model.unknown_token));
+    ZX_TRY(add(w, ",\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_word\":"
+                  "1000000000,"));
+    ZX_TRY(add_word_vocabulary(w));
+    return add(w, "}");
+}
+
+/* -------- the most likely tokens (t5) -------- */
+
+static zmlx_status add_base64(const writing *w, const char *bytes, size_t count)
+{
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < count; i += 3) {
+        const size_t left = count - i < 3 ? count - i : 3;
+        uint32_t group = 0;
+        char out[4];
+        for (size_t k = 0; k < left; k++)
+            group |= (uint32_t)(unsigned char)bytes[i + k] << (16 - 8 * k);
+        for (size_t k = 0; k < 4; k++)
+            out[k] = k <= left ? letters[group >> (18 - 6 * k) & 63u] : '=';
+        ZX_TRY(zx_text_add(w->json, out, sizeof out));
+    }
+    return ZMLX_OK;
+}
+
+static zmlx_status add_replace(const writing *w, const char *regex, const char *content)
+{
+    return zx_text_format(w->json,
+                          "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"%s\"},\"content\":"
+                          "\"%s\"},",
+                          regex, content);
+}
+
+/* SentencePiece's own normalizer in tokenizer.json's parts. */
+static zmlx_status add_normalizer(const writing *w)
+{
+    const zx_gguf_vocabulary *const given = w->given;
+    ZX_TRY(add(w, "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":["));
+    if (given->charsmap != NULL && given->charsmap_bytes > 0) {
+        ZX_TRY(add(w, "{\"type\":\"Precompiled\",\"precompiled_charsmap\":\""));
+        ZX_TRY(add_base64(w, given->charsmap, given->charsmap_bytes));
+        ZX_TRY(add(w, "\"},"));
+    }
+    if (given->remove_extra_whitespaces) {
+        ZX_TRY(add_replace(w, "^ +| +$", ""));
+        ZX_TRY(add_replace(w, " {2,}", " "));
+    }
+    if (given->add_space_prefix)
+        ZX_TRY(add(w, "{\"type\":\"Prepend\",\"prepend\":\"" BLOCK "\"},"));
+    return add(w, "{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"" BLOCK
+                  "\"}]},");
+}
+
+static zmlx_status write_unigram(writing *w)
+{
+    const zx_gguf_vocabulary *const given = w->given;
+    const double *const scores = w->tokenizer->model.scores;
+    ZX_TRY(add_normalizer(w));
+    ZX_TRY(add(w, "\"pre_tokenizer\":null,"));
+    ZX_TRY(add_template(w));
+    ZX_TRY(add(w, ",\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\","
+                  "\"pattern\":{\"String\":\"" BLOCK "\"},\"content\":\" \"},{\"type\":\"Fuse\"}"));
+    if (given->add_space_prefix)
+        ZX_TRY(zx_text_format(w->json,
+                              ",{\"type\":\"Strip\",\"content\":\" \",\"start\":%d,\"stop\":0}",
+                              given->remove_extra_whitespaces ? 1000000 : 1));
+    ZX_TRY(add(w, "]},\"model\":{\"type\":\"Unigram\",\"unk_id\":"));
+    if (given->unknown >= 0)
+        ZX_TRY(zx_text_format(w->json, "%d", (int)given->unknown));
+    else
+        ZX_TRY(add(w, "null"));
+    ZX_TRY(add(w, ",\"vocab\":["));
+    for (size_t i = 0; i < given->token_count; i++) {
+        ZX_TRY(add(w, i == 0 ? "[" : ",["));
+        ZX_TRY(quote(w, given->tokens[i]));
+        ZX_TRY(zx_text_format(w->json, ",%.17g]", scores[i]));
+    }
+    return add(w, "],\"byte_fallback\":false}");
+}
+
 static zmlx_status write_kind(writing *w)
 {
     const char *const model = w->given->model;
@@ -227,6 +375,8 @@ static zmlx_status write_kind(writing *w)
     if (strcmp(model, "llama") == 0) return write_characters(w, NULL, true);
     if (strcmp(model, "gemma4") == 0)
         return write_characters(w, zx_gguf_split_find("gemma4"), false);
+    if (strcmp(model, "bert") == 0) return write_words(w);
+    if (strcmp(model, "t5") == 0) return write_unigram(w);
     if (strcmp(model, "gpt2") == 0 && split != NULL)
         return split->plain ? write_characters(w, split, false) : write_byte_level(w, split);
     return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED,
@@ -244,6 +394,7 @@ zmlx_status zx_gguf_to_tokenizer_json(const zx_gguf_vocabulary *vocabulary, zx_t
     if (status == ZMLX_OK) status = add(&w, ",");
     if (status == ZMLX_OK) status = write_kind(&w);
     if (status == ZMLX_OK) status = add(&w, "}\n");
+    zx_text_fini(&w.piece);
     zx_tokenizer_close(tokenizer);
     return status;
 }

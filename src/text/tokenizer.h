@@ -53,8 +53,7 @@ ZMLX_MUST_CHECK zmlx_status zx_tokenizer_open_json_bytes(const char *source, con
 void zx_gguf_vocabulary_defaults(zx_gguf_vocabulary *vocabulary);
 ZMLX_MUST_CHECK zmlx_status zx_tokenizer_open_gguf(const zx_gguf_vocabulary *vocabulary,
                                                    zx_tokenizer **tokenizer);
-/* Appends the same vocabulary as a tokenizer.json, which gives the same ids.  Kinds that are
- * written otherwise there than by merges ("t5", "bert") are ZMLX_ERROR_UNSUPPORTED. */
+/* Appends the same vocabulary as a tokenizer.json, which gives the same ids. */
 ZMLX_MUST_CHECK zmlx_status zx_gguf_to_tokenizer_json(const zx_gguf_vocabulary *vocabulary,
                                                       zx_text *json);
 /* A token that the file itself does not hold, or of which it does not say all. */
