@@ -202,6 +202,99 @@ TEST(foreign_reads_gptq)
     zx_with_folder(reads_gptq);
 }
 
+/* Three bits, of which two codes of 32 lie in two words; zeros too. */
+enum { THREE_ROWS = 32 };
+
+typedef struct three {
+    uint32_t codes[COLUMNS * 3 / 32 * THREE_ROWS], zeros[GROUPS * THREE_ROWS * 3 / 32];
+    uint16_t scales[GROUPS * THREE_ROWS];
+} three;
+
+/* As AutoGPTQ writes each of the 32: ten in a word, the eleventh across two, ten, one, ten. */
+static void put_three(uint32_t words[3], size_t stride, size_t index, uint32_t code)
+{
+    if (index < 10)
+        words[0] |= code << (3 * index);
+    else if (index == 10) {
+        words[0] |= code << 30;
+        words[stride] |= code >> 2 & 1u;
+    } else if (index < 21)
+        words[stride] |= code << (3 * (index - 11) + 1);
+    else if (index == 21) {
+        words[stride] |= code << 31;
+        words[2 * stride] |= code >> 1 & 3u;
+    } else
+        words[2 * stride] |= code << (3 * (index - 22) + 2);
+}
+
+static unsigned three_code(size_t row, size_t column)
+{
+    return (unsigned)(row * 3 + column * 5 + column / 8) & 7u;
+}
+
+static bool put_gptq_three(const char *folder, const char *format)
+{
+    three module = {0};
+    char config[200];
+    for (size_t row = 0; row < THREE_ROWS; row++) {
+        for (size_t column = 0; column < COLUMNS; column++)
+            put_three(&module.codes[column / 32 * 3 * THREE_ROWS + row], THREE_ROWS, column % 32,
+                      three_code(row, column));
+        for (size_t group = 0; group < GROUPS; group++) {
+            put_three(&module.zeros[group * 3], 1, row, (uint32_t)(row + group) & 7u);
+            module.scales[group * THREE_ROWS + row] = zx_f32_to_f16(scale_of(row, group));
+        }
+    }
+    const zx_stored_tensor tensors[] = {
+        tensor_of("m.qweight", ZX_I32, COLUMNS * 3 / 32, THREE_ROWS, module.codes),
+        tensor_of("m.qzeros", ZX_I32, GROUPS, THREE_ROWS * 3 / 32, module.zeros),
+        tensor_of("m.scales", ZX_F16, GROUPS, THREE_ROWS, module.scales),
+    };
+    (void)snprintf(config, sizeof config,
+                   "{\"quantization_config\":{\"quant_method\":\"gptq\",\"bits\":3,"
+                   "\"checkpoint_format\":\"%s\"}}",
+                   format);
+    return zx_put_file(folder, "config.json", config) &&
+           zx_safetensors_write(zx_in_folder(folder, "model.safetensors"), tensors, 3) == ZMLX_OK;
+}
+
+static bool holds_three(const zx_checkpoint *checkpoint, unsigned more)
+{
+    zx_weight weight;
+    float values[COLUMNS];
+    if (zx_checkpoint_make(checkpoint, 1) != ZMLX_OK ||
+        zx_checkpoint_weight(checkpoint, "m", THREE_ROWS, COLUMNS, &weight) != ZMLX_OK)
+        return false;
+    bool good = weight.bits == 3 && weight.group == 32 && weight.dtype == ZX_F32;
+    for (size_t row = 0; good && row < THREE_ROWS; row++) {
+        zx_formats[weight.format].decode(&weight, row, 0, COLUMNS, values);
+        for (size_t i = 0; i < COLUMNS; i++) {
+            const int zero = (int)((row + i / 32) & 7u) + (int)more;
+            good = good &&
+                   values[i] == (float)((int)three_code(row, i) - zero) * scale_of(row, i / 32);
+        }
+    }
+    return good;
+}
+
+static void reads_three(const char *folder)
+{
+    static const char *const formats[] = {"gptq_v2", "gptq"};
+    for (unsigned i = 0; i < 2; i++) {
+        zx_checkpoint *checkpoint = NULL;
+        CHECK(put_gptq_three(folder, formats[i]));
+        if (zx_checkpoint_open(folder, &checkpoint) != ZMLX_OK) return;
+        const bool good = holds_three(checkpoint, i);
+        zx_checkpoint_close(checkpoint);
+        CHECK_ON(formats[i], good);
+    }
+}
+
+TEST(foreign_reads_gptq_of_three_bits)
+{
+    zx_with_folder(reads_three);
+}
+
 static void refuses_packed(const char *folder)
 {
     static const struct {
@@ -212,8 +305,8 @@ static void refuses_packed(const char *folder)
          true, false},
         {"{\"quantization_config\":{\"quant_method\":\"awq\",\"bits\":8}}",
          "config key 'quantization_config.bits' is 8; expected 4", true, false},
-        {"{\"quantization_config\":{\"quant_method\":\"gptq\",\"bits\":3}}",
-         "config key 'quantization_config.bits' is 3; expected 2, 4 or 8", false, true},
+        {"{\"quantization_config\":{\"quant_method\":\"gptq\",\"bits\":5}}",
+         "config key 'quantization_config.bits' is 5; expected 2, 3, 4 or 8", false, true},
         {GPTQ_CONFIG "\"checkpoint_format\":\"marlin\"}}",
          "config key 'quantization_config.checkpoint_format' is the", false, true},
         {GPTQ_CONFIG "\"desc_act\":true}}",

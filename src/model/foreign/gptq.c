@@ -1,7 +1,8 @@
-/* gptq.c - AutoGPTQ's and GPTQModel's layout: 2, 4 or 8 bits, (code - zero) * scale.
+/* gptq.c - AutoGPTQ's and GPTQModel's layout: 2, 3, 4 or 8 bits, (code - zero) * scale.
  *
- *   qweight [columns / pack, rows] I32   pack = 32 / bits columns a word, the first lowest
- *   qzeros  [groups, rows / pack] I32    rows likewise; "gptq" stores zero - 1, "gptq_v2" zero
+ *   qweight [columns * bits / 32, rows] I32   the codes of a row one behind the other, the first
+ *                                             lowest; of 3 bits two of 32 lie in two words
+ *   qzeros  [groups, rows * bits / 32] I32    rows likewise; "gptq" stores zero - 1, "gptq_v2" zero
  *   scales  [groups, rows]               floats
  *   g_idx   [columns] I32                the group of each column */
 #include <string.h>
@@ -14,8 +15,8 @@ static zmlx_status check(const zx_fields *settings)
     int64_t bits = 4;
     const char *format = "gptq";
     ZX_TRY(zx_fields_integer(settings, "bits", 1, 64, &bits));
-    if (bits != 2 && bits != 4 && bits != 8)
-        return zx_fields_fail(settings, "bits", "2, 4 or 8, the bits of GPTQ that are read");
+    if (bits != 2 && bits != 3 && bits != 4 && bits != 8)
+        return zx_fields_fail(settings, "bits", "2, 3, 4 or 8, the bits of GPTQ that are read");
     ZX_TRY(zx_fields_string(settings, "checkpoint_format", &format));
     if (strcmp(format, "gptq") == 0 || strcmp(format, "gptq_v2") == 0) return ZMLX_OK;
     return zx_fields_fail(settings, "checkpoint_format", "'gptq' or 'gptq_v2', which are read");
@@ -56,9 +57,11 @@ static void turn(const zx_foreign_affine *affine, size_t first, size_t end, uint
 
 static unsigned zero_at(const zx_foreign_affine *affine, size_t row, size_t group)
 {
-    const unsigned bits = affine->bits, pack = 32 / bits;
-    const size_t at = group * affine->zeros->shape[1] + row / pack;
-    return zx_foreign_word(affine->zeros, at) >> (bits * (row % pack)) & ((1u << bits) - 1);
+    const size_t bit = row * affine->bits, at = group * affine->zeros->shape[1] + bit / 32;
+    const unsigned shift = bit % 32;
+    uint32_t zero = zx_foreign_word(affine->zeros, at) >> shift;
+    if (shift + affine->bits > 32) zero |= zx_foreign_word(affine->zeros, at + 1) << (32 - shift);
+    return zero & ((1u << affine->bits) - 1);
 }
 
 /* The bits of this module, which GPTQModel's 'dynamic' rules may have set: from the shapes. */
@@ -77,9 +80,12 @@ static zmlx_status plan(zx_foreign_module *module)
     const size_t groups = scales->shape[0];
     ZX_TRY(zx_foreign_matrix(module, "qzeros", ZX_I32, groups, 0, &zeros));
     const unsigned bits = bits_of(zeros, rows);
-    if ((bits != 2 && bits != 4 && bits != 8) || zeros->shape[1] * (32 / bits) != rows)
-        return zx_foreign_refuse(module, "'qzeros' has not 2, 4 or 8 bits for each row and group");
-    const size_t columns = codes->shape[0] * (32 / bits);
+    if ((bits != 2 && bits != 3 && bits != 4 && bits != 8) || zeros->shape[1] * 32 != rows * bits)
+        return zx_foreign_refuse(module,
+                                 "'qzeros' has not 2, 3, 4 or 8 bits for each row and group");
+    const size_t columns = codes->shape[0] * 32 / bits;
+    if (columns * bits != codes->shape[0] * 32)
+        return zx_foreign_refuse(module, "'qweight' holds no whole number of columns");
     if (columns == 0 || groups == 0)
         return zx_foreign_refuse(module, "'qweight' or 'scales' holds no value");
     ZX_TRY(check_order(module, columns, groups));
