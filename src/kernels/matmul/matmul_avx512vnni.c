@@ -23,6 +23,9 @@ enum {
     HALVES = 2,
 };
 
+_Static_assert(PANEL_BYTES / (HALVES * LANES) % ZX_STAGE_COLUMNS == 0,
+               "a chunk would end inside a staged block");
+
 /* gcc 12 copies the accumulator around the intrinsic, see perf of both before changing this. */
 INLINE __m512i dot(__m512i sums, __m512i codes, __m512i values)
 {

@@ -21,6 +21,9 @@ enum {
     VECTOR = 32, /* bytes */
 };
 
+_Static_assert(PANEL_BYTES / (HALVES * LANES * sizeof(int16_t)) % ZX_STAGE_COLUMNS == 0,
+               "a chunk would end inside a staged block");
+
 /* Some groups of a strip. */
 typedef struct panel {
     uint8_t *codes;

@@ -15,6 +15,9 @@
 
 #define STAGE static inline __attribute__((always_inline))
 
+/* Columns of the largest block: a panel's chunk of columns holds whole ones. */
+enum { ZX_STAGE_COLUMNS = 256 };
+
 /* Where a row's (or a strip's) codes, scales and biases go, from row to row. */
 typedef struct zx_stage {
     uint8_t *codes;
