@@ -334,6 +334,18 @@ zx_fields zx_checkpoint_fields(const zx_checkpoint *checkpoint)
     return (zx_fields){checkpoint->config_path, NULL, checkpoint->config};
 }
 
+const char *zx_checkpoint_key(const zx_checkpoint *checkpoint, const char *key,
+                              char text[ZX_KEY_TEXT])
+{
+    char first[ZX_GGUF_KEY], own[ZX_GGUF_KEY];
+    (void)snprintf(first, sizeof first, "%.*s", (int)strcspn(key, "|"), key);
+    if (checkpoint->is_gguf && zx_gguf_config_key(&checkpoint->gguf, first, own))
+        (void)snprintf(text, ZX_KEY_TEXT, "metadata key '%.120s'", own);
+    else
+        (void)snprintf(text, ZX_KEY_TEXT, "config key '%.120s'", first);
+    return text;
+}
+
 bool zx_checkpoint_is_gguf(const zx_checkpoint *checkpoint)
 {
     return checkpoint->is_gguf;

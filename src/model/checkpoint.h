@@ -39,6 +39,11 @@ zx_checkpoint_path(const zx_checkpoint *checkpoint); /* as opened: of a name, wh
 const json_t *zx_checkpoint_config(const zx_checkpoint *checkpoint);
 /* The config for the getters of config.h; messages name its file. */
 zx_fields zx_checkpoint_fields(const zx_checkpoint *checkpoint);
+/* "config key 'KEY'", or "metadata key 'llama.block_count'" in a GGUF file's own words; of "a|b"
+ * the first. */
+enum { ZX_KEY_TEXT = 160 };
+const char *zx_checkpoint_key(const zx_checkpoint *checkpoint, const char *key,
+                              char text[ZX_KEY_TEXT]);
 bool zx_checkpoint_is_gguf(const zx_checkpoint *checkpoint);
 const zx_gguf *zx_checkpoint_gguf(const zx_checkpoint *checkpoint); /* NULL where it is none */
 /* True where rope turns neighbours (2i, 2i + 1): the rows of q and k are ordered so. */

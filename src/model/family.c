@@ -95,8 +95,9 @@ zmlx_status zx_family_find(const zx_checkpoint *checkpoint, const zx_family **fa
 static zmlx_status wrong_field(const zx_checkpoint *checkpoint, const char *key,
                                const char *expected)
 {
-    return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: config key '%.*s' is missing or no %s",
-                   zx_checkpoint_path(checkpoint), (int)strcspn(key, "|"), key, expected);
+    char text[ZX_KEY_TEXT];
+    return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: %s is missing or no %s", zx_checkpoint_path(checkpoint),
+                   zx_checkpoint_key(checkpoint, key, text), expected);
 }
 
 /* The value under the first of a row's keys that is there. */
@@ -184,8 +185,9 @@ static zmlx_status read_row(const zx_checkpoint *checkpoint, const zx_config_row
 static zmlx_status out_of_range(const zx_checkpoint *checkpoint, const char *key, size_t value,
                                 const char *expected)
 {
-    return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: config key '%s' is %zu; expected %s",
-                   zx_checkpoint_path(checkpoint), key, value, expected);
+    char text[ZX_KEY_TEXT];
+    return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: %s is %zu; expected %s", zx_checkpoint_path(checkpoint),
+                   zx_checkpoint_key(checkpoint, key, text), value, expected);
 }
 
 static zmlx_status check_sizes(const zx_checkpoint *checkpoint, zx_config *config)

@@ -393,3 +393,14 @@ zmlx_status zx_gguf_config(const zx_gguf *gguf, const zx_gguf_architecture *arch
         json_decref(object);
     return status;
 }
+
+bool zx_gguf_config_key(const zx_gguf *gguf, const char *hub, char key[ZX_GGUF_KEY])
+{
+    char name[ZX_GGUF_WORD];
+    if (zx_gguf_word(gguf, "general.architecture", name) != ZMLX_OK) return false;
+    for (size_t i = 0; i < sizeof config_rows / sizeof *config_rows; i++) {
+        zx_gguf_key(name, config_rows[i].gguf, key);
+        if (strcmp(config_rows[i].hub, hub) == 0 && zx_gguf_find(gguf, key) != NULL) return true;
+    }
+    return false;
+}

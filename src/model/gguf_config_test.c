@@ -518,3 +518,38 @@ TEST(lists_of_gemma4_that_contradict_are_refused)
         zx_gguf_maker_fini(&maker);
     }
 }
+
+/* A size that no model has is named as the file names it. */
+TEST(gguf_sizes_are_refused_by_the_key_of_the_file)
+{
+    static const struct {
+        const char *key;
+        uint32_t value;
+        const char *message;
+    } rows[] = {
+        {"block_count", 5000, "f.gguf: metadata key 'llama.block_count' is 5000; expected a usual"},
+        {"attention.head_count_kv", 3,
+         "f.gguf: metadata key 'llama.attention.head_count_kv' is 3; expected a divisor of"},
+        {"attention.key_length", 15, "f.gguf: metadata key 'llama.attention.key_length' is 15;"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        zx_gguf_maker maker = {0};
+        zx_checkpoint *checkpoint = NULL;
+        CHECK(zx_make_string(&maker, "general.architecture", "llama") &&
+              (i == 0 || put(&maker, "llama", "block_count", 2)) &&
+              put(&maker, "llama", "embedding_length", 64) &&
+              put(&maker, "llama", "feed_forward_length", 48) &&
+              put(&maker, "llama", "attention.head_count", 4) &&
+              put(&maker, "llama", "context_length", 64) &&
+              put(&maker, "llama", "vocab_size", 32) &&
+              zx_make_f32(&maker, "llama.attention.layer_norm_rms_epsilon", 1e-5F) &&
+              put(&maker, "llama", rows[i].key, rows[i].value));
+        const zmlx_status opened = open_maker(&maker, &checkpoint);
+        const zmlx_status status = opened == ZMLX_OK
+                                       ? zx_config_read(&zx_family_llama, checkpoint, &large_config)
+                                       : opened;
+        zx_checkpoint_close(opened == ZMLX_OK ? checkpoint : NULL);
+        zx_gguf_maker_fini(&maker);
+        CHECK_ON(rows[i].key, status == ZMLX_ERROR_FORMAT && says(rows[i].message));
+    }
+}

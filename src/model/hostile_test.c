@@ -431,7 +431,7 @@ TEST(hostile_counts_of_layers)
     CHECK(zx_make_llama(&maker, "llama.block_count"));
     CHECK(zx_make_u32(&maker, "llama.block_count", 1025) && zx_make_file(&maker));
     CHECK(open_gguf((const uint8_t *)maker.file.bytes, maker.file.length) == ZMLX_ERROR_FORMAT);
-    CHECK(strstr(zmlx_error_message(), "'num_hidden_layers' is 1025") != NULL);
+    CHECK(strstr(zmlx_error_message(), "metadata key 'llama.block_count' is 1025") != NULL);
     zx_gguf_maker_fini(&maker);
 }
 
