@@ -89,17 +89,18 @@ static void make_rows(const zx_foreign_job *job, size_t first, size_t end)
     const source *s = job->source;
     const zx_foreign_affine *affine = &s->affine;
     const size_t groups = s->layout.groups, repeat = s->layout.repeat;
+    uint8_t *const scales = job->to[job->count - 2], *const biases = job->to[job->count - 1];
     for (size_t row = first; row < end; row++)
         for (size_t group = 0; group < affine->groups; group++) {
             const float scale = scale_at(affine, row, group), bias = bias_at(affine, row, group);
             for (size_t i = 0; i < repeat; i++) {
-                zx_store(s->dtype, job->to[0], row * groups + group * repeat + i, scale);
-                zx_store(s->dtype, job->to[1], row * groups + group * repeat + i, bias);
+                zx_store(s->dtype, scales, row * groups + group * repeat + i, scale);
+                zx_store(s->dtype, biases, row * groups + group * repeat + i, bias);
             }
         }
     if (affine->turn == NULL) return;
     const size_t bytes = affine->columns * affine->bits / 8;
-    affine->turn(affine, first, end, (uint32_t *)(void *)(job->to[2] + first * bytes));
+    affine->turn(affine, first, end, (uint32_t *)(void *)(job->to[0] + first * bytes));
 }
 
 zmlx_status zx_foreign_put_affine(zx_foreign_module *module, const zx_foreign_affine *affine)
@@ -115,11 +116,11 @@ zmlx_status zx_foreign_put_affine(zx_foreign_module *module, const zx_foreign_af
     const zx_foreign_shape codes = {affine->rows, affine->columns * affine->bits / 32, 0};
     const zx_foreign_shape groups = {affine->rows, s->layout.groups, 0};
     ZX_TRY(add_settings(module, affine->bits, s->layout.group));
-    ZX_TRY(zx_foreign_put_later(module, "scales", s->dtype, groups, &job));
-    ZX_TRY(zx_foreign_put_later(module, "biases", s->dtype, groups, &job));
     if (affine->turn == NULL)
         ZX_TRY(zx_foreign_put(module, "weight", ZX_U32, codes, affine->codes->data));
     else
         ZX_TRY(zx_foreign_put_later(module, "weight", ZX_U32, codes, &job));
+    ZX_TRY(zx_foreign_put_later(module, "scales", s->dtype, groups, &job));
+    ZX_TRY(zx_foreign_put_later(module, "biases", s->dtype, groups, &job));
     return zx_foreign_add_job(module, &job);
 }
