@@ -71,6 +71,10 @@ static const row normalizer_rows[] = {
     {"{'type':'BertNormalizer','clean_text':true,'handle_chinese_chars':false,'strip_accents':"
      "false,'lowercase':true}",
      "\u00C9\u00A0\302\205", "\u00E9 "},
+    {"{'type':'Sequence','normalizers':[{'type':'Strip','strip_left':true,'strip_right':true},{'"
+     "type'"
+     ":'Replace','pattern':{'Regex':'x*'},'content':'-'}]}",
+     " ", ""},
     {"{'type':'Sequence','normalizers':[{'type':'NFD'},{'type':'StripAccents'},{'type':'Lowercase'}"
      "]}",
      "\u00C9T\u00C9", "ete"},
@@ -224,6 +228,9 @@ static const row decoder_rows[] = {
     {"{'type':'BPEDecoder','suffix':'</w>'}", "a|b</w>|c</w>", "ab c"},
     {"{'type':'CTC','pad_token':'<pad>','word_delimiter_token':'|','cleanup':true}",
      "<pad>|h|h|<pad>|h|\174|i", "hh i"},
+    {"{'type':'Sequence','decoders':[{'type':'Strip','content':'a','start':1,'stop':0},{'type':'"
+     "Replace','pattern':{'Regex':'x*'},'content':'-'}]}",
+     "a|b|a", "-b-"},
     {"{'type':'BPEDecoder','suffix':''}", "a|\u00E9c|b", " a  \u00E9 c b"},
     {"{'type':'CTC','pad_token':'','word_delimiter_token':'','cleanup':true}", "a|\u00E9c|b",
      " a  \u00E9 c  b "},

@@ -25,7 +25,7 @@ REGEX = st.sampled_from(
      "x*", r"^a", r".$", "é", r"[a-c]{1,2}", "(?=b)", r"\b"]
 )
 # fmt: on
-LITERAL = st.sampled_from([" ", "a", "ab", "é", "\u2581", ".", "''", "``", "12"])
+LITERAL = st.sampled_from(["", " ", "a", "ab", "é", "\u2581", ".", "''", "``", "12"])
 PATTERN = st.one_of(
     REGEX.map(lambda text: {"Regex": text}), LITERAL.map(lambda text: {"String": text})
 )
