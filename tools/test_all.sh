@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # test_all.sh - every suite, one line each; './bootstrap test' calls it with the needs installed.
 #
-#     test_all.sh [WORD]...       all suites but 'nightly', or those whose name holds a WORD
+#     test_all.sh [WORD]...       all suites but the nightly ones, or those whose name holds a WORD
+#     test_all.sh nightly         valgrind, and each fuzzer for ten minutes
 #
 # A suite that fails does not stop the others.  One that counts its own tests closes its log with
 # 'N passed, N failed, N skipped' (or 'N tests, N failed'); any other counts as one.  Exit 77 means
 # skipped, the last line of the log says why.  One that runs longer than LIMIT seconds (1800) is
-# ended and has failed.  SECONDS=60 is the time of each fuzzer, BUILD where
+# ended and has failed.  SECONDS is the time of each fuzzer (60, in 'nightly-fuzz' 600), BUILD where
 # things are built, ZX_MODEL the checkpoint that whole runs use.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 
-fuzz_seconds=$(printenv SECONDS || echo 60) # bash itself counts in a variable of this name
+given_seconds=$(printenv SECONDS) # bash itself counts in a variable of this name
 export BUILD=${BUILD:-build}
 logs=$BUILD/logs
 jobs=$(nproc 2>/dev/null || sysctl -n hw.ncpu)
@@ -96,12 +97,12 @@ skip() { # NAME REASON
     printf '%-22s    - s  skipped: %s\n' "$1" "$2"
 }
 
-fuzz() {
+fuzz() { # SUITE SECONDS
     local target ok=0 bad=0
-    make -s fuzz SECONDS="$fuzz_seconds" || echo "a fuzzer failed or could not be built"
+    make -s fuzz SECONDS="$2" || echo "a fuzzer failed or could not be built"
     for target in tests/fuzz/fuzz_*.c; do
         target=$(basename "$target" .c)
-        if grep -q "^$target: ok" "$logs/fuzz.log"; then ok=$((ok + 1)); else bad=$((bad + 1)); fi
+        if grep -q "^$target: ok" "$logs/$1.log"; then ok=$((ok + 1)); else bad=$((bad + 1)); fi
     done
     echo "$ok passed, $bad failed, 0 skipped"
     [ $bad = 0 ]
@@ -165,7 +166,7 @@ suite sanitize make -s sanitize
 suite faults make -s faults
 suite tsan make -s tsan
 suite other-compiler other_compiler
-if compgen -G 'tests/fuzz/fuzz_*.c' >/dev/null; then suite fuzz fuzz; fi
+suite fuzz fuzz fuzz "${given_seconds:-60}"
 if [ -n "${ZX_MODEL:-}" ]; then
     suite example example
     suite validate "$BUILD/zmlx" validate "$ZX_MODEL"
@@ -178,7 +179,13 @@ if [ "$(uname -s)" = Linux ]; then suite static static_build; fi
 for script in tests/*_test.sh tests/*/*_test.sh; do
     [ ! -f "$script" ] || suite "$(basename "$script" _test.sh)" bash "$script"
 done
-if [ ${#words[@]} != 0 ]; then suite nightly nightly; fi
+if [[ " ${words[*]} " == *" nightly"* ]]; then
+    suite nightly nightly
+    fuzzers=(tests/fuzz/fuzz_*.c)
+    limit=$((limit + ${#fuzzers[@]} * ${given_seconds:-600})) # they may have one core
+    suite nightly-fuzz fuzz nightly-fuzz "${given_seconds:-600}"
+    limit=${LIMIT:-1800}
+fi
 suite oracle make -s -j"$jobs" oracle
 if ! find src -name '*.cu' | grep -q .; then
     : # no CUDA source yet: nothing to compile, nothing to skip

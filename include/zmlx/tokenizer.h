@@ -44,8 +44,11 @@ typedef struct zmlx_template_options { /* zero means the default */
 } zmlx_template_options;
 
 /* Renders the model's chat template.  'conversation' is the JSON object
- * {"messages": [...], "tools": [...], ...}; every member is a variable.  ZMLX_ERROR_ARGUMENT with
- * the template's own message where the template raises. */
+ * {"messages": [...], "tools": [...], ...}; every member is a variable.  As in Hugging Face's
+ * transformers, members of a message that are null are left out, and reasoning
+ * ("reasoning_content", "thinking" or "reasoning") is there under the first two names.
+ * ZMLX_ERROR_FORMAT where there are no messages or one is no object, ZMLX_ERROR_ARGUMENT with the
+ * template's own message where the template raises. */
 ZMLX_MUST_CHECK ZMLX_API zmlx_status zmlx_tokenizer_render(const zmlx_tokenizer *tokenizer,
                                                            const char *conversation, size_t length,
                                                            const zmlx_template_options *options,

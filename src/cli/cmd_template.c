@@ -93,7 +93,9 @@ const zx_command zx_command_template = {
     .name = "template",
     .summary = "render messages with the model's chat template",
     .details = "Prints the prompt as it is, without a newline of its own; with --json as\n"
-               "{\"text\": \"...\"}.  Exit 1 where the template itself refuses the messages.",
+               "{\"text\": \"...\"}.  Exit 1 where the template itself refuses the messages.\n"
+               "Members of a message that are null are dropped; reasoning_content, thinking or\n"
+               "reasoning is there as the first two.",
     .operands = operands,
     .tables = {{rows, 0}},
     .options_bytes = sizeof(template_options),

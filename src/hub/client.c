@@ -92,6 +92,23 @@ static bool is_set(const char *name)
     return false;
 }
 
+/* Certificates of one's own, in place of the system's.  Of two the file counts, and one that is
+ * missing is an error, as with huggingface_hub: a proxy's certificate would not be found. */
+static zmlx_status read_certificates(zx_hub_client *client)
+{
+    static const char *const names[] = {"SSL_CERT_FILE", "SSL_CERT_DIR"};
+    zx_text *const places[] = {&client->ca_file, &client->ca_folder};
+    for (size_t i = 0; i < 2; i++) {
+        const char *const value = getenv(names[i]);
+        if (value == NULL || *value == 0) continue;
+        if (!zx_path_exists(value) || zx_path_is_directory(value) != (i == 1))
+            return ZX_FAIL(ZMLX_ERROR_ARGUMENT, "%s: '%s': expected a %s of certificates", names[i],
+                           value, i == 1 ? "folder" : "file");
+        return zx_text_add_string(places[i], value);
+    }
+    return ZMLX_OK;
+}
+
 static zmlx_status read_environment(zx_hub_client *client)
 {
     const char *endpoint = getenv("HF_ENDPOINT");
@@ -106,6 +123,7 @@ static zmlx_status read_environment(zx_hub_client *client)
     ZX_TRY(zx_text_add(&client->endpoint, endpoint, length));
     ZX_TRY(read_seconds("HF_HUB_ETAG_TIMEOUT", &client->connect_seconds));
     ZX_TRY(read_seconds("HF_HUB_DOWNLOAD_TIMEOUT", &client->stall_seconds));
+    ZX_TRY(read_certificates(client));
     return read_token(&client->token);
 }
 
@@ -121,16 +139,24 @@ void zx_hub_client_fini(zx_hub_client *client)
 {
     zx_text_fini(&client->endpoint);
     zx_text_fini(&client->token);
+    zx_text_fini(&client->ca_file);
+    zx_text_fini(&client->ca_folder);
     *client = (zx_hub_client){0};
+}
+
+static const char *or_null(const zx_text *text)
+{
+    return text->length > 0 ? text->bytes : NULL;
 }
 
 zmlx_status zx_hub_client_open(const zx_hub_client *client, zx_http **http)
 {
-    return zx_http_open(
-        &(zx_http_setup){.token = client->token.length > 0 ? client->token.bytes : NULL,
-                         .stop = client->stop,
-                         .user = client->user},
-        http);
+    return zx_http_open(&(zx_http_setup){.token = or_null(&client->token),
+                                         .ca_file = or_null(&client->ca_file),
+                                         .ca_folder = or_null(&client->ca_folder),
+                                         .stop = client->stop,
+                                         .user = client->user},
+                        http);
 }
 
 /* The hub's refusal in words; the first row that fits. */

@@ -9,15 +9,16 @@
 #include "base/text.h"
 #include "hub/http.h"
 
-typedef struct zx_hub_client { /* {0} is empty */
-    zx_text endpoint, token;   /* token: empty where there is none */
+typedef struct zx_hub_client {  /* {0} is empty */
+    zx_text endpoint, token;    /* token: empty where there is none */
+    zx_text ca_file, ca_folder; /* at most one is not empty */
     long connect_seconds, stall_seconds;
     bool (*stop)(void *user);
     void *user;
 } zx_hub_client;
 
-/* Reads HF_ENDPOINT, HF_TOKEN, HUGGING_FACE_HUB_TOKEN, HF_TOKEN_PATH, HF_HOME/token and the two
- * timeouts; ZMLX_ERROR_IO where HF_HUB_OFFLINE forbids asking. */
+/* Reads HF_ENDPOINT, HF_TOKEN, HUGGING_FACE_HUB_TOKEN, HF_TOKEN_PATH, HF_HOME/token, SSL_CERT_FILE,
+ * SSL_CERT_DIR and the two timeouts; ZMLX_ERROR_IO where HF_HUB_OFFLINE forbids asking. */
 ZMLX_MUST_CHECK zmlx_status zx_hub_client_init(zx_hub_client *client);
 void zx_hub_client_fini(zx_hub_client *client);
 

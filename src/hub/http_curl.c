@@ -110,6 +110,10 @@ static bool set_up(zx_http *http)
     bad |= curl_easy_setopt(curl, CURLOPT_XFERINFODATA, http);
     bad |= curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     bad |= curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    if (http->setup.ca_file != NULL || http->setup.ca_folder != NULL) {
+        bad |= curl_easy_setopt(curl, CURLOPT_CAINFO, http->setup.ca_file);
+        bad |= curl_easy_setopt(curl, CURLOPT_CAPATH, http->setup.ca_folder);
+    }
     return bad == CURLE_OK;
 }
 

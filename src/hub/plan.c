@@ -31,6 +31,33 @@ bool zx_plan_wants(const char *name)
     return false;
 }
 
+static const char *text_of(const json_t *object, const char *key)
+{
+    return json_string_value(json_object_get(object, key));
+}
+
+/* Mistral's repositories hold their weights twice: as model.safetensors or model-#####-of-#####,
+ * and in the names of their own program, with an index of them. */
+static bool is_second_copy(const char *name)
+{
+    static const char start[] = "consolidated";
+    return strncmp(name, start, sizeof start - 1) == 0 && strchr(name, '/') == NULL &&
+           (ends_in(name, ".safetensors") || ends_in(name, ".safetensors.index.json"));
+}
+
+static bool has_named_weights(const json_t *rows)
+{
+    size_t index = 0;
+    const json_t *row = NULL;
+    json_array_foreach(rows, index, row)
+    {
+        const char *const name = text_of(row, "rfilename");
+        if (name == NULL || strchr(name, '/') != NULL || !ends_in(name, ".safetensors")) continue;
+        if (strcmp(name, "model.safetensors") == 0 || strncmp(name, "model-", 6) == 0) return true;
+    }
+    return false;
+}
+
 /* A relative path whose parts are names: not empty, not "." and not "..". */
 static bool is_inside(const char *name)
 {
@@ -46,11 +73,6 @@ static bool is_inside(const char *name)
 static bool is_digits(const char *text, size_t count)
 {
     return text != NULL && strlen(text) == count && strspn(text, "0123456789abcdef") == count;
-}
-
-static const char *text_of(const json_t *object, const char *key)
-{
-    return json_string_value(json_object_get(object, key));
 }
 
 /* A name as a message may show it. */
@@ -100,13 +122,15 @@ static zmlx_status add_wanted(const char *source, const json_t *rows, const char
 {
     size_t index = 0;
     const json_t *row = NULL;
+    const bool twice = has_named_weights(rows);
     json_array_foreach(rows, index, row)
     {
         const char *const name = text_of(row, "rfilename");
         if (name == NULL)
             return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: siblings[%zu]: expected a text at 'rfilename'",
                            source, index);
-        if (only != NULL ? zx_parts_same_model(name, only) : zx_plan_wants(name))
+        const bool wanted = zx_plan_wants(name) && !(twice && is_second_copy(name));
+        if (only != NULL ? zx_parts_same_model(name, only) : wanted)
             ZX_TRY(add_file(source, row, name, plan));
     }
     return ZMLX_OK;

@@ -27,7 +27,8 @@ typedef struct zx_plan { /* {0} is empty */
 bool zx_plan_wants(const char *name);
 
 /* Reads the answer to /api/models/REPO/revision/REV?blobs=true ('source' for messages).  'only' is
- * one file, or NULL for all that are wanted.  ZMLX_ERROR_FORMAT for what is not such an answer or
+ * one file, or NULL for all that are wanted: not consolidated*.safetensors where the same weights
+ * are there under the names that zmlx reads.  ZMLX_ERROR_FORMAT for what is not such an answer or
  * holds a name that leads outside; ZMLX_ERROR_ARGUMENT where 'only' is not there or not wanted, and
  * for several GGUF files of which none was chosen. */
 ZMLX_MUST_CHECK zmlx_status zx_plan_make(const char *source, const char *json, size_t length,

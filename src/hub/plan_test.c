@@ -80,6 +80,37 @@ TEST(plan_of_a_model_in_parts)
     }
 }
 
+TEST(plan_fetches_no_weights_twice)
+{
+#define TWICE                                                    \
+    LARGE("consolidated.safetensors", "7")                       \
+    "," LARGE("consolidated.00-of-02.safetensors", "8") "," GIT( \
+        "consolidated.safetensors.index.json", "9") "," LARGE("a/consolidated.safetensors", "10")
+    static const struct {
+        const char *json, *only;
+        size_t count, bytes;
+    } rows[] = {
+        {LIST(TWICE "," LARGE("model.safetensors", "100")), NULL, 2, 110},
+        {LIST(LARGE("model-00001-of-00001.safetensors", "100") "," TWICE), NULL, 2, 110},
+        {LIST(TWICE "," GIT("model.safetensors.index.json", "100")), NULL, 5, 134},
+        {LIST(TWICE "," LARGE("a/model.safetensors", "100")), NULL, 5, 134},
+        {LIST(TWICE "," LARGE("model.gguf", "100")), NULL, 5, 134},
+        {LIST(LARGE("consolidated.safetensors", "7") "," LARGE("model.safetensors", "100")),
+         "consolidated.safetensors", 1, 7},
+    };
+#undef TWICE
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        zx_plan plan = {0};
+        if (make(rows[i].json, rows[i].only, &plan) != ZMLX_OK) {
+            CHECK(strstr(zmlx_error_message(), "memory") != NULL);
+            return;
+        }
+        const bool good = plan.count == rows[i].count && plan.bytes == rows[i].bytes;
+        zx_plan_fini(&plan);
+        CHECK_ON(rows[i].json, good);
+    }
+}
+
 TEST(plan_refuses)
 {
     static const struct {

@@ -14,32 +14,76 @@
 
 enum { MAX_DOCUMENT = 32 << 20, MAX_VALUES = 400 * 1000 };
 
-static zmlx_status count_values(const char *name, const char *text, size_t size)
+/* The text in three pieces, the middle one for the value that is left out. */
+typedef struct pieces {
+    struct {
+        const char *bytes;
+        size_t size;
+    } items[3];
+    size_t at;
+} pieces;
+
+static void leave_out(const char *text, size_t size, size_t begin, size_t end, pieces *made)
 {
-    zx_json json;
-    zmlx_status status = ZMLX_OK;
+    *made = (pieces){{{text, begin}, {"null", 4}, {text + end, size - end}}, 0};
+}
+
+/* Counts the values and finds the one at the outermost object's key 'without', or nothing. */
+static zmlx_status look_over(zx_json *json, const char *without, pieces *made)
+{
     size_t values = 0;
-    zx_json_init(&json, name, text, size);
+    const size_t size = (size_t)(json->end - json->at);
+    const char *begin = NULL; /* of the value, once its key was read */
+    bool inside = false;
     do {
-        status = zx_json_next(&json);
-        if (++values > MAX_VALUES && status == ZMLX_OK)
-            status = ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: more than %d values", name, MAX_VALUES);
-    } while (status == ZMLX_OK && json.kind != ZX_JSON_END);
-    zx_json_fini(&json);
-    return status;
+        ZX_TRY(zx_json_next(json));
+        if (++values > MAX_VALUES)
+            return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: more than %d values", json->source, MAX_VALUES);
+        if (inside && json->depth == 1) {
+            leave_out(json->start, size, (size_t)(begin - json->start),
+                      (size_t)(json->at - json->start), made);
+            inside = false;
+        }
+        if (without == NULL || begin != NULL || json->depth != 1 || json->kind != ZX_JSON_KEY)
+            continue;
+        inside = zx_json_is(json, without);
+        if (inside) begin = json->at;
+    } while (json->kind != ZX_JSON_END);
+    return ZMLX_OK;
+}
+
+/* jansson's json_load_callback_t. */
+static size_t next_bytes(void *buffer, size_t room, void *data)
+{
+    pieces *const it = data;
+    while (it->at < 3 && it->items[it->at].size == 0) it->at++;
+    if (it->at == 3) return 0;
+    const size_t count = it->items[it->at].size < room ? it->items[it->at].size : room;
+    memcpy(buffer, it->items[it->at].bytes, count);
+    it->items[it->at].bytes += count;
+    it->items[it->at].size -= count;
+    return count;
 }
 
 zmlx_status zx_document_parse(const char *name, const char *text, size_t size,
                               const zx_document_options *options, json_t **document)
 {
+    static const zx_document_options defaults;
     json_error_t error;
-    size_t flags = JSON_REJECT_DUPLICATES;
-    if (options != NULL && options->large_integers) flags |= JSON_DECODE_INT_AS_REAL;
+    zx_json json;
+    if (options == NULL) options = &defaults;
+    const size_t flags =
+        JSON_REJECT_DUPLICATES | (options->large_integers ? JSON_DECODE_INT_AS_REAL : 0);
     if (size > MAX_DOCUMENT)
         return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: %zu bytes of JSON; at most %d are read", name, size,
                        MAX_DOCUMENT);
-    ZX_TRY(count_values(name, text, size));
-    json_t *root = json_loadb(text, size, flags, &error);
+    pieces made = {{{text, size}}, 0};
+    zx_json_init(&json, name, text, size);
+    const zmlx_status status = look_over(&json, options->without, &made);
+    zx_json_fini(&json);
+    ZX_TRY(status);
+    json_t *root = made.items[1].size == 0 ? json_loadb(text, size, flags, &error)
+                                           : json_load_callback(next_bytes, &made, flags, &error);
     if (root == NULL)
         return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: line %d: %s", name, error.line, error.text);
     if (!json_is_object(root)) {

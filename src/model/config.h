@@ -14,6 +14,9 @@
 
 typedef struct zx_document_options { /* zero means the default */
     bool large_integers; /* every number as a real: for tokenizer_config.json and its 10^30 */
+    /* A key of the outermost object whose value is read as null: it is checked to be JSON, but no
+     * tree is made of it. */
+    const char *without;
 } zx_document_options;
 
 /* Reads a document that must be an object; json_decref is the caller's.  Refused are documents

@@ -102,6 +102,66 @@ TEST(config_reads_large_integers_where_asked)
     json_decref(document);
 }
 
+/* Its value may be of any kind and stand anywhere; within another object the key means nothing, and
+ * what is left out must be JSON all the same. */
+TEST(config_leaves_out_a_value)
+{
+    static const struct {
+        const char *text, *same_as;
+    } rows[] = {
+        {"{\"big\":{\"1\":{\"big\":[1,{}]},\"2\":\"}\"},\"b\":2}", "{\"big\":null,\"b\":2}"},
+        {"{\"a\":[{\"big\":1}],\"big\" : [ [], 2 ] }", "{\"a\":[{\"big\":1}],\"big\":null}"},
+        {"{\"b\\u0069g\":\"text, \\\" and }\"}", "{\"big\":null}"},
+        {"{\"big\":-1.5e3,\"a\":true}", "{\"big\":null,\"a\":true}"},
+        {"{\"a\":{\"big\":1},\"bigger\":2}", "{\"a\":{\"big\":1},\"bigger\":2}"},
+    };
+    static const zx_document_options options = {.without = "big"};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *const text = rows[i].text;
+        json_t *document = NULL, *same = NULL;
+        CHECK_ON(text,
+                 zx_document_parse("c.json", text, strlen(text), &options, &document) == ZMLX_OK);
+        CHECK(parse(rows[i].same_as, &same) == ZMLX_OK);
+        CHECK_ON(text, json_equal(document, same));
+        json_decref(document);
+        json_decref(same);
+    }
+    static const char *const refused[] = {"{\"big\":[}", "{\"big\":1,\"big\":2}", "[{\"big\":1}]"};
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        json_t *document = NULL;
+        CHECK_ON(refused[i], zx_document_parse("c.json", refused[i], strlen(refused[i]), &options,
+                                               &document) == ZMLX_ERROR_FORMAT);
+    }
+}
+
+/* A text longer than what jansson asks for at once, on both sides of what is left out. */
+TEST(config_leaves_out_a_value_of_a_long_text)
+{
+    static const zx_document_options options = {.without = "big"};
+    zx_text text = {0};
+    json_t *document = NULL;
+    zmlx_status status = zx_text_add_string(&text, "{\"first\":[0");
+    for (int i = 1; i < 2000 && status == ZMLX_OK; i++) status = zx_text_format(&text, ",%d", i);
+    if (status == ZMLX_OK) status = zx_text_add_string(&text, "],\"big\":{\"a\":[0");
+    for (int i = 1; i < 2000 && status == ZMLX_OK; i++) status = zx_text_format(&text, ",%d", i);
+    if (status == ZMLX_OK) status = zx_text_add_string(&text, "]},\"last\":[0");
+    for (int i = 1; i < 2000 && status == ZMLX_OK; i++) status = zx_text_format(&text, ",%d", i);
+    if (status == ZMLX_OK) status = zx_text_add_string(&text, "]}");
+    if (status == ZMLX_OK)
+        status = zx_document_parse("c.json", text.bytes, text.length, &options, &document);
+    CHECK(status == ZMLX_OK);
+    CHECK(json_is_null(json_object_get(document, "big")));
+    static const char *const keys[] = {"first", "last"};
+    for (size_t k = 0; k < 2; k++) {
+        const json_t *const list = json_object_get(document, keys[k]);
+        CHECK(json_array_size(list) == 2000);
+        for (size_t i = 0; i < json_array_size(list); i++)
+            CHECK(json_integer_value(json_array_get(list, i)) == (json_int_t)i);
+    }
+    json_decref(document);
+    zx_text_fini(&text);
+}
+
 /* A tree would take a hundred times the memory of this text. */
 TEST_MARKED(config_bounds_the_tree, "slow")
 {

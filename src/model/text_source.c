@@ -115,7 +115,9 @@ static zmlx_status read_templates(zx_text_source *source, const char *file, cons
 /* One of the folder's JSON files, where it is there. */
 static zmlx_status read_document(zx_text_source *source, const char *name, bool special)
 {
-    static const zx_document_options options = {.large_integers = true};
+    /* Thousands of tokens stand there, which only a folder without tokenizer.json needs. */
+    static const zx_document_options options = {.large_integers = true,
+                                                .without = "added_tokens_decoder"};
     char *path = NULL;
     json_t *document = NULL;
     ZX_TRY(zx_path_join(source->folder, name, &path));

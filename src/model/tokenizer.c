@@ -5,6 +5,7 @@
 #include "base/fail.h"
 #include "base/memory.h"
 #include "jinja/jinja.h"
+#include "model/messages.h"
 #include "model/model.h"
 #include "model/strings.h"
 #include "model/text_source.h"
@@ -103,8 +104,7 @@ static zmlx_status fill_variables(const zmlx_tokenizer *tokenizer, const char *c
             variables, json_deep_copy(zx_text_source_special_tokens(tokenizer->source))) == 0;
     if (!fits) return ZX_FAIL(ZMLX_ERROR_MEMORY, "variables of a chat template");
     ZX_TRY(add_members(variables, conversation, length, "conversation"));
-    if (!json_is_array(json_object_get(variables, "messages")))
-        return ZX_FAIL(ZMLX_ERROR_FORMAT, "conversation: \"messages\" is missing or no array");
+    ZX_TRY(zx_messages_prepare(variables));
     if (options->kwargs == NULL) return ZMLX_OK;
     return add_members(variables, options->kwargs, strlen(options->kwargs), "kwargs");
 }

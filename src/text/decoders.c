@@ -15,11 +15,36 @@ static zmlx_status give(zx_decoding *decoding, size_t stage, const char *bytes, 
     return zx_decoding_give(decoding, stage + 1, bytes, count, end);
 }
 
+static void swap(zx_text *a, zx_text *b)
+{
+    const zx_text old = *a;
+    *a = *b;
+    *b = old;
+}
+
+/* As Rust's replace does where there is nothing to look for: 'to' before each character and behind
+ * the last. */
+static zmlx_status put_between(zx_text *text, zx_text *scratch, const char *to)
+{
+    zx_text_clear(scratch);
+    ZX_TRY(zx_text_add_string(scratch, to));
+    for (size_t at = 0; at < text->length;) {
+        uint32_t point;
+        const size_t length = zx_utf8_next(text->bytes + at, &point);
+        ZX_TRY(zx_text_add(scratch, text->bytes + at, length));
+        ZX_TRY(zx_text_add_string(scratch, to));
+        at += length;
+    }
+    swap(text, scratch);
+    return ZMLX_OK;
+}
+
 /* Replaces each 'from' in a text in place of scratch; 'to' may be empty. */
 static zmlx_status replace_all(zx_text *text, zx_text *scratch, const char *from,
                                size_t from_length, const char *to)
 {
-    if (from_length == 0 || text->length < from_length) return ZMLX_OK;
+    if (from_length == 0) return *to == 0 ? ZMLX_OK : put_between(text, scratch, to);
+    if (text->length < from_length) return ZMLX_OK;
     const char *at = text->bytes, *const end = text->bytes + text->length;
     const char *hit = memmem(at, text->length, from, from_length);
     if (hit == NULL) return ZMLX_OK;
@@ -31,9 +56,7 @@ static zmlx_status replace_all(zx_text *text, zx_text *scratch, const char *from
         hit = memmem(at, (size_t)(end - at), from, from_length);
     }
     ZX_TRY(zx_text_add(scratch, at, (size_t)(end - at)));
-    const zx_text old = *text;
-    *text = *scratch;
-    *scratch = old;
+    swap(text, scratch);
     return ZMLX_OK;
 }
 

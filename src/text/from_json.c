@@ -71,9 +71,9 @@ static zmlx_status read_token_list(reading *r)
         ZX_TRY(zx_json_expect(json, ZX_JSON_NUMBER));
         ZX_TRY(zx_grow(&model->scores, &model->score_capacity, id + 1, sizeof(double), "scores"));
         model->scores[id] = json->number;
-        bool added; /* a token that comes twice is no error in this form */
-        ZX_TRY(
-            zx_vocabulary_add(&model->vocabulary, token.bytes, token.length, (uint32_t)id, &added));
+        /* A token that comes twice is no error in this form: it has two ids, and is the last one.
+         */
+        ZX_TRY(zx_vocabulary_add_over(&model->vocabulary, token.bytes, token.length, (uint32_t)id));
         ZX_TRY(zx_json_expect(json, ZX_JSON_ARRAY_END));
     }
 }

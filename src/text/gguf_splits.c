@@ -14,6 +14,9 @@
 #define FIRST        "[^\\r\\n\\p{L}\\p{N}]?"
 #define HAN_UPPER    "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}&&[^\\p{Han}]]"
 #define HAN_LOWER    "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}&&[^\\p{Han}]]"
+#define DEEPSEEK_WORDS                                       \
+    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|" \
+    "[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+"
 
 static const char gpt2[] =
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
@@ -23,9 +26,9 @@ static const char qwen2[] =
     CONTRACTIONS "|" FIRST "\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" SPACES;
 static const char qwen35[] =
     CONTRACTIONS "|" FIRST "[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|" SPACES;
-static const char deepseek3[] =
-    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|"
-    "[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|" SPACES;
+static const char ufakzeka[] = FIRST "\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" SPACES;
+static const char deepseek3[] = DEEPSEEK_WORDS "[\\r\\n]*|" SPACES;
+static const char spark25[] = DEEPSEEK_WORDS "|[\\r\\n]|\\s+(?!\\S)|\\s+";
 static const char kana_and_han[] = "[\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]+";
 static const char han_and_hangul[] = "[\u4E00-\u9FA5\u0800-\u4E00\uAC00-\uD7FF]+";
 static const char deepseek_letters[] =
@@ -93,11 +96,13 @@ const zx_gguf_split zx_gguf_splits[] = {
      {llama3},
      true,
      false},
-    {" dbrx smaug-bpe chatglm-bpe glm4 ", {llama3}, false, false},
+    {" dbrx smaug-bpe chatglm-bpe ", {llama3}, false, false},
+    {" glm4 glm5 ", {llama3}, true, false},
     {" qwen2 deepseek-r1-qwen kormo f2llmv2 stablelm2 megrez hunyuan solar-open grok-2 ",
      {qwen2},
      false,
      false},
+    {" ufakzeka ", {ufakzeka}, false, false},
     {" qwen35 ", {qwen35}, false, false},
     {" laguna ", {lines, qwen2}, false, false},
     {" smollm starcoder refact command-r codeshell exaone minerva-7b mellum2 ",
@@ -112,10 +117,11 @@ const zx_gguf_split zx_gguf_splits[] = {
      {line_end, "\\s?\\p{L}+", "\\s?\\p{P}+", han_and_hangul, digit},
      false,
      false},
-    {" deepseek-v3 hunyuan-dense joyai-llm ",
+    {" deepseek-v3 hunyuan-dense joyai-llm hy_v4 ",
      {three_digits, kana_and_han, deepseek3},
      false,
      false},
+    {" spark2_5 ", {digit, kana_and_han, spark25}, false, false},
     {" falcon ", {"[\\p{P}\\$\\+<=>\\^~\\|`]+", gpt2, three_ascii}, false, false},
     {" poro-chat bloom gpt3-finnish ", {bloom}, false, false},
     {" viking ", {bloom, digit}, false, false},

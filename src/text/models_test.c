@@ -285,6 +285,48 @@ TEST(gguf_vocabulary_is_checked)
     }
 }
 
+/* What llama.cpp gives: where a piece ends shows in the merges that do not happen. */
+TEST(gguf_splits_cut_as_llama_cpp)
+{
+    static const struct {
+        const char *pre, *letters, *contraction, *line_end;
+    } rows[] = {
+        {"glm4", "12,9", "0,3,2,1,9", "10,11,9"},
+        {"glm5", "12,9", "0,3,2,1,9", "10,11,9"},
+        {"chatglm-bpe", "0,1,2,9", "0,3,2,1,9", "10,11,9"},
+        {"qwen2", "0,1,2,4,5", "0,3,2,1,4,5", "10,11,4,5"},
+        {"ufakzeka", "0,1,2,4,5", "0,3,8,4,5", "10,11,4,5"},
+        {"deepseek-v3", "0,1,2,9", "0,3,8,9", "10,11,9"},
+        {"hy_v4", "0,1,2,9", "0,3,8,9", "10,11,9"},
+        {"spark2_5", "0,1,2,4,5", "0,3,8,4,5", "6,7,7,7,4,5"},
+    };
+    static const zx_string_view tokens[] = {
+        {"a", 1},  {"b", 1},      {"s", 1},  {"'", 1},  {"1", 1},       {"2", 1},
+        {".", 1},  {"\u010A", 2}, {"sb", 2}, {"12", 2}, {".\u010A", 3}, {"\u010A\u010A", 4},
+        {"abs", 3}};
+    static const zx_string_view merges[] = {
+        {"s b", 3}, {"1 2", 3}, {". \u010A", 4}, {"\u010A \u010A", 5}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const zx_gguf_vocabulary vocabulary = {.source = "tiny",
+                                               .model = "gpt2",
+                                               .pre = rows[i].pre,
+                                               .token_count = sizeof tokens / sizeof *tokens,
+                                               .merge_count = sizeof merges / sizeof *merges,
+                                               .tokens = tokens,
+                                               .merges = merges,
+                                               .bos = -1,
+                                               .eos = -1,
+                                               .unknown = -1};
+        zx_tokenizer *tokenizer = NULL;
+        CHECK_ON(rows[i].pre, zx_tokenizer_open_gguf(&vocabulary, &tokenizer) == ZMLX_OK);
+        const bool good = encodes(tokenizer, "abs12", true, rows[i].letters) &&
+                          encodes(tokenizer, "a'sb12", true, rows[i].contraction) &&
+                          encodes(tokenizer, ".\n\n\n12", true, rows[i].line_end);
+        zx_tokenizer_close(tokenizer);
+        CHECK_ON(rows[i].pre, good);
+    }
+}
+
 /* Words begin with U+2581, the rest of a word has no prefix. */
 TEST(gguf_bert_vocabulary)
 {

@@ -71,6 +71,10 @@ static const row normalizer_rows[] = {
     {"{'type':'BertNormalizer','clean_text':true,'handle_chinese_chars':false,'strip_accents':"
      "false,'lowercase':true}",
      "\u00C9\u00A0\302\205", "\u00E9 "},
+    {"{'type':'Sequence','normalizers':[{'type':'Strip','strip_left':true,'strip_right':true},{'"
+     "type'"
+     ":'Replace','pattern':{'Regex':'x*'},'content':'-'}]}",
+     " ", ""},
     {"{'type':'Sequence','normalizers':[{'type':'NFD'},{'type':'StripAccents'},{'type':'Lowercase'}"
      "]}",
      "\u00C9T\u00C9", "ete"},
@@ -126,6 +130,8 @@ static const row pre_tokenizer_rows[] = {
      "\u2581a", "\u2581a"},
     {"{'type':'UnicodeScripts'}", "  a \u3072\u3089\u6F22\u30FC\u0431\u0432, 1",
      "a |\u3072\u3089\u6F22\u30FC|\u0431\u0432|, 1"},
+    {"{'type':'UnicodeScripts'}", "a\u0589\u0561 \u0905\u0953\u0954\u0905 \u0301\u0953",
+     "a|\u0589|\u0561 |\u0905\u0953\u0954\u0905 |\u0301|\u0953"},
     {"{'type':'FixedLength','length':2}", "a\u00E9\u6F22bc", "a\u00E9|\u6F22b|c"},
     {"{'type':'Sequence','pretokenizers':[{'type':'WhitespaceSplit'},{'type':'Metaspace','"
      "replacement':'\u2581','prepend_scheme':'first','split':true}]}",
@@ -222,6 +228,12 @@ static const row decoder_rows[] = {
     {"{'type':'BPEDecoder','suffix':'</w>'}", "a|b</w>|c</w>", "ab c"},
     {"{'type':'CTC','pad_token':'<pad>','word_delimiter_token':'|','cleanup':true}",
      "<pad>|h|h|<pad>|h|\174|i", "hh i"},
+    {"{'type':'Sequence','decoders':[{'type':'Strip','content':'a','start':1,'stop':0},{'type':'"
+     "Replace','pattern':{'Regex':'x*'},'content':'-'}]}",
+     "a|b|a", "-b-"},
+    {"{'type':'BPEDecoder','suffix':''}", "a|\u00E9c|b", " a  \u00E9 c b"},
+    {"{'type':'CTC','pad_token':'','word_delimiter_token':'','cleanup':true}", "a|\u00E9c|b",
+     " a  \u00E9 c  b "},
     {"{'type':'Sequence','decoders':[{'type':'Replace','pattern':{'String':'\u2581'},'content':' "
      "'},{'type':'ByteFallback'},{'type':'Fuse'},{'type':'Strip','content':' "
      "','start':1,'stop':0}]}",

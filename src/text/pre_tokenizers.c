@@ -257,16 +257,32 @@ static zmlx_status prepare_scripts(const zx_build *build, zx_part *part)
         "\\p{Nyiakeng_Puachue_Hmong}\\p{Wancho}\\p{Chorasmian}\\p{Dives_Akuru}"
         "\\p{Khitan_Small_Script}\\p{Yezidi}\\p{Cypro_Minoan}\\p{Old_Uyghur}\\p{Tangsa}"
         "\\p{Toto}\\p{Vithkuqi}\\p{Masaram_Gondi}\\p{Nushu}\\p{Soyombo}\\p{Zanabazar_Square}";
+    /* What the format's own table, of Unicode 9, has elsewhere than newer ones. */
+    static const struct {
+        const char *script, *more, *less;
+    } moved[] = {
+        {"Armenian ", "", "(?!\\x{589})"}, /* to Common, as the next one */
+        {"Arabic ", "", "(?!\\x{61c})"},
+        {"Devanagari ", "\\x{953}\\x{954}", ""},
+        {"Inherited ", "", "(?![\\x{953}\\x{954}])"},
+    };
     zx_text pattern = {0};
-    zmlx_status status =
-        zx_text_format(&pattern,
-                       "[\\p{Han}\\p{Hiragana}\\p{Katakana}\\x{30fc}]"
-                       "[\\p{Han}\\p{Hiragana}\\p{Katakana}\\x{30fc}%s]*"
-                       "|(?![ \\x{30fc}])\\p{Common}(?:(?!\\x{30fc})[\\p{Common}%s])*",
-                       none, none);
+    zmlx_status status = zx_text_format(&pattern,
+                                        "[\\p{Han}\\p{Hiragana}\\p{Katakana}\\x{30fc}]"
+                                        "[\\p{Han}\\p{Hiragana}\\p{Katakana}\\x{30fc}%s]*"
+                                        "|(?![ \\x{30fc}])[\\p{Common}\\x{589}\\x{61c}]"
+                                        "(?:(?!\\x{30fc})[\\p{Common}\\x{589}\\x{61c}%s])*",
+                                        none, none);
     for (const char *at = names; status == ZMLX_OK && *at != 0;) {
         const int length = (int)strcspn(at, " ");
-        status = zx_text_format(&pattern, "|\\p{%.*s}[\\p{%.*s}%s]*", length, at, length, at, none);
+        const char *more = "", *less = "";
+        for (size_t i = 0; i < sizeof moved / sizeof *moved; i++) {
+            if (strncmp(moved[i].script, at, (size_t)length + 1) != 0) continue;
+            more = moved[i].more;
+            less = moved[i].less;
+        }
+        status = zx_text_format(&pattern, "|%s[\\p{%.*s}%s](?:%s[\\p{%.*s}%s%s])*+", less, length,
+                                at, more, less, length, at, more, none);
         at += length + 1;
     }
     if (status == ZMLX_OK)

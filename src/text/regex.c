@@ -184,6 +184,8 @@ static bool next_literal(zx_matches *matches, size_t *start, size_t *end)
 
 zmlx_status zx_matches_next(zx_matches *matches, bool *found, size_t *start, size_t *end)
 {
+    *found = false;
+    if (matches->length == 0) return ZMLX_OK; /* as the format's own search: not even "x*" */
     if (matches->regex->literal != NULL) {
         *found = next_literal(matches, start, end);
         return ZMLX_OK;
@@ -193,7 +195,6 @@ zmlx_status zx_matches_next(zx_matches *matches, bool *found, size_t *start, siz
         return ZMLX_OK;
     }
     ZX_TRY(prepare(matches->matcher));
-    *found = false;
     while (matches->at <= matches->length) {
         const int code = match_within_budget(matches);
         if (code == PCRE2_ERROR_NOMATCH) return ZMLX_OK;

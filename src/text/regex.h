@@ -39,7 +39,7 @@ typedef struct zx_matcher { /* {0} is empty; working memory of one thread */
 void zx_matcher_fini(zx_matcher *matcher);
 
 /* Walks over all matches in a text, as Oniguruma's Rust binding does: an empty match right
- * behind the last one does not count. */
+ * behind the last one does not count; in an empty text there is none. */
 typedef struct zx_matches {
     const zx_regex *regex;
     zx_matcher *matcher;

@@ -128,7 +128,13 @@ TEST(vocabulary_grows_and_finds)
                zx_vocabulary_find(&vocabulary, views[i].bytes, views[i].length) == ids[i];
     good = good && zx_vocabulary_find(&vocabulary, "t7", 2) == 14 &&
            zx_vocabulary_find(&vocabulary, "x", 1) == -1 && vocabulary.count == COUNT &&
-           vocabulary.size == COUNT * 2 - 1 && vocabulary.tokens[3].bytes == NULL;
+           vocabulary.size == COUNT * 2 - 1 && vocabulary.tokens[3].bytes == NULL &&
+           !vocabulary.repeats;
+    good = good && zx_vocabulary_add_over(&vocabulary, "new", 3, 3) == ZMLX_OK &&
+           !vocabulary.repeats && zx_vocabulary_find(&vocabulary, "new", 3) == 3 &&
+           zx_vocabulary_add_over(&vocabulary, "t7", 2, 5) == ZMLX_OK && vocabulary.repeats &&
+           zx_vocabulary_find(&vocabulary, "t7", 2) == 5 && vocabulary.count == COUNT + 2 &&
+           vocabulary.tokens[14].length == 2;
     vocabulary.source = "far.json";
     vocabulary.file_bytes = 100000;
     const zmlx_status near = zx_vocabulary_add(&vocabulary, "near", 4, (1U << 18) + 100000, &added);

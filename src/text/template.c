@@ -1,7 +1,9 @@
 /* template.c - post-processors: which ids stand around those of the text.
  *
- * All of them come down to a list of ids with places for the text.  In a sequence each one
- * wraps what the ones before it made.  What they do to offsets and pairs of texts is not read. */
+ * All of them come down to a list of ids with places for the text.  In a sequence each one wraps
+ * what the ones before it made: while they are read each piece of a template ends with a mark,
+ * since what comes behind a template encloses every piece of it.  What they do to offsets and pairs
+ * of texts is not read. */
 #include <string.h>
 
 #include "base/fail.h"
@@ -13,7 +15,8 @@ enum {
     MAX_PIECES = 256,
     MAX_NAME = 128,
     MAX_TEMPLATE = 1 << 16,
-    MAX_PLACES = 64
+    MAX_PLACES = 64,
+    PIECE_END = -2 /* no id, and not ZX_SEQUENCE */
 };
 
 typedef struct special { /* a name in "special_tokens" and its ids */
@@ -148,11 +151,28 @@ static zmlx_status check_places(const char *source, const zx_ids *template)
     return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED, "%s: the template repeats the text too often", source);
 }
 
-/* Wraps what is in 'template' so far. */
+static void swap(zx_ids *a, zx_ids *b)
+{
+    const zx_ids old = *a;
+    *a = *b;
+    *b = old;
+}
+
+static size_t count_pieces(const zx_ids *template)
+{
+    size_t pieces = 0;
+    for (size_t i = 0; i < template->count; i++) pieces += template->items[i] == PIECE_END;
+    return pieces;
+}
+
+/* Wraps what is in 'template' so far.  Of several pieces the format's own reader takes two for a
+ * pair of texts and fails at more. */
 static zmlx_status apply_pieces(const reading *r, zx_ids *template)
 {
     zx_ids fresh = {0};
     zmlx_status status = ZMLX_OK;
+    if (count_pieces(template) != 1)
+        return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED, "%s: a template of what a template made", r->source);
     for (size_t i = 0; i < r->piece_count && status == ZMLX_OK; i++) {
         const struct piece *const piece = &r->pieces[i];
         if (piece->is_text) {
@@ -160,18 +180,15 @@ static zmlx_status apply_pieces(const reading *r, zx_ids *template)
             continue;
         }
         const special *const token = find_special(r, piece);
-        if (token != NULL)
-            status = add_all(&fresh, &token->ids);
-        else
+        if (token != NULL) status = add_all(&fresh, &token->ids);
+        if (token != NULL && status == ZMLX_OK)
+            status = zx_ids_add(&fresh, PIECE_END);
+        else if (token == NULL)
             status = ZX_FAIL(ZMLX_ERROR_FORMAT,
                              "%s: the template's token \"%.*s\" is not among its special tokens",
                              r->source, (int)piece->length, piece->name);
     }
-    if (status == ZMLX_OK) {
-        const zx_ids old = *template;
-        *template = fresh;
-        fresh = old;
-    }
+    if (status == ZMLX_OK) swap(template, &fresh);
     zx_ids_fini(&fresh);
     return status;
 }
@@ -208,9 +225,27 @@ static zmlx_status read_pair(zx_json *json, zx_ids *ids)
     return zx_json_expect(json, ZX_JSON_ARRAY_END);
 }
 
-/* BERT's and RoBERTa's: "cls" before the text and "sep" behind it. */
-static zmlx_status read_enclosing(const char *source, zx_json *json, zx_ids *template)
+/* Encloses the first piece in 'before' and 'after', the others in 'between' and 'after'. */
+static zmlx_status enclose(const zx_ids *before, const zx_ids *between, const zx_ids *after,
+                           zx_ids *template)
 {
+    zx_ids fresh = {0};
+    zmlx_status status = add_all(&fresh, before);
+    for (size_t i = 0; i < template->count && status == ZMLX_OK; i++) {
+        const bool ends = template->items[i] == PIECE_END;
+        if (ends) status = add_all(&fresh, after);
+        if (status == ZMLX_OK) status = zx_ids_add(&fresh, template->items[i]);
+        if (ends && i + 1 < template->count && status == ZMLX_OK) status = add_all(&fresh, between);
+    }
+    if (status == ZMLX_OK) swap(template, &fresh);
+    zx_ids_fini(&fresh);
+    return status;
+}
+
+/* "cls" before the text and "sep" behind it. */
+static zmlx_status read_enclosing(const char *source, zx_json *json, bool both, zx_ids *template)
+{
+    static const zx_ids nothing = {0};
     zx_ids before = {0}, after = {0};
     zmlx_status status = zx_json_next(json);
     while (status == ZMLX_OK) {
@@ -223,16 +258,20 @@ static zmlx_status read_enclosing(const char *source, zx_json *json, zx_ids *tem
     if (status == ZMLX_OK && (before.count == 0 || after.count == 0))
         status =
             ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: the post-processor lacks \"cls\" or \"sep\"", source);
-    if (status == ZMLX_OK) status = add_all(&before, template);
-    if (status == ZMLX_OK) status = add_all(&before, &after);
-    if (status == ZMLX_OK) {
-        const zx_ids old = *template;
-        *template = before;
-        before = old;
-    }
+    if (status == ZMLX_OK) status = enclose(&before, both ? &after : &nothing, &after, template);
     zx_ids_fini(&before);
     zx_ids_fini(&after);
     return status;
+}
+
+static zmlx_status read_bert(const char *source, zx_json *json, zx_ids *template)
+{
+    return read_enclosing(source, json, false, template);
+}
+
+static zmlx_status read_roberta(const char *source, zx_json *json, zx_ids *template)
+{
+    return read_enclosing(source, json, true, template);
 }
 
 static zmlx_status read_processor(const char *source, zx_json *json, zx_ids *template);
@@ -274,8 +313,8 @@ static const struct {
     const char *type;
     zmlx_status (*read)(const char *source, zx_json *json, zx_ids *template);
 } rows[] = {
-    {"ByteLevel", read_nothing},        {"TemplateProcessing", read_template},
-    {"BertProcessing", read_enclosing}, {"RobertaProcessing", read_enclosing},
+    {"ByteLevel", read_nothing},   {"TemplateProcessing", read_template},
+    {"BertProcessing", read_bert}, {"RobertaProcessing", read_roberta},
     {"Sequence", read_sequence},
 };
 
@@ -314,13 +353,19 @@ static zmlx_status read_processor(const char *source, zx_json *json, zx_ids *tem
 zmlx_status zx_template_read(const char *source, zx_json *json, zx_ids *template)
 {
     template->count = 0;
-    ZX_TRY(zx_ids_add(template, ZX_SEQUENCE));
     ZX_TRY(zx_json_next(json));
-    if (json->kind == ZX_JSON_NULL) return ZMLX_OK;
+    if (json->kind == ZX_JSON_NULL) return zx_ids_add(template, ZX_SEQUENCE);
     if (json->kind != ZX_JSON_OBJECT) return zx_json_fail(json, "expected a post-processor");
+    ZX_TRY(zx_ids_add(template, ZX_SEQUENCE));
+    ZX_TRY(zx_ids_add(template, PIECE_END));
     zx_json inner;
     ZX_TRY(zx_json_fork(json, &inner));
     const zmlx_status status = read_processor(source, &inner, template);
     zx_json_fini(&inner);
-    return status;
+    ZX_TRY(status);
+    size_t kept = 0;
+    for (size_t i = 0; i < template->count; i++)
+        if (template->items[i] != PIECE_END) template->items[kept++] = template->items[i];
+    template->count = kept;
+    return ZMLX_OK;
 }

@@ -92,6 +92,12 @@ static void mark_special(zx_tokenizer *tokenizer)
             zx_vocabulary_find(&added->names, token->written.bytes, token->written.length);
         tokenizer->special[token->id] = id >= 0 && tokenizer->special[id];
     }
+    const zx_vocabulary *const own = &tokenizer->model.vocabulary;
+    for (size_t i = 0; own->repeats && i < own->size; i++) { /* every id of a text is as special */
+        const int32_t id =
+            zx_vocabulary_find(&added->names, own->tokens[i].bytes, own->tokens[i].length);
+        if (id >= 0 && tokenizer->special[id]) tokenizer->special[i] = true;
+    }
 }
 
 void zx_tokenizer_begin(zx_tokenizer *tokenizer, const char *source, size_t bytes)

@@ -251,6 +251,33 @@ TEST(tokenizer_added_tokens_swallow_spaces)
     CHECK(mask == 6 && none == -1 && size == 7);
 }
 
+/* The format's list of tokens may repeat one: it is the last, new tokens come behind all, and each
+ * of its ids is as special as the text. */
+TEST(tokenizer_with_a_token_twice)
+{
+    static const char json[] = "{\"added_tokens\":[{\"content\":\"ab\",\"special\":true},{"
+                               "\"content\":\"new\"}],\"model\":{"
+                               "\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"<unk>\",0],[\"ab\","
+                               "0],[\"ab\",-1],[\"c\",-1],"
+                               "[\"c\",-9]]}}";
+    static const int expected[] = {2, 4, 5, 4};
+    static const int32_t ids[] = {1, 2, 3, 4};
+    static const char text[] = "abcnewc";
+    const zx_text given = {.bytes = (char *)(size_t)text, .length = sizeof text - 1};
+    zx_tokenizer *tokenizer;
+    zx_text all = {0}, some = {0};
+    CHECK(zx_tokenizer_open_json_bytes("twice", json, sizeof json - 1, &tokenizer) == ZMLX_OK);
+    const bool good = encodes(tokenizer, &given, true, expected, 4) &&
+                      zx_tokenizer_decode(tokenizer, ids, 4, false, &all) == ZMLX_OK &&
+                      zx_tokenizer_decode(tokenizer, ids, 4, true, &some) == ZMLX_OK &&
+                      all.length == 9 && memcmp(all.bytes, "ab ab c c", 9) == 0 &&
+                      some.length == 3 && memcmp(some.bytes, "c c", 3) == 0;
+    zx_text_fini(&all);
+    zx_text_fini(&some);
+    zx_tokenizer_close(tokenizer);
+    CHECK(good);
+}
+
 TEST(tokenizer_refuses_bad_input)
 {
     zx_tokenizer *tokenizer;

@@ -122,6 +122,19 @@ zmlx_status zx_vocabulary_add(zx_vocabulary *vocabulary, const char *bytes, size
     return ZMLX_OK;
 }
 
+zmlx_status zx_vocabulary_add_over(zx_vocabulary *vocabulary, const char *bytes, size_t length,
+                                   uint32_t id)
+{
+    bool added;
+    ZX_TRY(zx_vocabulary_add(vocabulary, bytes, length, id, &added));
+    if (added) return ZMLX_OK;
+    const uint32_t hash = hash_of(vocabulary, bytes, length);
+    vocabulary->slots[slot_of(vocabulary, hash, bytes, length)] = (uint64_t)hash << 32 | (id + 1);
+    vocabulary->count++;
+    vocabulary->repeats = true;
+    return ZMLX_OK;
+}
+
 int32_t zx_vocabulary_find(const zx_vocabulary *vocabulary, const char *bytes, size_t length)
 {
     if (vocabulary->slot_count == 0) return -1;

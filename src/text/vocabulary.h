@@ -9,7 +9,8 @@
 typedef struct zx_vocabulary { /* {0} is empty */
     zx_string_view *tokens;    /* by id; bytes is NULL where an id has no token */
     size_t size, capacity;     /* size: one more than the largest id */
-    size_t count;              /* distinct texts */
+    size_t count;              /* tokens: distinct texts, and what was added over one */
+    bool repeats;              /* a text stands under several ids */
     uint64_t *slots;           /* hash in the upper half, id + 1 in the lower */
     size_t slot_count;         /* a power of two */
     uint64_t seed;
@@ -26,6 +27,10 @@ ZMLX_MUST_CHECK zmlx_status zx_vocabulary_reserve(zx_vocabulary *vocabulary, siz
  * id would be mostly holes. */
 ZMLX_MUST_CHECK zmlx_status zx_vocabulary_add(zx_vocabulary *vocabulary, const char *bytes,
                                               size_t length, uint32_t id, bool *added);
+/* The same, but a text that was there already is found under this id from now on, and counts again.
+ */
+ZMLX_MUST_CHECK zmlx_status zx_vocabulary_add_over(zx_vocabulary *vocabulary, const char *bytes,
+                                                   size_t length, uint32_t id);
 /* The id of a text, or -1. */
 int32_t zx_vocabulary_find(const zx_vocabulary *vocabulary, const char *bytes, size_t length);
 /* The same for many texts, with their memory fetched ahead. */

@@ -39,6 +39,14 @@ def digest(name, data):
 def files_of(repo):
     if repo == "org/gguf":
         return {"a-Q4.gguf": b"GGUF" * 1000, "b-Q8.gguf": b"ggml" * 1000, "README.md": b"hello"}
+    if repo == "org/mistral":
+        named = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"]
+        twice = ["consolidated.safetensors", "consolidated.00.safetensors", "consolidated.safetensors.index.json"]
+        return {name: name.encode() for name in ["config.json", *named, *twice, "sub/consolidated.safetensors"]}
+    if repo == "org/consolidated":
+        return {"params.json": b"{}", "consolidated.safetensors": b"weights"}
+    if repo == "org/small":
+        return {"config.json": b"{}"}
     if repo == "org/slow":
         return {"model.safetensors": FILES["model.safetensors"], "config.json": b"{}"}
     return FILES

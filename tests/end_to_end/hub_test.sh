@@ -19,6 +19,7 @@ out=$work/out err=$work/err
 commit=0123456789abcdef0123456789abcdef01234567
 
 unset HF_HOME HUGGINGFACE_HUB_CACHE HF_TOKEN HUGGING_FACE_HUB_TOKEN HF_TOKEN_PATH HF_HUB_OFFLINE
+unset SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE
 unset http_proxy HTTP_PROXY all_proxy ALL_PROXY
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 \
     -keyout "$work/server/key.pem" -out "$work/server/cert.pem" >/dev/null 2>&1
@@ -100,6 +101,15 @@ check "the name is a model now" grep -q "model.safetensors" "$out" "$err"
 run inspect org/none
 check "what is not there says how to fetch it" refused 2 "zmlx pull org/none"
 
+run pull org/mistral
+check "not the weights that stand there twice" test "$(cd "$(repo mistral)/snapshots/$commit" && echo *)" = \
+    "config.json model-00001-of-00002.safetensors model-00002-of-00002.safetensors model.safetensors.index.json sub"
+check "in a folder below they may be others" test -e "$(repo mistral)/snapshots/$commit/sub/consolidated.safetensors"
+run pull org/mistral:consolidated.safetensors
+check "unless they are asked for" test -e "$(repo mistral)/snapshots/$commit/consolidated.safetensors"
+run pull org/consolidated
+check "nor where there are no others" test -e "$(repo consolidated)/snapshots/$commit/consolidated.safetensors"
+
 run pull org/gguf
 check "several GGUF files" refused 2 "a-Q4.gguf, b-Q8.gguf"
 run pull org/gguf:b-Q8.gguf
@@ -170,6 +180,28 @@ if [ -n "${secure:-}" ]; then
     HF_ENDPOINT=https://127.0.0.1:$secure HF_HUB_ETAG_TIMEOUT=1 run pull org/good
     check "a certificate that nobody signed" refused 2 "certificate"
     check "and no request" test ! -s "$work/server/requests"
+    reached() { exits 0 && asked "^$secure GET /api/"; }
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=another -keyout "$work/other.key" -out "$work/other.pem" >/dev/null 2>&1
+    mkdir "$work/certificates" "$work/none"
+    cp "$work/server/cert.pem" "$work/certificates/$(openssl x509 -hash -noout -in "$work/server/cert.pem").0"
+    export HF_ENDPOINT=https://127.0.0.1:$secure
+    SSL_CERT_FILE=$work/server/cert.pem run pull org/small
+    check "a certificate in SSL_CERT_FILE" reached
+    SSL_CERT_DIR=$work/certificates run pull org/small
+    check "a certificate in SSL_CERT_DIR" reached
+    SSL_CERT_DIR=$work/none HF_HUB_ETAG_TIMEOUT=1 run pull org/good
+    check "one in neither" refused 2 "certificate"
+    SSL_CERT_FILE=$work/other.pem SSL_CERT_DIR=$work/certificates HF_HUB_ETAG_TIMEOUT=1 run pull org/good
+    check "the file counts more than the folder" refused 2 "certificate"
+    SSL_CERT_FILE='' SSL_CERT_DIR=$work/certificates run pull org/small
+    check "an empty one counts for nothing" reached
+    SSL_CERT_FILE=$work/none run pull org/good
+    check "SSL_CERT_FILE must be a file" refused 2 "SSL_CERT_FILE: '$work/none': expected a file"
+    SSL_CERT_DIR=$work/nowhere run pull org/good
+    check "SSL_CERT_DIR must be a folder" refused 2 "SSL_CERT_DIR: '$work/nowhere': expected a folder"
+    REQUESTS_CA_BUNDLE=$work/server/cert.pem CURL_CA_BUNDLE=$work/server/cert.pem HF_HUB_ETAG_TIMEOUT=1 run pull org/good
+    check "as with huggingface_hub no other variable counts" refused 2 "certificate"
+    export HF_ENDPOINT=http://127.0.0.1:$port
 else
     skip "openssl made no certificate"
 fi

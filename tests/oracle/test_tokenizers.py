@@ -9,12 +9,12 @@ back.  Vocabularies are read from $ZX_SHARED.
 import json
 import lzma
 import os
-import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as Reference
+from tokenizing import same, same_text, texts
 
 import zmlx
 
@@ -85,54 +85,6 @@ def pieces(theirs):
     return sorted({text for text in texts if text}), added[:64] or ["<s>"]
 
 
-# Classes of code points; the unassigned ones are left out, of which each version knows others.
-OLD = unicodedata.ucd_3_2_0
-
-
-def settled(char):
-    return OLD.category(char) == unicodedata.category(char)
-
-
-CHARS = st.characters(exclude_categories=["Cs", "Cn"]).filter(settled)
-MARKS = st.characters(categories=["Mn", "Mc", "Me"]).filter(settled)
-BLANK = st.sampled_from(" \t\n\r\x0b\x0c\x85\xa0\u2003\u2028\u3000\ufeff\u200b\u200d\u2581")
-PLAIN = st.sampled_from(
-    ["'s", "'S", "'LL", "don't", "0", "12", "123456", "a", "Z", "é", "ß", "İ", "ſ", "中", "の",
-     "한", "ا", "ก็", "👩‍👩‍👧", "🇩🇪", "e\u0301", ".", "...", "!?", "_", "-", "/", "<", ">", "|",
-     "<0x41>", "<0xFF>", "##", "</w>", "Ġ", "Ċ", "\x00", "\x7f", "\ufffd", "\ufb01", "①", "ﾊﾞ"]
-)
-
-
-def texts(known):
-    tokens, added = known
-    atom = st.one_of(
-        st.sampled_from(tokens),
-        st.sampled_from(added),
-        PLAIN,
-        BLANK,
-        st.integers(1, 40).flatmap(lambda n: BLANK.map(lambda c: c * n)),
-        CHARS,
-        MARKS,
-        st.text(st.sampled_from("abcdefghijklmnopqrstuvwxyz"), max_size=40),
-    )
-    return st.lists(atom, max_size=12).map("".join)
-
-
-def same(ours, theirs, text):
-    for special in (True, False):
-        try:
-            want = theirs.encode(text, add_special_tokens=special).ids
-        except Exception:  # a vocabulary without the unknown token it names
-            with pytest.raises(zmlx.Error):
-                ours.encode(text, special)
-            return None
-        got = ours.encode(text, special)
-        assert got == want, (text, special)
-    for skip in (True, False):
-        assert ours.decode(want, skip) == theirs.decode(want, skip_special_tokens=skip), want
-    return want
-
-
 @given(st.data())
 def test_agrees(both, data):
     text = data.draw(texts(both.known))
@@ -146,6 +98,4 @@ def test_any_ids_decode_alike(both, data):
     top = both.theirs.get_vocab_size() - 1
     numbers = st.one_of(st.integers(0, top), st.integers(0, min(top, 300)))
     ids = data.draw(st.lists(numbers, max_size=20))
-    for skip in (True, False):
-        want = both.theirs.decode(ids, skip_special_tokens=skip)
-        assert both.ours.decode(ids, skip) == want, ids
+    same_text(both.ours, both.theirs, ids)
