@@ -32,9 +32,9 @@ typedef struct zmlx_bench_test {
     double samples_ts[ZMLX_BENCH_SAMPLES]; /* tokens per second */
     double avg_ts, stddev_ts;
     size_t bytes_per_token; /* weights and keys/values that one decoded token reads */
-    double
-        read_loop_gbs; /* a plain read loop over memory, same threads, measured beside the test */
-    double read_share; /* decode: avg_ts * bytes_per_token / read_loop; prompt: 0 */
+    double read_loop_gbs; /* reading the weights alone, same threads, measured beside the test: the
+                             faster of plain loads and lines fetched ahead */
+    double read_share;    /* decode: avg_ts * bytes_per_token / read_loop; prompt: 0 */
     double allocs_per_step; /* blocks taken from the heap per step after the first */
 } zmlx_bench_test;
 

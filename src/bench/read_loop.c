@@ -58,6 +58,13 @@ static void read_part_ahead(const void *context, size_t part, size_t parts, size
     task->sums[thread * 8] ^= read_bytes(&own, true);
 }
 
+/* All matrices where they lie one behind the other, else the index-th. */
+static block block_of(const zx_weight *weight, size_t index)
+{
+    const zx_weight *one = weight->matrices != NULL ? &weight->matrices[index] : weight;
+    return (block){one->codes, one->count * one->rows * one->codes_stride};
+}
+
 static double read_weights(const zx_graph *graph, zx_pool *pool, zx_part_fn read)
 {
     uint64_t sums[MAX_THREADS * 8] = {0};
@@ -66,10 +73,12 @@ static double read_weights(const zx_graph *graph, zx_pool *pool, zx_part_fn read
     for (const zx_node *node = graph->first; node != NULL; node = node->next) {
         if (node->op != ZX_OP_WEIGHT) continue;
         const zx_weight *weight = node->weight;
-        const job task = {{weight->codes, weight->count * weight->rows * weight->codes_stride},
-                          sums};
-        zx_pool_run(pool, zx_pool_threads(pool), read, &task);
-        bytes += task.block.bytes;
+        const size_t blocks = weight->matrices != NULL ? weight->count : 1;
+        for (size_t i = 0; i < blocks; i++) {
+            const job task = {block_of(weight, i), sums};
+            zx_pool_run(pool, zx_pool_threads(pool), read, &task);
+            bytes += task.block.bytes;
+        }
     }
     volatile uint64_t sink = sums[0];
     (void)sink;

@@ -1,8 +1,8 @@
 /* write_tensors.c - one matrix after the other, a piece of rows at a time.
  *
  * A piece's rows are encoded in parallel into up to three buffers (codes, scales, biases), which go
- * to three places of the file.  No more memory is taken than the buffers, a row of floats a thread,
- * and for what is to be turned one matrix. */
+ * to three places of the file.  No more memory is taken than the buffers, two rows of floats a
+ * thread, and for what is to be turned one matrix. */
 #include "model/write_tensors.h"
 
 #include <math.h>

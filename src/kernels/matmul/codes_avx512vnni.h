@@ -82,10 +82,20 @@ INLINE size_t chunk_columns(codes_kind kind)
     return is_pairs(kind) ? 2 * CHUNK : CHUNK;
 }
 
-/* Bytes from chunk to chunk of a row. */
+/* Blocks of 256 columns, which k_avx512vnni.h unpacks. */
+INLINE bool is_k(codes_kind kind)
+{
+    return kind == BYTES_Q4_K || kind == BYTES_Q5_K || kind == BYTES_Q6_K;
+}
+
+/* Bytes from chunk to chunk of a row; of K blocks see four_bytes. */
 INLINE size_t chunk_bytes(codes_kind kind)
 {
-    static const uint8_t bytes[CODES_KINDS] = {64, 72, 80, 64, 16, 24, 40, 48, 64, 68, 44, 32, 64};
+    static const uint8_t bytes[CODES_KINDS] = {
+        [PAIRS] = 64,       [PAIRS_Q4_0] = 72, [PAIRS_Q4_1] = 80, [PAIRS_E2M1] = 64,
+        [BYTES_2] = 16,     [BYTES_3] = 24,    [BYTES_5] = 40,    [BYTES_6] = 48,
+        [BYTES_8] = 64,     [BYTES_Q8_0] = 68, [BYTES_Q5_0] = 44, [BYTES_E2M1] = 32,
+        [BYTES_STAGED] = 64};
     return bytes[kind];
 }
 
@@ -353,11 +363,11 @@ static inline scales_kind scales_kind_of(const zx_weight *weight)
     return weight->dtype == ZX_F16 ? SCALES_F16 : SCALES_BF16;
 }
 
-/* Rows 'row' on, groups 'first' on. */
-static inline rows_source source_of(const zx_weight *weight, size_t row, size_t first)
+/* Rows 'row' on, groups 'first' on (of K blocks 0), read as 'kind' says. */
+static inline rows_source source_of(codes_kind kind, const zx_weight *weight, size_t row,
+                                    size_t first)
 {
     const zx_format_traits *traits = &zx_formats[weight->format];
-    const codes_kind kind = kind_of(weight);
     rows_source s = {.kind = kind,
                      .scales_kind = scales_kind_of(weight),
                      .affine = traits->integer == ZX_INTEGER_AFFINE,
@@ -367,11 +377,10 @@ static inline rows_source source_of(const zx_weight *weight, size_t row, size_t 
                      .stride = weight->codes_stride,
                      .block_bytes = chunk_bytes(kind) * weight->group / chunk_columns(kind),
                      .scales_stride = weight->scales_stride};
-    if (kind == BYTES_STAGED)
+    if (kind == BYTES_STAGED || is_k(kind))
         s.scales_kind = s.affine ? SCALES_F32 : SCALES_F32_ALONE;
-    else
-        s.codes = weight->codes + row * s.stride + first * s.block_bytes;
-    if (is_blocks(kind)) return s;
+    if (kind != BYTES_STAGED) s.codes = weight->codes + row * s.stride + first * s.block_bytes;
+    if (is_blocks(kind) || is_k(kind)) return s;
     s.scale_bytes = 4;
     if (kind == BYTES_STAGED) return s; /* staged_source says where */
     const bool affine = weight->format == ZX_FORMAT_AFFINE;
@@ -385,7 +394,7 @@ static inline rows_source source_of(const zx_weight *weight, size_t row, size_t 
 static inline rows_source staged_source(const zx_weight *weight, size_t first, const zx_stage *at,
                                         bool strides)
 {
-    rows_source s = source_of(weight, 0, first);
+    rows_source s = source_of(BYTES_STAGED, weight, 0, first);
     s.codes = at->codes;
     s.stride = strides ? at->columns : 0;
     s.scales = (const uint8_t *)at->scales;

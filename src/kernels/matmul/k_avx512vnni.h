@@ -14,11 +14,6 @@
 
 #include "kernels/matmul/codes_avx512vnni.h"
 
-INLINE bool is_k(codes_kind kind)
-{
-    return kind == BYTES_Q4_K || kind == BYTES_Q5_K || kind == BYTES_Q6_K;
-}
-
 /* Whether a chunk has every other group. */
 INLINE bool has_other_groups(codes_kind kind)
 {

@@ -355,7 +355,7 @@ static size_t thread_bytes(const blocking *b)
 
 static void fill_half(panel *p, size_t half, const zx_weight *weight, size_t row, size_t first)
 {
-    rows_source source = source_of(weight, row, first);
+    rows_source source = source_of(kind_of(weight), weight, row, first);
     if (source.kind == BYTES_STAGED) {
         const zx_stage to = zx_stage_in(p->stage, LANES, p->groups * source.group, p->groups);
         for (size_t i = 0; i < LANES; i++) zx_stage_row(weight, row + i, first, &to, i);

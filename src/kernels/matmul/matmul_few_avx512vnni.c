@@ -273,7 +273,7 @@ INLINE void read_row(codes_kind kind, size_t planes, size_t tokens, size_t size,
                      const few_outputs *shape)
 {
     const few_rows own = *rows, *const x = &own; /* what is written is none of these */
-    const size_t unit_vectors = shape->unit_vectors, scale_vectors = shape->scale_vectors;
+    const size_t unit_vectors = shape->unit_vectors, in_front = shape->scale_vectors;
     const uint8_t *codes = source->codes + row * source->stride;
     const uint8_t *scales = source->scales + row * source->scales_stride;
     const uint8_t *biases = source->biases + row * source->scales_stride;
@@ -293,7 +293,7 @@ INLINE void read_row(codes_kind kind, size_t planes, size_t tokens, size_t size,
                 out[token] =
                     join(heads, sums[token], x->rows[token].total + source->groups - groups);
             else
-                out[scale_vectors + token] = sums[token];
+                out[in_front + token] = sums[token];
         groups -= count;
         if (joins(kind, planes)) continue;
         if (is_blocks(kind)) {
@@ -469,9 +469,16 @@ ADD(SCALES_HEADS, false)
 ADD(SCALES_F32_ALONE, false)
 ADD(SCALES_JOINED, false)
 
-static const add_fn adds[SCALES_KINDS] = {add_SCALES_F16,       add_SCALES_BF16,  add_SCALES_F32,
-                                          add_SCALES_E8M0,      add_SCALES_E4M3,  add_SCALES_HEADS,
-                                          add_SCALES_F32_ALONE, add_SCALES_JOINED};
+static const add_fn adds[SCALES_KINDS] = {
+    [SCALES_F16] = add_SCALES_F16,
+    [SCALES_BF16] = add_SCALES_BF16,
+    [SCALES_F32] = add_SCALES_F32,
+    [SCALES_E8M0] = add_SCALES_E8M0,
+    [SCALES_E4M3] = add_SCALES_E4M3,
+    [SCALES_HEADS] = add_SCALES_HEADS,
+    [SCALES_F32_ALONE] = add_SCALES_F32_ALONE,
+    [SCALES_JOINED] = add_SCALES_JOINED,
+};
 
 /* -------- strips -------- */
 
@@ -480,11 +487,18 @@ static size_t plane_bytes(const zx_operand *x)
     return zx_round_up(x->columns, 2 * CHUNK);
 }
 
-static few_outputs outputs_of(const zx_operand *x, size_t scale_vectors)
+/* Vectors in front of the sums. */
+static size_t scale_vectors(scales_kind kind)
+{
+    if (kind == SCALES_JOINED) return 0;
+    return kind == SCALES_F32 ? 2 : 1;
+}
+
+static few_outputs outputs_of(const zx_operand *x, size_t in_front)
 {
     const size_t groups = x->columns / x->layout.group;
     const size_t units = (groups + LANES - 1) / LANES;
-    few_outputs out = {.unit_vectors = scale_vectors + x->rows, .scale_vectors = scale_vectors};
+    few_outputs out = {.unit_vectors = in_front + x->rows, .scale_vectors = in_front};
     /* an odd number, so that 16 rows do not meet in one set of the cache */
     out.row_vectors = units * out.unit_vectors | 1;
     return out;
@@ -521,12 +535,9 @@ static void order_planes(const zx_operand *in, plane_order order, int8_t *to, fe
 static void run_strip(const zx_operand *in, const zx_weight *weight, size_t row, const few_rows *x,
                       __m512i *vectors, float *sums)
 {
-    static const uint8_t scale_vectors[SCALES_KINDS] = {1, 1, 2, 1, 1, 1, 1, 0};
-    rows_source source = source_of(weight, row, 0);
-    source.kind = few_kind_of(weight);
-    if (is_k(source.kind)) source.codes = weight->codes + row * source.stride;
+    rows_source source = source_of(few_kind_of(weight), weight, row, 0);
     if (joins(source.kind, in->layout.planes)) source.scales_kind = SCALES_JOINED;
-    few_outputs out = outputs_of(in, scale_vectors[source.scales_kind]);
+    few_outputs out = outputs_of(in, scale_vectors(source.scales_kind));
     out.vectors = vectors;
     if (source.kind == BYTES_STAGED) {
         void *const memory = vectors + LANES * outputs_of(in, 2).row_vectors;

@@ -1,7 +1,8 @@
-/* stage_avx2.h - GGUF's blocks whose codes are not read in place by the integer matmuls, as a byte
- * per code in the order of columns and as f32 scales and biases: what quant's codes functions say,
- * a block at a time.  A row (a few tokens) or a strip's columns of a panel (many) are staged in
- * memory that stays in the cache, then read like 8-bit codes.
+/* stage_avx2.h - GGUF's blocks whose codes an integer matmul does not read in place (which:
+ * 'stages' of codes_avx2.h and codes_avx512vnni.h, 'stages_few'), as a byte per code in the order
+ * of columns and as f32 scales and biases: what quant's codes functions say, a block at a time.  A
+ * row (a few tokens) or a strip's columns of a panel (many) are staged in memory that stays in the
+ * cache, then read like 8-bit codes.
  *
  * 256 bits wide; only the avx2 and avx512vnni files include it. */
 #ifndef ZX_KERNELS_MATMUL_STAGE_AVX2_H
