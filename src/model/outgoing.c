@@ -62,6 +62,16 @@ zmlx_status zx_dense_source(const zx_stored_tensor *tensor, zx_weight *source)
     return zx_weight_check(source);
 }
 
+zmlx_status zx_rows_of_one(const zx_stored_tensor *vector, zx_weight *source)
+{
+    if (!zx_tensor_is_float(vector))
+        return zx_outgoing_shape_error(vector, "a vector of F32, F16 or BF16");
+    source->rows = source->columns;
+    source->columns = 1;
+    source->codes_stride = zx_weight_row_bytes(source);
+    return ZMLX_OK;
+}
+
 void zx_raw_source(const zx_stored_tensor *tensor, zx_weight *source)
 {
     const unsigned rank = tensor->rank;
@@ -281,11 +291,7 @@ static zmlx_status add_reordered(zx_collector *c, const zx_subject *s, bool *tak
     *taken = zx_checkpoint_is_gguf(c->checkpoint) && (queries || keys || parts);
     if (!*taken) return ZMLX_OK;
     ZX_TRY(zx_dense_source(s->tensor, &source));
-    if (s->tensor->rank == 1) { /* a bias: rows of one */
-        source.rows = source.columns;
-        source.columns = 1;
-        source.codes_stride = zx_weight_row_bytes(&source);
-    }
+    if (s->tensor->rank == 1) ZX_TRY(zx_rows_of_one(s->tensor, &source)); /* a bias */
     if (source.count != 1 || heads == 0 || source.rows % (heads * (parts ? 3 : 2)) != 0)
         return zx_outgoing_shape_error(s->tensor, "rows of whole heads");
     zx_outgoing entry = zx_values_of(&source);

@@ -29,6 +29,8 @@ bool zx_name_ends(const char *name, const char *ending);
 ZMLX_MUST_CHECK zmlx_status zx_dense_source(const zx_stored_tensor *tensor, zx_weight *source);
 /* The same for a tensor of bytes that are copied. */
 void zx_raw_source(const zx_stored_tensor *tensor, zx_weight *source);
+/* A vector's source becomes rows of one value; blocks, which are no rows, are refused. */
+ZMLX_MUST_CHECK zmlx_status zx_rows_of_one(const zx_stored_tensor *vector, zx_weight *source);
 /* True for a module that MLX quantized. */
 bool zx_is_quantized(const zx_collector *c, const char *module);
 /* What MLX quantized, as a weight: its shape follows from the words and the config's bits. */

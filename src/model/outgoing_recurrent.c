@@ -23,11 +23,7 @@ static zmlx_status source_of(const zx_subject *s, bool rows_of_one, zx_weight *s
 {
     ZX_TRY(zx_dense_source(s->tensor, source));
     if (s->tensor->rank > 2) return zx_outgoing_shape_error(s->tensor, "a matrix or a vector");
-    if (!rows_of_one || s->tensor->rank != 1) return ZMLX_OK;
-    source->rows = source->columns;
-    source->columns = 1;
-    source->codes_stride = zx_weight_row_bytes(source);
-    return ZMLX_OK;
+    return rows_of_one && s->tensor->rank == 1 ? zx_rows_of_one(s->tensor, source) : ZMLX_OK;
 }
 
 /* The tensor's own shape. */
