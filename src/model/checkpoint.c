@@ -337,12 +337,18 @@ zx_fields zx_checkpoint_fields(const zx_checkpoint *checkpoint)
 const char *zx_checkpoint_key(const zx_checkpoint *checkpoint, const char *key,
                               char text[ZX_KEY_TEXT])
 {
-    char first[ZX_GGUF_KEY], own[ZX_GGUF_KEY];
-    (void)snprintf(first, sizeof first, "%.*s", (int)strcspn(key, "|"), key);
-    if (checkpoint->is_gguf && zx_gguf_config_key(&checkpoint->gguf, first, own))
-        (void)snprintf(text, ZX_KEY_TEXT, "metadata key '%.120s'", own);
-    else
-        (void)snprintf(text, ZX_KEY_TEXT, "config key '%.120s'", first);
+    char one[ZX_GGUF_KEY], own[ZX_GGUF_KEY];
+    (void)snprintf(text, ZX_KEY_TEXT, "config key '%.*s'", (int)strcspn(key, "|"), key);
+    for (size_t length; *key != '\0'; key += length + (key[length] == '|')) {
+        length = strcspn(key, "|");
+        (void)snprintf(one, sizeof one, "%.*s", (int)length, key);
+        const bool renamed = checkpoint->is_gguf && zx_gguf_config_key(&checkpoint->gguf, one, own);
+        if (!renamed && (checkpoint->is_gguf || json_object_get(checkpoint->config, one) == NULL))
+            continue;
+        (void)snprintf(text, ZX_KEY_TEXT, renamed ? "metadata key '%.120s'" : "config key '%.120s'",
+                       renamed ? own : one);
+        break;
+    }
     return text;
 }
 

@@ -40,7 +40,7 @@ const json_t *zx_checkpoint_config(const zx_checkpoint *checkpoint);
 /* The config for the getters of config.h; messages name its file. */
 zx_fields zx_checkpoint_fields(const zx_checkpoint *checkpoint);
 /* "config key 'KEY'", or "metadata key 'llama.block_count'" in a GGUF file's own words; of "a|b"
- * the first. */
+ * the first that is there, or else the first. */
 enum { ZX_KEY_TEXT = 160 };
 const char *zx_checkpoint_key(const zx_checkpoint *checkpoint, const char *key,
                               char text[ZX_KEY_TEXT]);

@@ -182,8 +182,8 @@ static zmlx_status read_row(const zx_checkpoint *checkpoint, const zx_config_row
     return fits ? ZMLX_OK : wrong_field(checkpoint, row->key, kinds[row->kind]);
 }
 
-static zmlx_status out_of_range(const zx_checkpoint *checkpoint, const char *key, size_t value,
-                                const char *expected)
+zmlx_status zx_config_refuse(const zx_checkpoint *checkpoint, const char *key, size_t value,
+                             const char *expected)
 {
     char text[ZX_KEY_TEXT];
     return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: %s is %zu; expected %s", zx_checkpoint_path(checkpoint),
@@ -205,14 +205,15 @@ static zmlx_status check_sizes(const zx_checkpoint *checkpoint, zx_config *confi
     };
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         if (sizes[i].value == 0 || sizes[i].value > sizes[i].most)
-            return out_of_range(checkpoint, sizes[i].key, sizes[i].value, "a usual size");
+            return zx_config_refuse(checkpoint, sizes[i].key, sizes[i].value, "a usual size");
     if (config->kv_heads == 0) config->kv_heads = config->heads;
     if (config->heads % config->kv_heads != 0)
-        return out_of_range(checkpoint, "num_key_value_heads", config->kv_heads,
-                            "a divisor of num_attention_heads");
+        return zx_config_refuse(checkpoint, "num_key_value_heads", config->kv_heads,
+                                "a divisor of num_attention_heads");
     if (config->head_size == 0) config->head_size = config->hidden_size / config->heads;
     if (config->head_size == 0 || config->head_size > 1024 || config->head_size % 2 != 0)
-        return out_of_range(checkpoint, "head_dim", config->head_size, "an even number up to 1024");
+        return zx_config_refuse(checkpoint, "head_dim", config->head_size,
+                                "an even number up to 1024");
     if (!(config->norm_epsilon >= 0 && config->norm_epsilon < 1))
         return wrong_field(checkpoint, "rms_norm_eps", "number from 0 to 1");
     return ZMLX_OK;
@@ -261,13 +262,6 @@ void zx_config_pattern(const zx_checkpoint *checkpoint, size_t period, zx_layer_
             (uint8_t)(period > 0 && (i + 1) % period == 0 ? ZX_LAYER_FULL : type);
 }
 
-zmlx_status zx_config_refuse(const zx_checkpoint *checkpoint, const char *what, size_t value,
-                             const char *expected)
-{
-    return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: the config's %s is %zu; expected %s",
-                   zx_checkpoint_path(checkpoint), what, value, expected);
-}
-
 zmlx_status zx_config_expect_types(const zx_checkpoint *checkpoint, const zx_config *config,
                                    zx_layer_type a, zx_layer_type b)
 {
@@ -291,7 +285,8 @@ zmlx_status zx_config_refuse_true(const zx_checkpoint *checkpoint, const char *k
 }
 
 /* A config that does not say: a file without a head can only mean the embedding's table.  One that
- * says tied, beside a head that differs from the table: the official code goes by the file. */
+ * says tied, beside a head that differs from the table: the official code goes by the file.  What
+ * is still to be made counts as different, which gives the same logits where it is not. */
 static bool is_tied(const zx_family *family, const zx_checkpoint *checkpoint, bool said)
 {
     char name[128];

@@ -164,8 +164,8 @@ zx_heads zx_config_heads(const zx_config *config, zx_layer_type type);
 void zx_config_pattern(const zx_checkpoint *checkpoint, size_t period, zx_layer_type type,
                        zx_config *config);
 
-/* "FILE: the config's WHAT is VALUE; expected EXPECTED" */
-zmlx_status zx_config_refuse(const zx_checkpoint *checkpoint, const char *what, size_t value,
+/* "FILE: config key 'KEY' is VALUE; expected EXPECTED", the key as zx_checkpoint_key has it. */
+zmlx_status zx_config_refuse(const zx_checkpoint *checkpoint, const char *key, size_t value,
                              const char *expected);
 /* Fails unless every layer is of one of two types. */
 ZMLX_MUST_CHECK zmlx_status zx_config_expect_types(const zx_checkpoint *checkpoint,

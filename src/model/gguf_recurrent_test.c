@@ -12,11 +12,16 @@
 
 static zx_config large_config;
 
-static bool start_lfm2(zx_gguf_maker *maker, const uint8_t *heads, uint8_t count)
+static bool start_lfm2_of(zx_gguf_maker *maker, uint32_t taps, const uint8_t *heads, uint8_t count)
 {
-    return start(maker, "lfm2") && put(maker, "lfm2", "shortconv.l_cache", 3) &&
+    return start(maker, "lfm2") && put(maker, "lfm2", "shortconv.l_cache", taps) &&
            put_number(maker, "lfm2", "attention.layer_norm_rms_epsilon", 0.5F) &&
            put_bytes(maker, "lfm2", "attention.head_count_kv", ZX_GGUF_U8, heads, count);
+}
+
+static bool start_lfm2(zx_gguf_maker *maker, const uint8_t *heads, uint8_t count)
+{
+    return start_lfm2_of(maker, 3, heads, count);
 }
 
 TEST(lfm2s_heads_say_which_layers_attend)
@@ -44,6 +49,11 @@ TEST(lfm2s_heads_say_which_layers_attend)
     CHECK(start_lfm2(&maker, heads, 4) && put(&maker, "lfm2", "attention.sliding_window", 8) &&
           open_maker(&maker, &checkpoint) == ZMLX_ERROR_UNSUPPORTED);
     CHECK(says("f.gguf: metadata key 'lfm2.attention.sliding_window' is 8; this family is known"));
+    zx_gguf_maker_fini(&maker);
+    CHECK(start_lfm2_of(&maker, 99, heads, 4) && open_maker(&maker, &checkpoint) == ZMLX_OK);
+    CHECK(zx_config_read(&zx_family_lfm2, checkpoint, config) == ZMLX_ERROR_FORMAT);
+    CHECK(says("f.gguf: metadata key 'lfm2.shortconv.l_cache' is 99; expected 2 to 16"));
+    zx_checkpoint_close(checkpoint);
     zx_gguf_maker_fini(&maker);
 }
 

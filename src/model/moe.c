@@ -35,14 +35,15 @@ zmlx_status zx_moe_check(const zx_checkpoint *checkpoint, zx_config *config)
     const size_t experts = config->experts, chosen = config->experts_per_token;
     if (config->expert_size == 0) config->expert_size = config->intermediate_size;
     if (experts == 0 || experts > MOST_EXPERTS)
-        return zx_config_refuse(checkpoint, "count of experts", experts, "1 to 4096");
+        return zx_config_refuse(checkpoint, "num_experts|num_local_experts|n_routed_experts",
+                                experts, "1 to 4096");
     if (chosen == 0 || chosen > experts || chosen > MOST_CHOSEN)
-        return zx_config_refuse(checkpoint, "count of experts per token (num_experts_per_tok)",
+        return zx_config_refuse(checkpoint, "top_k_experts|num_experts_per_tok|experts_per_token",
                                 chosen, "1 to the count of experts, at most 256");
     if (config->groups <= 1) config->groups = config->top_groups = 0;
     if (config->groups == 0) return ZMLX_OK;
     if (experts % config->groups != 0)
-        return zx_config_refuse(checkpoint, "count of groups (n_group)", config->groups,
+        return zx_config_refuse(checkpoint, "n_group", config->groups,
                                 "a divisor of the count of experts");
     if (config->top_groups == 0 || config->top_groups > config->groups)
         return zx_config_refuse(checkpoint, "topk_group", config->top_groups, "1 to n_group");

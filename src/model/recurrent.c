@@ -10,9 +10,8 @@ enum { MOST_HEADS = 4096, MOST_HEAD_SIZE = 1024 };
 zmlx_status zx_check_taps(const zx_checkpoint *checkpoint, const zx_config *config)
 {
     if (config->conv_taps >= 2 && config->conv_taps <= ZX_MAX_TAPS) return ZMLX_OK;
-    return zx_config_refuse(checkpoint,
-                            "length of a convolution (conv_L_cache, linear_conv_kernel_dim)",
-                            config->conv_taps, "2 to 16");
+    return zx_config_refuse(checkpoint, "conv_L_cache|linear_conv_kernel_dim", config->conv_taps,
+                            "2 to 16");
 }
 
 zmlx_status zx_check_delta(const zx_checkpoint *checkpoint, const zx_config *config)

@@ -27,8 +27,10 @@ static zmlx_status check_size(const zx_checkpoint *checkpoint, const zx_config *
 {
     const size_t size = config->intermediate_size;
     if (size > 0 && size <= ZX_MAX_SIZE) return ZMLX_OK;
-    return zx_config_refuse(checkpoint, "size of the mlp, adjusted as the config says,", size,
-                            "a usual size");
+    return ZX_FAIL(ZMLX_ERROR_FORMAT,
+                   "%s: config key 'intermediate_size', adjusted as the config says, is %zu; "
+                   "expected a usual size",
+                   zx_checkpoint_path(checkpoint), size);
 }
 
 /* int(multiplier * int(2 * size / 3)), rounded up to a multiple; a multiplier of null: neither. */
