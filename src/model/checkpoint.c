@@ -311,12 +311,48 @@ void zx_checkpoint_close(zx_checkpoint *checkpoint)
 
 zmlx_status zx_checkpoint_make(const zx_checkpoint *checkpoint, size_t threads)
 {
-    return zx_foreign_make(checkpoint->work, threads);
+    const zx_foreign_wanted wanted = {checkpoint->tensors, checkpoint->used, checkpoint->count};
+    return zx_foreign_make(checkpoint->work, &wanted, threads);
+}
+
+zmlx_status zx_checkpoint_values(const zx_checkpoint *checkpoint, const zx_stored_tensor *tensor,
+                                 const uint8_t **values)
+{
+    const bool used = true;
+    const zx_foreign_wanted wanted = {&tensor, &used, 1};
+    *values = tensor->data;
+    return zx_checkpoint_makes(checkpoint, tensor) ? zx_foreign_make(checkpoint->work, &wanted, 0)
+                                                   : ZMLX_OK;
+}
+
+bool zx_checkpoint_makes(const zx_checkpoint *checkpoint, const zx_stored_tensor *tensor)
+{
+    return zx_foreign_makes(checkpoint->work, tensor);
 }
 
 size_t zx_checkpoint_made(const zx_checkpoint *checkpoint)
 {
     return zx_foreign_made(checkpoint->work);
+}
+
+size_t zx_checkpoint_available(const zx_checkpoint *checkpoint)
+{
+    return zx_foreign_available(checkpoint->work);
+}
+
+bool zx_checkpoint_is_foreign(const zx_checkpoint *checkpoint)
+{
+    return checkpoint->work != NULL;
+}
+
+const char *zx_checkpoint_file(const zx_checkpoint *checkpoint, size_t index)
+{
+    const zx_shards *shards = &checkpoint->shards;
+    const zx_gguf_parts *parts = &checkpoint->parts;
+    if (!checkpoint->is_gguf)
+        return index < shards->count ? shards->files[index].stored.path : NULL;
+    if (index == 0) return checkpoint->gguf.stored.path;
+    return index <= parts->count ? parts->files[index - 1].stored.path : NULL;
 }
 
 const char *zx_checkpoint_path(const zx_checkpoint *checkpoint)

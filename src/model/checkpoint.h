@@ -27,12 +27,26 @@ ZMLX_MUST_CHECK zmlx_status zx_checkpoint_open_config(const char *name, const ch
 void zx_checkpoint_close(zx_checkpoint *checkpoint);
 
 /* Weights of another quantizer (foreign/foreign.h) have their shapes and addresses when the
- * checkpoint is open, but no values until this makes them.  Whoever reads values calls it first;
- * it works once, whatever the number of calls, from any thread.  'threads' 0: all that the process
- * may use.  Other checkpoints: does nothing. */
+ * checkpoint is open, but no values until this makes them: those of all tensors that were found so
+ * far.  Whoever reads values calls it first, once everything that is read was found; each is made
+ * once, whatever the number of calls, from any thread.  'threads' 0: all that the process may use.
+ * Other checkpoints: does nothing. */
 ZMLX_MUST_CHECK zmlx_status zx_checkpoint_make(const zx_checkpoint *checkpoint, size_t threads);
+/* The values of one tensor, for whoever reads them here and now: made, where no file has them. */
+ZMLX_MUST_CHECK zmlx_status zx_checkpoint_values(const zx_checkpoint *checkpoint,
+                                                 const zx_stored_tensor *tensor,
+                                                 const uint8_t **values);
+/* True for a tensor whose values are made: no file has them. */
+bool zx_checkpoint_makes(const zx_checkpoint *checkpoint, const zx_stored_tensor *tensor);
 /* Bytes of the process's memory that such weights take so far. */
 size_t zx_checkpoint_made(const zx_checkpoint *checkpoint);
+/* Those and what this machine can still give, at the same moment: room for a model, its weights
+ * counted.  Waits for values that are being made. */
+size_t zx_checkpoint_available(const zx_checkpoint *checkpoint);
+/* True where another quantizer's weights were found. */
+bool zx_checkpoint_is_foreign(const zx_checkpoint *checkpoint);
+/* The weight files, by number; NULL behind the last. */
+const char *zx_checkpoint_file(const zx_checkpoint *checkpoint, size_t index);
 
 const char *
 zx_checkpoint_path(const zx_checkpoint *checkpoint); /* as opened: of a name, where it lies */

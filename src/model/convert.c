@@ -214,7 +214,6 @@ static int add_hash(const char *bytes, size_t count, void *state)
 static zmlx_status key_of(const conversion *c, uint64_t *key)
 {
     const zmlx_convert_options *options = c->options;
-    const char *path = NULL;
     uint64_t state = zx_hash(zmlx_version(), strlen(zmlx_version()), 1);
     const uint64_t numbers[] = {options->dequantize, options->mlx_cpu_decode,
                                 (uint64_t)options->dtype};
@@ -222,12 +221,9 @@ static zmlx_status key_of(const conversion *c, uint64_t *key)
     if (json_dump_callback(zx_checkpoint_config(c->checkpoint), add_hash, &state, JSON_SORT_KEYS) !=
         0)
         return ZX_FAIL(ZMLX_ERROR_MEMORY, "%s: no memory for the config's hash", c->source);
-    for (size_t i = 0; i < zx_checkpoint_count(c->checkpoint); i++) {
-        bool used = false;
+    for (size_t i = 0; zx_checkpoint_file(c->checkpoint, i) != NULL; i++) {
         struct stat about;
-        const zx_stored_tensor *tensor = zx_checkpoint_tensor(c->checkpoint, i, &used);
-        if (path != NULL && strcmp(path, tensor->path) == 0) continue;
-        path = tensor->path;
+        const char *const path = zx_checkpoint_file(c->checkpoint, i);
         if (stat(path, &about) != 0) return ZX_FAIL(ZMLX_ERROR_IO, "%s: cannot look at it", path);
         const int64_t facts[] = {(int64_t)about.st_size, (int64_t)about.st_mtime,
                                  (int64_t)about.st_ino, (int64_t)about.st_dev};
@@ -289,6 +285,8 @@ static zmlx_status write_shards(conversion *c)
         zx_log(ZMLX_LOG_WARNING, "%s: goes on behind %zu of %zu weight files that are whole",
                c->folder.path, c->report.reused, c->shard_count);
     zmlx_status status = check_room(c, whole);
+    if (status == ZMLX_OK && c->report.reused < c->shard_count)
+        status = zx_checkpoint_make(c->checkpoint, c->options->threads);
     for (size_t i = 0; i < c->shard_count && status == ZMLX_OK; i++)
         if (!whole[i]) status = write_shard(c, &c->shards[i], &writing);
     c->report.interrupted = writing.interrupted;
@@ -401,7 +399,7 @@ static zmlx_status check_nothing_to_do(const conversion *c)
 
 static zmlx_status convert(conversion *c)
 {
-    size_t threads = c->options->threads > 0 ? c->options->threads : zx_usable_cores();
+    const size_t threads = c->options->threads > 0 ? c->options->threads : zx_usable_cores();
     ZX_TRY(zx_recipe_check(c->options));
     ZX_TRY(zx_checkpoint_open(c->source, &c->checkpoint));
     ZX_TRY(zx_family_find(c->checkpoint, &c->family));
@@ -415,7 +413,6 @@ static zmlx_status convert(conversion *c)
     ZX_TRY(fill_index(c));
     ZX_TRY(make_config(c));
     log_decoded(c);
-    ZX_TRY(zx_checkpoint_make(c->checkpoint, threads));
     return write_folder(c);
 }
 

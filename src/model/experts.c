@@ -136,13 +136,15 @@ static zmlx_status load_bias(const search *s, const char *suffix, zx_weight *wei
     const zx_expert_request *request = s->request;
     const size_t parts = parts_of(request), part = part_of(request);
     const zx_stored_tensor *tensor = NULL;
+    const uint8_t *values = NULL;
     void *memory = NULL;
     ZX_TRY(find_tensor(s, suffix, (size_t[]){request->count, parts * request->rows}, 2, &tensor));
     if (!is_float(tensor)) return wrong_type(tensor, "F32, F16 or BF16");
+    ZX_TRY(zx_checkpoint_values(s->checkpoint, tensor, &values));
     const size_t count = request->count * request->rows, bytes = zx_dtypes[tensor->dtype].bytes;
     ZX_TRY(take(s, count, bytes, &memory));
     for (size_t i = 0; i < count; i++)
-        memcpy((char *)memory + i * bytes, tensor->data + (i * parts + part) * bytes, bytes);
+        memcpy((char *)memory + i * bytes, values + (i * parts + part) * bytes, bytes);
     weight->bias = memory;
     weight->bias_dtype = tensor->dtype;
     return ZMLX_OK;
@@ -165,15 +167,16 @@ static zmlx_status load_transposed(const search *s, const zx_stored_tensor *tens
     const size_t rows = request->rows, columns = request->columns;
     const size_t parts = parts_of(request), part = part_of(request);
     const size_t bytes = zx_dtypes[tensor->dtype].bytes;
+    const uint8_t *values = NULL;
     void *memory = NULL;
-    ZX_TRY(zx_checkpoint_make(s->checkpoint, 0)); /* the values are read here and now */
+    ZX_TRY(zx_checkpoint_values(s->checkpoint, tensor, &values));
     ZX_TRY(take(s, request->count, rows * columns * bytes, &memory));
     char *to = memory;
     weight->codes = memory;
     for (size_t expert = 0; expert < request->count; expert++)
         for (size_t row = 0; row < rows; row++) {
             const uint8_t *from =
-                tensor->data + (expert * columns * parts * rows + row * parts + part) * bytes;
+                values + (expert * columns * parts * rows + row * parts + part) * bytes;
             for (size_t i = 0; i < columns; i++, to += bytes, from += parts * rows * bytes)
                 memcpy(to, from, bytes);
         }

@@ -301,7 +301,8 @@ static bool is_tied(const zx_family *family, const zx_checkpoint *checkpoint, bo
     const zx_stored_tensor *table = zx_checkpoint_peek(checkpoint, name);
     return table == NULL || table->rank != head->rank ||
            memcmp(table->shape, head->shape, head->rank * sizeof head->shape[0]) != 0 ||
-           (table->bytes == head->bytes && memcmp(table->data, head->data, head->bytes) == 0);
+           (!zx_checkpoint_makes(checkpoint, table) && !zx_checkpoint_makes(checkpoint, head) &&
+            table->bytes == head->bytes && memcmp(table->data, head->data, head->bytes) == 0);
 }
 
 static bool has_own_row(const zx_family *family, size_t offset)

@@ -49,9 +49,11 @@ static zmlx_status discover(const zmlx_model *model, const zmlx_discover_options
     ZX_TRY(zx_choose_precision(options->precision, &precision));
     verifier.kv_dtype = kv_dtype(model, precision);
     ZX_TRY(zx_pool_create(threads, &verifier.pool));
-    zmlx_status status =
-        zx_discover(&model->graph, precision, named ? &own : zx_model_choice(model),
-                    options->apply ? ZX_DISCOVER_APPLY : ZX_DISCOVER_LIST, &verifier, found);
+    zmlx_status status = zx_checkpoint_make(model->checkpoint, threads);
+    if (status == ZMLX_OK)
+        status =
+            zx_discover(&model->graph, precision, named ? &own : zx_model_choice(model),
+                        options->apply ? ZX_DISCOVER_APPLY : ZX_DISCOVER_LIST, &verifier, found);
     zx_pool_destroy(verifier.pool);
     if (status == ZMLX_OK && options->keep) status = zx_discovery_save(found);
     return status;

@@ -218,7 +218,9 @@ static void empty_folder(const char *folder)
     while (directory != NULL && (entry = readdir(directory)) != NULL) {
         char path[1024];
         (void)snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        if (entry->d_name[0] != '.') (void)remove(path);
+        if (entry->d_name[0] == '.' || remove(path) == 0) continue;
+        empty_folder(path);
+        (void)remove(path);
     }
     if (directory != NULL) (void)closedir(directory);
 }

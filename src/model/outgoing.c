@@ -370,10 +370,11 @@ static zmlx_status collect_all(zx_collector *c, place *places, size_t count)
         places[i] = (place){zx_checkpoint_tensor(c->checkpoint, i, &used), i};
     }
     qsort(places, count, sizeof *places, by_place);
-    for (size_t i = 0; i < count; i++)
-        if (!zx_is_leftover(places[i].tensor, &words))
-            ZX_TRY(collect_tensor(c, places[i].tensor,
-                                  zx_checkpoint_name(c->checkpoint, places[i].index)));
+    for (size_t i = 0; i < count; i++) {
+        const char *const name = zx_checkpoint_name(c->checkpoint, places[i].index);
+        if (zx_is_leftover(places[i].tensor, &words)) continue;
+        ZX_TRY(collect_tensor(c, zx_checkpoint_find(c->checkpoint, name), name));
+    }
     return ZMLX_OK;
 }
 

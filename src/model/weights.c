@@ -300,20 +300,22 @@ bool zx_stored_is_mlx_conv(const zx_stored_tensor *tensor)
     return tensor->rank == 3 && tensor->shape[2] == 1 && tensor->shape[1] > 1;
 }
 
-static zmlx_status floats_of(const zx_stored_tensor *tensor, size_t count, zx_arena *arena,
-                             float **values)
+static zmlx_status floats_of(const zx_checkpoint *checkpoint, const zx_stored_tensor *tensor,
+                             size_t count, zx_arena *arena, float **values)
 {
     void *memory = NULL;
+    const uint8_t *from = NULL;
+    ZX_TRY(zx_checkpoint_values(checkpoint, tensor, &from));
     ZX_TRY(zx_arena_alloc(arena, count * sizeof(float), &memory));
     *values = memory;
-    for (size_t i = 0; i < count; i++) (*values)[i] = zx_load(tensor->dtype, tensor->data, i);
+    for (size_t i = 0; i < count; i++) (*values)[i] = zx_load(tensor->dtype, from, i);
     return ZMLX_OK;
 }
 
 zmlx_status zx_checkpoint_conv(const zx_checkpoint *checkpoint, const char *name, size_t columns,
                                size_t taps, zx_arena *arena, zx_weight *weight)
 {
-    float *bias = NULL;
+    float *bias = NULL, *values = NULL;
     void *memory = NULL;
     const zx_stored_tensor *tensor = find(checkpoint, name, "weight");
     if (tensor == NULL) return no_weight(checkpoint, name);
@@ -324,10 +326,10 @@ zmlx_status zx_checkpoint_conv(const zx_checkpoint *checkpoint, const char *name
                         : mlx             ? taps
                                           : 1,
                         tensor->rank != 2 && mlx ? 1 : taps));
+    ZX_TRY(floats_of(checkpoint, tensor, columns * taps, arena, &values));
     ZX_TRY(zx_arena_alloc(arena, columns * taps * sizeof(float), &memory));
     float *const turned = memory;
-    for (size_t i = 0; i < columns * taps; i++)
-        turned[i % taps * columns + i / taps] = zx_load(tensor->dtype, tensor->data, i);
+    for (size_t i = 0; i < columns * taps; i++) turned[i % taps * columns + i / taps] = values[i];
     *weight = (zx_weight){.format = ZX_FORMAT_F32,
                           .dtype = ZX_F32,
                           .bits = zx_formats[ZX_FORMAT_F32].bits,
@@ -340,7 +342,7 @@ zmlx_status zx_checkpoint_conv(const zx_checkpoint *checkpoint, const char *name
     const zx_stored_tensor *given = find(checkpoint, name, "bias");
     if (given == NULL) return ZMLX_OK;
     ZX_TRY(check_tensor(given, is_float(given), "F32, F16 or BF16", 0, columns, 0));
-    ZX_TRY(floats_of(given, columns, arena, &bias));
+    ZX_TRY(floats_of(checkpoint, given, columns, arena, &bias));
     weight->bias = bias;
     weight->bias_dtype = ZX_F32;
     return ZMLX_OK;

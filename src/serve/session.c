@@ -69,9 +69,8 @@ static zmlx_status known_need(const zmlx_model *model, const zx_engine_options *
                               size_t context, zmlx_memory *memory)
 {
     size_t sequence = 0;
-    *memory =
-        (zmlx_memory){.weights = model->weight_bytes,
-                      .available = zx_memory_available() + zx_checkpoint_made(model->checkpoint)};
+    *memory = (zmlx_memory){.weights = model->weight_bytes,
+                            .available = zx_checkpoint_available(model->checkpoint)};
     ZX_TRY(zx_engine_cache_bytes(&model->layers, resolved, &memory->kv));
     ZX_TRY(zx_sequence_bytes(context, &sequence));
     if (zx_add_fits(memory->kv, sequence, &memory->kv)) return ZMLX_OK;

@@ -62,8 +62,8 @@ static bool holds_bytes(const zx_checkpoint *checkpoint, const byte_case *row)
 {
     zx_weight weight;
     float values[COLUMNS];
-    if (zx_checkpoint_make(checkpoint, 1) != ZMLX_OK ||
-        zx_checkpoint_weight(checkpoint, "m", ROWS, COLUMNS, &weight) != ZMLX_OK)
+    if (zx_checkpoint_weight(checkpoint, "m", ROWS, COLUMNS, &weight) != ZMLX_OK ||
+        zx_checkpoint_make(checkpoint, 1) != ZMLX_OK)
         return false;
     bool good = weight.format == ZX_FORMAT_AFFINE && weight.bits == 8 &&
                 weight.dtype == row->dtype && zx_checkpoint_count(checkpoint) == 3;

@@ -128,8 +128,8 @@ static bool holds(const char *folder, zx_dtype dtype, unsigned zero, unsigned fi
     zx_weight weight;
     float values[COLUMNS];
     if (zx_checkpoint_open(folder, &checkpoint) != ZMLX_OK) return false;
-    bool good = zx_checkpoint_make(checkpoint, 1) == ZMLX_OK &&
-                zx_checkpoint_weight(checkpoint, "m", ROWS, COLUMNS, &weight) == ZMLX_OK;
+    bool good = zx_checkpoint_weight(checkpoint, "m", ROWS, COLUMNS, &weight) == ZMLX_OK &&
+                zx_checkpoint_make(checkpoint, 1) == ZMLX_OK;
     good = good && weight.format == ZX_FORMAT_AFFINE && weight.dtype == dtype &&
            weight.group == 32 && weight.bits == 4 && weight.bias != NULL &&
            zx_checkpoint_count(checkpoint) == 4 && zx_checkpoint_bits(checkpoint, "m") == 4 &&
@@ -166,8 +166,8 @@ static void reads_awq(const char *folder)
     CHECK(put_packed(folder, &module, true, false));
     zx_checkpoint *checkpoint = NULL;
     CHECK(zx_checkpoint_open(folder, &checkpoint) == ZMLX_OK);
-    const bool made = zx_checkpoint_make(checkpoint, 1) == ZMLX_OK;
     const zx_stored_tensor *weight = zx_checkpoint_find(checkpoint, "m.weight");
+    const bool made = zx_checkpoint_make(checkpoint, 1) == ZMLX_OK;
     const bool found = made && weight != NULL && weight->data[0] == 0x00 &&
                        weight->data[7 * 32] == 0x77 && weight->data[3 * 32 + 31] == 0x33;
     zx_checkpoint_close(checkpoint);
@@ -262,8 +262,8 @@ static bool holds_three(const zx_checkpoint *checkpoint, unsigned more)
 {
     zx_weight weight;
     float values[COLUMNS];
-    if (zx_checkpoint_make(checkpoint, 1) != ZMLX_OK ||
-        zx_checkpoint_weight(checkpoint, "m", THREE_ROWS, COLUMNS, &weight) != ZMLX_OK)
+    if (zx_checkpoint_weight(checkpoint, "m", THREE_ROWS, COLUMNS, &weight) != ZMLX_OK ||
+        zx_checkpoint_make(checkpoint, 1) != ZMLX_OK)
         return false;
     bool good = weight.bits == 3 && weight.group == 32 && weight.dtype == ZX_F32;
     for (size_t row = 0; good && row < THREE_ROWS; row++) {

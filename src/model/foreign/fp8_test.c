@@ -63,8 +63,8 @@ static bool put_fp8(const char *folder, const fp8_case *row)
 static bool holds_fp8(const zx_checkpoint *checkpoint, const fp8_case *row)
 {
     zx_weight weight;
-    if (zx_checkpoint_make(checkpoint, 1) != ZMLX_OK ||
-        zx_checkpoint_weight(checkpoint, "m", HIGH, WIDE, &weight) != ZMLX_OK)
+    if (zx_checkpoint_weight(checkpoint, "m", HIGH, WIDE, &weight) != ZMLX_OK ||
+        zx_checkpoint_make(checkpoint, 1) != ZMLX_OK)
         return false;
     bool good = weight.format == ZX_FORMAT_BF16 && zx_checkpoint_count(checkpoint) == 1;
     for (size_t i = 0; good && i < HIGH * WIDE; i++) {
@@ -211,4 +211,85 @@ static void reads_stacks(const char *folder)
 TEST(foreign_reads_stacks_of_fp8)
 {
     zx_with_folder(reads_stacks);
+}
+
+/* -------- what is made, and when -------- */
+
+static bool put_list(const char *folder, const zx_stored_tensor *tensors, size_t count)
+{
+    return zx_put_file(folder, "config.json", FP8_CONFIG "}}") &&
+           zx_safetensors_write(zx_in_folder(folder, "model.safetensors"), tensors, count) ==
+               ZMLX_OK;
+}
+
+/* Two modules, of which one is used. */
+static void makes_what_is_used(const char *folder)
+{
+    const zx_stored_tensor tensors[] = {
+        tensor_of("a.weight", ZX_F8_E4M3, HIGH, WIDE, e4m3),
+        tensor_of("a.weight_scale", ZX_F32, 0, 1, four_scales),
+        tensor_of("b.weight", ZX_F8_E4M3, HIGH, WIDE, e4m3),
+        tensor_of("b.weight_scale", ZX_F32, 0, 1, four_scales),
+    };
+    const size_t each = sizeof(uint16_t) * HIGH * WIDE;
+    size_t made[4] = {0};
+    zx_weight a, b;
+    zx_checkpoint *checkpoint = NULL;
+    CHECK(put_list(folder, tensors, 4));
+    if (zx_checkpoint_open(folder, &checkpoint) != ZMLX_OK) return;
+    bool good = zx_checkpoint_make(checkpoint, 1) == ZMLX_OK;
+    made[0] = zx_checkpoint_made(checkpoint);
+    good = good && zx_checkpoint_weight(checkpoint, "b", HIGH, WIDE, &b) == ZMLX_OK &&
+           zx_checkpoint_make(checkpoint, 1) == ZMLX_OK;
+    made[1] = zx_checkpoint_made(checkpoint);
+    const zx_stored_tensor *other = zx_checkpoint_peek(checkpoint, "a.weight");
+    good = good && other != NULL && zx_checkpoint_makes(checkpoint, other) &&
+           zx_load(ZX_BF16, other->data, 0) == 0 && zx_load(ZX_BF16, b.codes, 1) == 2.203125F;
+    /* and the other later */
+    good = good && zx_checkpoint_weight(checkpoint, "a", HIGH, WIDE, &a) == ZMLX_OK &&
+           zx_checkpoint_make(checkpoint, 1) == ZMLX_OK;
+    made[2] = zx_checkpoint_made(checkpoint);
+    good = good && zx_load(ZX_BF16, a.codes, 1) == 2.203125F &&
+           zx_checkpoint_make(checkpoint, 1) == ZMLX_OK;
+    made[3] = zx_checkpoint_made(checkpoint);
+    zx_checkpoint_close(checkpoint);
+    CHECK(good && made[0] == 0 && made[1] == each && made[2] == 2 * each && made[3] == 2 * each);
+}
+
+TEST(foreign_values_that_nobody_uses_are_not_made)
+{
+    zx_with_folder(makes_what_is_used);
+}
+
+/* A convolution's weight is turned when the model is opened. */
+static void reads_conv(const char *folder)
+{
+    static const char *const scales[] = {"m.weight_scale", "m.weight_scale_inv"};
+    for (size_t i = 0; i < 2; i++) {
+        zx_stored_tensor tensors[] = {
+            tensor_of("m.weight", ZX_F8_E4M3, HIGH, WIDE, e4m3),
+            tensor_of(scales[i], ZX_F32, 0, 1, four_scales),
+        };
+        const size_t shape[] = {HIGH, 1, WIDE}; /* columns and taps */
+        zx_checkpoint *checkpoint = NULL;
+        zx_arena arena = {0};
+        zx_weight weight;
+        memcpy(tensors[0].shape, shape, sizeof shape);
+        tensors[0].rank = 3;
+        CHECK(put_list(folder, tensors, 2));
+        if (zx_checkpoint_open(folder, &checkpoint) != ZMLX_OK) return;
+        const zmlx_status status = zx_checkpoint_conv(checkpoint, "m", HIGH, WIDE, &arena, &weight);
+        bool good = status == ZMLX_OK;
+        for (size_t k = 0; good && k < HIGH * WIDE; k++)
+            good = zx_load(ZX_F32, weight.codes, k) ==
+                   zx_round_to(ZX_BF16, e4m3_values[k / HIGH] * four_scales[0]);
+        zx_arena_reset(&arena);
+        zx_checkpoint_close(checkpoint);
+        CHECK_ON(scales[i], good || status == ZMLX_ERROR_MEMORY);
+    }
+}
+
+TEST(foreign_reads_convolutions_of_fp8)
+{
+    zx_with_folder(reads_conv);
 }

@@ -23,7 +23,8 @@ typedef struct zx_foreign_job {
     /* Set by work.c. */
     zx_stored_tensor *tensors[ZX_FOREIGN_TENSORS];
     size_t offsets[ZX_FOREIGN_TENSORS], count;
-    size_t first_part; /* of all jobs' parts */
+    size_t first_part; /* of the parts of all jobs that are run together */
+    bool made;
 } zx_foreign_job;
 
 enum { ZX_FOREIGN_STEP = 256 }; /* rows that one thread makes at a time */

@@ -2,9 +2,9 @@
  *
  * All values of a checkpoint lie in one region of addresses, which takes memory only as the jobs
  * write it.  The jobs' rows are cut into parts of ZX_FOREIGN_STEP, which threads take in any order;
- * each writes bytes of its own, so the result does not depend on their number. */
+ * each writes bytes of its own, so the result does not depend on their number.  A job whose tensors
+ * nobody wants is never run. */
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,11 +20,11 @@ enum { ALIGNMENT = 64 };
 struct zx_foreign_work {
     const char *path; /* of the config, for messages */
     zx_foreign_job *jobs;
-    size_t count, capacity, parts;
+    size_t count, capacity;
     uint8_t *region;
     size_t bytes;
-    pthread_mutex_t lock; /* held while the values are made */
-    atomic_bool made;
+    pthread_mutex_t lock; /* held while values are made, and for what follows */
+    size_t made;          /* bytes */
 };
 
 static const zx_format formats[ZX_DTYPE_COUNT] = {
@@ -34,8 +34,9 @@ static const zx_format formats[ZX_DTYPE_COUNT] = {
 
 static zmlx_status too_large(const zx_foreign_module *module)
 {
-    return ZX_FAIL(ZMLX_ERROR_MEMORY, "%s: module '%.80s' exceeds the address space",
-                   module->from->path, module->name);
+    char shown[ZX_SHOWN_NAME];
+    return ZX_FAIL(ZMLX_ERROR_MEMORY, "%s: module '%s' exceeds the address space",
+                   module->from->path, zx_shown_name(module->name, strlen(module->name), shown));
 }
 
 zmlx_status zx_foreign_take(const zx_foreign_module *module, size_t count, size_t bytes,
@@ -113,10 +114,7 @@ zmlx_status zx_foreign_add_job(zx_foreign_module *module, const zx_foreign_job *
     zx_foreign_work *work = module->work;
     ZX_TRY(zx_grow(&work->jobs, &work->capacity, work->count + 1, sizeof *work->jobs,
                    "list of weights to make"));
-    zx_foreign_job *added = &work->jobs[work->count++];
-    *added = *job;
-    added->first_part = work->parts;
-    work->parts += job->rows / ZX_FOREIGN_STEP + (job->rows % ZX_FOREIGN_STEP != 0);
+    work->jobs[work->count++] = *job;
     return ZMLX_OK;
 }
 
@@ -157,51 +155,119 @@ zmlx_status zx_foreign_work_place(zx_foreign_work *work)
     return ZMLX_OK;
 }
 
-static void run_part(const void *context, size_t part, size_t parts, size_t thread)
+/* -------- making -------- */
+
+/* What one call makes. */
+typedef struct run {
+    zx_foreign_job **jobs;
+    size_t count, parts, bytes;
+} run;
+
+bool zx_foreign_makes(const zx_foreign_work *work, const zx_stored_tensor *tensor)
 {
-    const zx_foreign_work *work = context;
-    size_t low = 0, high = work->count; /* the job is one of these */
-    (void)parts, (void)thread;
+    return work != NULL && work->region != NULL && tensor->data >= work->region &&
+           tensor->data < work->region + work->bytes;
+}
+
+/* The job that makes the tensor: their places follow each other. */
+static zx_foreign_job *job_of(const zx_foreign_work *work, const zx_stored_tensor *tensor)
+{
+    const size_t at = (size_t)(tensor->data - work->region);
+    size_t low = 0, high = work->count; /* it is one of these */
     while (high - low > 1) {
         const size_t middle = low + (high - low) / 2;
-        if (work->jobs[middle].first_part <= part)
+        if (work->jobs[middle].offsets[0] <= at)
             low = middle;
         else
             high = middle;
     }
-    const zx_foreign_job *job = &work->jobs[low];
+    return &work->jobs[low];
+}
+
+static void run_part(const void *context, size_t part, size_t parts, size_t thread)
+{
+    const run *r = context;
+    size_t low = 0, high = r->count; /* the job is one of these */
+    (void)parts, (void)thread;
+    while (high - low > 1) {
+        const size_t middle = low + (high - low) / 2;
+        if (r->jobs[middle]->first_part <= part)
+            low = middle;
+        else
+            high = middle;
+    }
+    const zx_foreign_job *job = r->jobs[low];
     const size_t first = (part - job->first_part) * ZX_FOREIGN_STEP;
     const size_t left = job->rows - first;
     job->run(job, first, first + (left < ZX_FOREIGN_STEP ? left : ZX_FOREIGN_STEP));
 }
 
-static zmlx_status make_locked(zx_foreign_work *work, size_t threads)
+/* Adds the tensor's job, which counts as made from now on. */
+static void add_to_run(run *r, zx_foreign_job *job)
+{
+    if (job->made) return;
+    job->made = true;
+    job->first_part = r->parts;
+    r->parts += job->rows / ZX_FOREIGN_STEP + (job->rows % ZX_FOREIGN_STEP != 0);
+    for (size_t i = 0; i < job->count; i++) r->bytes += job->tensors[i]->bytes;
+    r->jobs[r->count++] = job;
+}
+
+static zmlx_status run_jobs(const zx_foreign_work *work, const run *r, size_t threads)
 {
     zx_pool *pool = NULL;
     const size_t available = zx_memory_available();
     const double mib = 1.0 / (1 << 20);
-    if (atomic_load(&work->made)) return ZMLX_OK;
-    if (work->bytes > available)
+    if (r->bytes > available)
         return ZX_FAIL(ZMLX_ERROR_MEMORY,
                        "%s: its weights are made into others of %.0f MiB, %.0f MiB available",
-                       work->path, (double)work->bytes * mib, (double)available * mib);
-    ZX_TRY(zx_pool_create(threads > 0 ? threads : zx_usable_cores(), &pool));
-    zx_pool_run(pool, work->parts, run_part, work);
+                       work->path, (double)r->bytes * mib, (double)available * mib);
+    if (r->parts > 1) ZX_TRY(zx_pool_create(threads > 0 ? threads : zx_usable_cores(), &pool));
+    zx_pool_run(pool, r->parts, run_part, r);
     zx_pool_destroy(pool);
-    atomic_store(&work->made, true);
     return ZMLX_OK;
 }
 
-zmlx_status zx_foreign_make(zx_foreign_work *work, size_t threads)
+static zmlx_status make_locked(zx_foreign_work *work, const zx_foreign_wanted *wanted,
+                               size_t threads)
 {
-    if (work == NULL || atomic_load(&work->made)) return ZMLX_OK;
+    void *memory = NULL;
+    run r = {0};
+    ZX_TRY(zx_alloc_array(work->count, sizeof *r.jobs, "weights to make", &memory));
+    r.jobs = memory;
+    for (size_t i = 0; i < wanted->count; i++)
+        if (wanted->used[i] && zx_foreign_makes(work, wanted->tensors[i]))
+            add_to_run(&r, job_of(work, wanted->tensors[i]));
+    const zmlx_status status = r.count > 0 ? run_jobs(work, &r, threads) : ZMLX_OK;
+    for (size_t i = 0; i < r.count; i++) r.jobs[i]->made = status == ZMLX_OK;
+    if (status == ZMLX_OK) work->made += r.bytes;
+    zx_free(memory);
+    return status;
+}
+
+zmlx_status zx_foreign_make(zx_foreign_work *work, const zx_foreign_wanted *wanted, size_t threads)
+{
+    if (work == NULL || work->count == 0) return ZMLX_OK;
     (void)pthread_mutex_lock(&work->lock);
-    const zmlx_status status = make_locked(work, threads);
+    const zmlx_status status = make_locked(work, wanted, threads);
     (void)pthread_mutex_unlock(&work->lock);
     return status;
 }
 
 size_t zx_foreign_made(zx_foreign_work *work)
 {
-    return work != NULL && atomic_load(&work->made) ? work->bytes : 0;
+    if (work == NULL) return 0;
+    (void)pthread_mutex_lock(&work->lock);
+    const size_t made = work->made;
+    (void)pthread_mutex_unlock(&work->lock);
+    return made;
+}
+
+size_t zx_foreign_available(zx_foreign_work *work)
+{
+    if (work == NULL) return zx_memory_available();
+    (void)pthread_mutex_lock(&work->lock);
+    const size_t available = zx_memory_available() + work->made;
+    (void)pthread_mutex_unlock(&work->lock);
+    return available;
 }
