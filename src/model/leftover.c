@@ -57,6 +57,13 @@ static bool is_extra_layer(const zx_stored_tensor *tensor, const char *text, con
            layer - when->layers < when->extra_layers;
 }
 
+/* Of a cache of keys and values in 8 bits, which the official code too only reads where it keeps
+ * one. */
+static bool is_cache_scale(const zx_stored_tensor *tensor, const char *text, const occasion *when)
+{
+    return when->foreign && ends(tensor, text, when);
+}
+
 /* "TEXTn." and keys or values of a layer that has none of its own */
 static bool is_shared_cache(const zx_stored_tensor *tensor, const char *text, const occasion *when)
 {
@@ -81,6 +88,7 @@ static const char tied[] = "the head is the embedding's table";
 static const char other_input[] = "part of the inputs other than text";
 static const char other_output[] = "part of the outputs other than text";
 static const char shared[] = "the layer reads the keys and values of an earlier one";
+static const char cache_scale[] = "keys and values are kept without scales";
 static const char predicts[] = "predicts further tokens, which is not done";
 
 static const struct {
@@ -94,6 +102,8 @@ static const struct {
     {".masked_bias", ends, mask},
     {".attn.bias", is_mask, mask},
     {".attention.bias", is_mask, mask},
+    {".k_scale", is_cache_scale, cache_scale},
+    {".v_scale", is_cache_scale, cache_scale},
     {"lm_head.", is_second_head, tied},
     {"model.lm_head.", is_second_head, tied},
     {"language_model.lm_head.", is_second_head, tied},
@@ -187,8 +197,8 @@ zmlx_status zx_leftover_words_of(const zx_checkpoint *checkpoint, const zx_confi
     const zx_fields fields = zx_checkpoint_fields(checkpoint);
     int64_t extra = 0;
     ZX_TRY(zx_fields_integer(&fields, "num_nextn_predict_layers", 0, 1024, &extra));
-    *words =
-        (zx_leftover_words){config->tied, config->layers, (size_t)extra, config->shared_layers};
+    *words = (zx_leftover_words){config->tied, config->layers, (size_t)extra, config->shared_layers,
+                                 zx_checkpoint_is_foreign(checkpoint)};
     return ZMLX_OK;
 }
 

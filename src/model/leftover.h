@@ -16,6 +16,7 @@ typedef struct zx_leftover_words {
     bool tied;
     size_t layers, extra_layers; /* extra ones predict further tokens */
     size_t shared_layers;        /* the last ones, that read an earlier one's cache */
+    bool foreign;                /* of another quantizer */
 } zx_leftover_words;
 
 ZMLX_MUST_CHECK zmlx_status zx_leftover_words_of(const zx_checkpoint *checkpoint,

@@ -293,3 +293,36 @@ TEST(foreign_reads_convolutions_of_fp8)
 {
     zx_with_folder(reads_conv);
 }
+
+/* Scales whose name says no more: only where a tensor of E4M3 has it too are they its. */
+static void keeps_other_scales(const char *folder)
+{
+    static const float values[2] = {1.0F, 2.0F};
+    const zx_stored_tensor tensors[] = {
+        tensor_of("m.weight", ZX_F8_E4M3, HIGH, WIDE, e4m3),
+        tensor_of("m.weight_scale", ZX_F32, 0, 1, four_scales),
+        tensor_of("router.per_expert_scale", ZX_F32, 0, 2, values),
+        tensor_of("attn.k_scale", ZX_F32, 0, 1, values),
+        tensor_of("block", ZX_F32, 1, 2, values),
+        tensor_of("block_scale", ZX_F32, 0, 1, values),
+    };
+    static const char *const kept[] = {"router.per_expert_scale", "attn.k_scale", "block",
+                                       "block_scale", "m.weight"};
+    enum { KEPT = sizeof kept / sizeof *kept };
+    bool there[KEPT];
+    zx_checkpoint *checkpoint = NULL;
+    CHECK(put_list(folder, tensors, sizeof tensors / sizeof *tensors));
+    const zmlx_status status = zx_checkpoint_open(folder, &checkpoint);
+    if (status == ZMLX_ERROR_MEMORY) return;
+    CHECK(status == ZMLX_OK);
+    for (size_t i = 0; i < KEPT; i++) there[i] = zx_checkpoint_peek(checkpoint, kept[i]) != NULL;
+    const size_t count = zx_checkpoint_count(checkpoint);
+    zx_checkpoint_close(checkpoint);
+    for (size_t i = 0; i < KEPT; i++) CHECK_ON(kept[i], there[i]);
+    CHECK(count == KEPT);
+}
+
+TEST(foreign_keeps_scales_of_no_weight)
+{
+    zx_with_folder(keeps_other_scales);
+}

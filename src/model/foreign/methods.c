@@ -101,7 +101,10 @@ static bool is_part(const zx_foreign_method *method, const char *word, zx_foreig
     module->bare = false;
     if (part_of(method, word, module, first)) return true;
     module->bare = method->bare;
-    return method->bare && part_of(method, word, module, first);
+    if (!method->bare || !part_of(method, word, module, first)) return false;
+    /* many a scale is no weight's: there must be one of its name */
+    const zx_stored_tensor *weight = zx_foreign_find(module, "weight");
+    return weight != NULL && weight->dtype == ZX_F8_E4M3;
 }
 
 static zmlx_status convert_all(const zx_foreign_method *method, zx_foreign_module *module)

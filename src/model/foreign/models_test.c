@@ -128,6 +128,35 @@ TEST(foreign_weights_are_made_for_discovery)
     zx_with_folder(discovers);
 }
 
+/* -------- scales of caches -------- */
+
+static void ignores_cache_scales(const char *folder)
+{
+    static const struct {
+        const char *name;
+        zmlx_status status;
+    } rows[] = {
+        {"model.layers.0.self_attn.k_scale", ZMLX_OK},
+        {"model.layers.2.self_attn.v_scale", ZMLX_OK},
+        {"model.layers.0.self_attn.k_proj.k_scale", ZMLX_OK},
+        {"model.layers.0.self_attn.x_scale", ZMLX_ERROR_UNSUPPORTED},
+    };
+    fp8_model llama = {{"model.layers.0.mlp.gate_proj.weight"}, {0x38}, .tied = false};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        zmlx_model *model = NULL;
+        llama.extra = rows[i].name;
+        CHECK_ON(rows[i].name, put_model(folder, &llama));
+        const zmlx_status status = zmlx_model_open(folder, NULL, &model);
+        zmlx_model_close(model);
+        CHECK_ON(rows[i].name, status == rows[i].status);
+    }
+}
+
+TEST(foreign_scales_of_caches_are_not_used)
+{
+    zx_with_folder(ignores_cache_scales);
+}
+
 /* -------- conversions that go on -------- */
 
 static size_t pieces_left;
