@@ -46,7 +46,8 @@ zmlx_status zx_moe_check(const zx_checkpoint *checkpoint, zx_config *config)
         return zx_config_refuse(checkpoint, "n_group", config->groups,
                                 "a divisor of the count of experts");
     if (config->top_groups == 0 || config->top_groups > config->groups)
-        return zx_config_refuse(checkpoint, "topk_group", config->top_groups, "1 to n_group");
+        return zx_config_refuse(checkpoint, "topk_group", config->top_groups,
+                                "1 to the count of groups");
     return ZMLX_OK;
 }
 

@@ -30,7 +30,7 @@ zmlx_status zx_check_delta(const zx_checkpoint *checkpoint, const zx_config *con
             return zx_config_refuse(checkpoint, sizes[i].key, sizes[i].value, "a usual size");
     if (config->linear_value_heads % config->linear_key_heads != 0)
         return zx_config_refuse(checkpoint, "linear_num_value_heads", config->linear_value_heads,
-                                "a multiple of linear_num_key_heads");
+                                "a multiple of the count of key heads");
     return zx_check_taps(checkpoint, config);
 }
 
