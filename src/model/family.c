@@ -284,9 +284,23 @@ zmlx_status zx_config_refuse_true(const zx_checkpoint *checkpoint, const char *k
                    zx_checkpoint_path(checkpoint), key);
 }
 
+/* Whether both modules have the same tensor of that suffix, or neither has one.  What is still to
+ * be made counts as different, which gives the same logits where it is not. */
+static bool is_same(const zx_checkpoint *checkpoint, const char *one, const char *other,
+                    const char *suffix)
+{
+    char name[128];
+    (void)snprintf(name, sizeof name, "%s.%s", one, suffix);
+    const zx_stored_tensor *a = zx_checkpoint_peek(checkpoint, name);
+    (void)snprintf(name, sizeof name, "%s.%s", other, suffix);
+    const zx_stored_tensor *b = zx_checkpoint_peek(checkpoint, name);
+    if (a == NULL || b == NULL) return a == b;
+    return !zx_checkpoint_makes(checkpoint, a) && !zx_checkpoint_makes(checkpoint, b) &&
+           a->bytes == b->bytes && memcmp(a->data, b->data, a->bytes) == 0;
+}
+
 /* A config that does not say: a file without a head can only mean the embedding's table.  One that
- * says tied, beside a head that differs from the table: the official code goes by the file.  What
- * is still to be made counts as different, which gives the same logits where it is not. */
+ * says tied, beside a head that differs from the table: the official code goes by the file. */
 static bool is_tied(const zx_family *family, const zx_checkpoint *checkpoint, bool said)
 {
     char name[128];
@@ -301,8 +315,9 @@ static bool is_tied(const zx_family *family, const zx_checkpoint *checkpoint, bo
     const zx_stored_tensor *table = zx_checkpoint_peek(checkpoint, name);
     return table == NULL || table->rank != head->rank ||
            memcmp(table->shape, head->shape, head->rank * sizeof head->shape[0]) != 0 ||
-           (!zx_checkpoint_makes(checkpoint, table) && !zx_checkpoint_makes(checkpoint, head) &&
-            table->bytes == head->bytes && memcmp(table->data, head->data, head->bytes) == 0);
+           (is_same(checkpoint, names.embedding, names.head, "weight") &&
+            is_same(checkpoint, names.embedding, names.head, "scales") &&
+            is_same(checkpoint, names.embedding, names.head, "biases"));
 }
 
 static bool has_own_row(const zx_family *family, size_t offset)

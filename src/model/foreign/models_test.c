@@ -104,6 +104,42 @@ TEST(foreign_heads_that_differ_from_the_table_count)
     zx_with_folder(unties);
 }
 
+/* The same packed codes, of which a file has the words, with scales that differ. */
+static void unties_by_scales(const char *folder)
+{
+    enum { HIGH = 8, WIDE = 32 };
+    static const uint32_t codes[HIGH * WIDE / 8];
+    static const float scales[2][HIGH] = {{1, 1, 1, 1, 1, 1, 1, 1}, {1, 1, 1, 1, 1, 1, 1, 2}};
+    static const int64_t shape[2] = {HIGH, WIDE};
+    const zx_stored_tensor tensors[] = {
+        tensor_of("model.embed_tokens.weight_packed", ZX_I32, HIGH, WIDE / 8, codes),
+        tensor_of("model.embed_tokens.weight_scale", ZX_F32, HIGH, 1, scales[0]),
+        tensor_of("model.embed_tokens.weight_shape", ZX_I64, 0, 2, shape),
+        tensor_of("lm_head.weight_packed", ZX_I32, HIGH, WIDE / 8, codes),
+        tensor_of("lm_head.weight_scale", ZX_F32, HIGH, 1, scales[1]),
+        tensor_of("lm_head.weight_shape", ZX_I64, 0, 2, shape),
+    };
+    static zx_config config;
+    const zx_family *family = NULL;
+    zx_checkpoint *checkpoint = NULL;
+    CHECK(zx_put_file(folder, "config.json",
+                      "{\"architectures\":[\"LlamaForCausalLM\"],\"hidden_size\":32,"
+                      "\"intermediate_size\":32,\"num_hidden_layers\":1,"
+                      "\"num_attention_heads\":1,\"vocab_size\":8,\"tie_word_embeddings\":true,"
+                      "\"quantization_config\":{\"quant_method\":\"compressed-tensors\"}}"));
+    CHECK(zx_safetensors_write(zx_in_folder(folder, "model.safetensors"), tensors, 6) == ZMLX_OK);
+    CHECK(zx_checkpoint_open(folder, &checkpoint) == ZMLX_OK);
+    const bool read = zx_family_find(checkpoint, &family) == ZMLX_OK &&
+                      zx_config_read(family, checkpoint, &config) == ZMLX_OK;
+    zx_checkpoint_close(checkpoint);
+    CHECK(read && !config.tied);
+}
+
+TEST(foreign_heads_with_other_scales_count)
+{
+    zx_with_folder(unties_by_scales);
+}
+
 /* -------- discovery -------- */
 
 static void discovers(const char *folder)
