@@ -179,7 +179,7 @@ if [ "$(uname -s)" = Linux ]; then suite static static_build; fi
 for script in tests/*_test.sh tests/*/*_test.sh; do
     [ ! -f "$script" ] || suite "$(basename "$script" _test.sh)" bash "$script"
 done
-if [[ " ${words[*]} " == *" nightly"* ]]; then
+if [[ " ${words[*]-} " == *" nightly"* ]]; then
     suite nightly nightly
     fuzzers=(tests/fuzz/fuzz_*.c)
     limit=$((limit + ${#fuzzers[@]} * ${given_seconds:-600})) # they may have one core

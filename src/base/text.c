@@ -55,6 +55,31 @@ done:
     return status;
 }
 
+/* The locale's own point may have several bytes, and nothing else there is other than these. */
+void zx_number_write(char text[ZX_NUMBER_BYTES], double number)
+{
+    char local[64];
+    size_t used = 0;
+    bool point = false;
+    (void)snprintf(local, sizeof local, "%.17g", number);
+    for (const char *at = local; *at != 0 && used + 1 < ZX_NUMBER_BYTES; at++) {
+        const bool own = strchr("+-0123456789abcdefghijklmnopqrstuvwxyz", *at) != NULL;
+        if (own)
+            text[used++] = *at;
+        else if (!point)
+            text[used++] = '.';
+        point |= !own;
+    }
+    text[used] = 0;
+}
+
+zmlx_status zx_text_add_number(zx_text *text, double number)
+{
+    char written[ZX_NUMBER_BYTES];
+    zx_number_write(written, number);
+    return zx_text_add_string(text, written);
+}
+
 void zx_text_clear(zx_text *text)
 {
     text->length = 0;

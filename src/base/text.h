@@ -17,7 +17,11 @@ ZMLX_MUST_CHECK zmlx_status zx_text_add(zx_text *text, const char *bytes, size_t
 ZMLX_MUST_CHECK zmlx_status zx_text_add_string(zx_text *text, const char *string);
 ZMLX_MUST_CHECK zmlx_status zx_text_format(zx_text *text, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-void zx_text_clear(zx_text *text); /* empties it, keeps the memory */
+/* A number as "%.17g" writes it in the C locale, whatever the locale is. */
+ZMLX_MUST_CHECK zmlx_status zx_text_add_number(zx_text *text, double number);
+enum { ZX_NUMBER_BYTES = 32 };
+void zx_number_write(char text[ZX_NUMBER_BYTES], double number); /* the same, with a NUL */
+void zx_text_clear(zx_text *text);                               /* empties it, keeps the memory */
 void zx_text_fini(zx_text *text);
 
 /* Decodes one code point of well-formed UTF-8 (no surrogates, no overlong forms, at most

@@ -1,5 +1,7 @@
 /* text_test.c - growing strings; UTF-8 against its definition, for every code point. */
+#include <locale.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/test.h"
@@ -34,6 +36,33 @@ TEST(text_formats_at_the_end)
     }
     CHECK(strcmp(text.bytes, expected) == 0 && text.length == strlen(expected));
     zx_text_fini(&text);
+}
+
+/* Where no locale has a comma there is only this one to look at. */
+TEST(text_numbers_are_of_no_locale)
+{
+    static const char *const locales[] = {"C", "de_DE.UTF-8", "de_DE", "fr_FR.UTF-8", "ps_AF"};
+    static const struct {
+        double number;
+        const char *written;
+    } rows[] = {
+        {-3.5, "-3.5"},
+        {0.1, "0.10000000000000001"},
+        {1e300, "1.0000000000000001e+300"},
+        {12, "12"},
+        {-0.0, "-0"},
+        {-2.2250738585072014e-308, NULL},
+    };
+    for (size_t i = 0; i < sizeof locales / sizeof *locales; i++) {
+        if (setlocale(LC_NUMERIC, locales[i]) == NULL) continue;
+        char written[6][ZX_NUMBER_BYTES];
+        for (size_t k = 0; k < 6; k++) zx_number_write(written[k], rows[k].number);
+        (void)setlocale(LC_NUMERIC, "C");
+        for (size_t k = 0; k < 6; k++)
+            CHECK_ON(locales[i], rows[k].written == NULL
+                                     ? strtod(written[k], NULL) == rows[k].number
+                                     : strcmp(written[k], rows[k].written) == 0);
+    }
 }
 
 TEST(text_failing_leaves_it_unchanged)

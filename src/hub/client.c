@@ -93,20 +93,19 @@ static bool is_set(const char *name)
 }
 
 /* Certificates of one's own, in place of the system's.  Of two the file counts, and one that is
- * missing is an error, as with huggingface_hub: a proxy's certificate would not be found. */
+ * missing is an error, as with huggingface_hub: a proxy's certificate would not be found.  The
+ * folders may be several, "a:b", and missing ones hold no certificates, as OpenSSL has it. */
 static zmlx_status read_certificates(zx_hub_client *client)
 {
-    static const char *const names[] = {"SSL_CERT_FILE", "SSL_CERT_DIR"};
-    zx_text *const places[] = {&client->ca_file, &client->ca_folder};
-    for (size_t i = 0; i < 2; i++) {
-        const char *const value = getenv(names[i]);
-        if (value == NULL || *value == 0) continue;
-        if (!zx_path_exists(value) || zx_path_is_directory(value) != (i == 1))
-            return ZX_FAIL(ZMLX_ERROR_ARGUMENT, "%s: '%s': expected a %s of certificates", names[i],
-                           value, i == 1 ? "folder" : "file");
-        return zx_text_add_string(places[i], value);
+    const char *const file = getenv("SSL_CERT_FILE"), *const folders = getenv("SSL_CERT_DIR");
+    if (file != NULL && *file != 0) {
+        if (!zx_path_exists(file) || zx_path_is_directory(file))
+            return ZX_FAIL(ZMLX_ERROR_ARGUMENT,
+                           "SSL_CERT_FILE: '%s': expected a file of certificates", file);
+        return zx_text_add_string(&client->ca_file, file);
     }
-    return ZMLX_OK;
+    if (folders == NULL || *folders == 0) return ZMLX_OK;
+    return zx_text_add_string(&client->ca_folder, folders);
 }
 
 static zmlx_status read_environment(zx_hub_client *client)

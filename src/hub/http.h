@@ -15,8 +15,8 @@ typedef struct zx_http zx_http; /* keeps its connections; for one thread at a ti
 
 typedef struct zx_http_setup { /* its texts and 'user' must outlive the zx_http */
     const char *token;         /* NULL: none */
-    /* Whose signatures alone count: certificates in a file, or in a folder named by their hashes
-     * as OpenSSL does; NULL and NULL: those of the system. */
+    /* Whose signatures alone count: certificates in a file, or else in folders, "a:b",
+     * named by their hashes as OpenSSL does; NULL and NULL: those of the system. */
     const char *ca_file, *ca_folder;
     bool (*stop)(void *user); /* NULL: never; asked about once a second, true ends the request */
     void *user;

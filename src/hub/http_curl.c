@@ -110,11 +110,24 @@ static bool set_up(zx_http *http)
     bad |= curl_easy_setopt(curl, CURLOPT_XFERINFODATA, http);
     bad |= curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     bad |= curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    if (http->setup.ca_file != NULL || http->setup.ca_folder != NULL) {
-        bad |= curl_easy_setopt(curl, CURLOPT_CAINFO, http->setup.ca_file);
-        bad |= curl_easy_setopt(curl, CURLOPT_CAPATH, http->setup.ca_folder);
-    }
     return bad == CURLE_OK;
+}
+
+/* The system's certificates count no more where others are given.  What libcurl cannot forget it
+ * did not know: not every TLS library takes folders. */
+static zmlx_status set_certificates(zx_http *http)
+{
+    const char *const file = http->setup.ca_file, *const folder = http->setup.ca_folder;
+    if (file == NULL && folder == NULL) return ZMLX_OK;
+    (void)curl_easy_setopt(http->curl, CURLOPT_CAINFO, NULL);
+    (void)curl_easy_setopt(http->curl, CURLOPT_CAPATH, NULL);
+    const CURLcode code = file != NULL ? curl_easy_setopt(http->curl, CURLOPT_CAINFO, file)
+                                       : curl_easy_setopt(http->curl, CURLOPT_CAPATH, folder);
+    if (code == CURLE_OK) return ZMLX_OK;
+    return ZX_FAIL(code == CURLE_OUT_OF_MEMORY ? ZMLX_ERROR_MEMORY : ZMLX_ERROR_UNSUPPORTED,
+                   "libcurl cannot take certificates from the %s '%s': %s",
+                   file != NULL ? "file" : "folder", file != NULL ? file : folder,
+                   curl_easy_strerror(code));
 }
 
 zmlx_status zx_http_open(const zx_http_setup *setup, zx_http **http)
@@ -132,8 +145,12 @@ zmlx_status zx_http_open(const zx_http_setup *setup, zx_http **http)
         zx_http_close(fresh);
         return ZX_FAIL(ZMLX_ERROR_MEMORY, "libcurl cannot make a client");
     }
-    *http = fresh;
-    return ZMLX_OK;
+    const zmlx_status status = set_certificates(fresh);
+    if (status == ZMLX_OK)
+        *http = fresh;
+    else
+        zx_http_close(fresh);
+    return status;
 }
 
 void zx_http_close(zx_http *http)

@@ -125,7 +125,7 @@ static void describe(const json_t *value, char text[64])
     else if (json_is_integer(value))
         (void)snprintf(text, 64, "%jd", (intmax_t)json_integer_value(value));
     else if (json_is_real(value))
-        (void)snprintf(text, 64, "%.17g", json_real_value(value));
+        zx_number_write(text, json_real_value(value));
     else if (json_is_string(value))
         (void)snprintf(text, 64, "the string '%.40s'", json_string_value(value));
     else if (json_is_boolean(value))

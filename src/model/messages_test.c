@@ -100,6 +100,8 @@ static void renders_folder(const char *folder)
     static const char conversation[] =
         "{\"messages\":[{\"role\":\"assistant\",\"content\":null,\"reasoning\":\"why\"}]}";
     zmlx_tokenizer *tokenizer = NULL;
+    const zmlx_template_options options = {
+        .kwargs = "{\"messages\":[{\"role\":\"user\",\"content\":null,\"thinking\":\"kw\"}]}"};
     zmlx_string prompt = {0};
     CHECK(zx_put_file(folder, "tokenizer.json",
                       "{\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"a\":0}}}"));
@@ -110,6 +112,10 @@ static void renders_folder(const char *folder)
     CHECK(zmlx_tokenizer_render(tokenizer, conversation, sizeof conversation - 1, NULL, &prompt) ==
           ZMLX_OK);
     CHECK_ON(prompt.bytes, strcmp(prompt.bytes, "why, why, False") == 0);
+    zmlx_string_free(&prompt);
+    CHECK(zmlx_tokenizer_render(tokenizer, conversation, sizeof conversation - 1, &options,
+                                &prompt) == ZMLX_OK);
+    CHECK_ON(prompt.bytes, strcmp(prompt.bytes, "kw, kw, False") == 0);
     zmlx_string_free(&prompt);
     zmlx_tokenizer_close(tokenizer);
 }

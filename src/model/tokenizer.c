@@ -104,9 +104,9 @@ static zmlx_status fill_variables(const zmlx_tokenizer *tokenizer, const char *c
             variables, json_deep_copy(zx_text_source_special_tokens(tokenizer->source))) == 0;
     if (!fits) return ZX_FAIL(ZMLX_ERROR_MEMORY, "variables of a chat template");
     ZX_TRY(add_members(variables, conversation, length, "conversation"));
-    ZX_TRY(zx_messages_prepare(variables));
-    if (options->kwargs == NULL) return ZMLX_OK;
-    return add_members(variables, options->kwargs, strlen(options->kwargs), "kwargs");
+    if (options->kwargs != NULL)
+        ZX_TRY(add_members(variables, options->kwargs, strlen(options->kwargs), "kwargs"));
+    return zx_messages_prepare(variables); /* last: "kwargs" may bring messages too */
 }
 
 /* A conversation with tools is rendered by the template made for them, where there is one. */

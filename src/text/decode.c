@@ -9,7 +9,13 @@
 #include "base/fail.h"
 #include "base/memory.h"
 
-enum { MOST_BYTES = 1 << 28 }; /* of one token, or of what comes out at once */
+enum {
+    MOST_BYTES = 1 << 28, /* of one token, or of what comes out at once */
+    /* What decoders may make of a token, on average; else a row of them that each double it would
+     * make gigabytes of one. */
+    MAX_GROWTH = 4,        /* times its bytes, and */
+    MAX_TOKEN_EXTRA = 4096 /* bytes */
+};
 
 static zmlx_status add_stages(zx_decoding *decoding, const zx_part *part)
 {
@@ -59,6 +65,13 @@ zmlx_status zx_decoding_give(zx_decoding *decoding, size_t index, const char *by
                              bool end)
 {
     zx_stage *const stage = &decoding->stages[index];
+    if (index == 0) decoding->allowed += MAX_GROWTH * count + MAX_TOKEN_EXTRA;
+    stage->given += count;
+    if (stage->given > decoding->allowed)
+        return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED,
+                       "the tokenizer's decoders make more than %d bytes and %d times its own of "
+                       "a token",
+                       MAX_TOKEN_EXTRA, MAX_GROWTH);
     if (count > MOST_BYTES || stage->token.length > MOST_BYTES - count)
         return ZX_FAIL(ZMLX_ERROR_ARGUMENT, "the tokenizer's decoder makes the text too long");
     if (stage->part == NULL) return write_out(decoding, stage, bytes, count, end);

@@ -15,6 +15,7 @@ typedef struct zx_stage {
     zx_text token;       /* what has come of the present token and was not handed on */
     zx_text held;        /* what waits for later tokens */
     zx_text scratch;
+    size_t given; /* bytes so far */
     size_t count; /* tokens that ended, or what the stage counts */
     bool flag;
 } zx_stage;
@@ -24,7 +25,8 @@ typedef struct zx_decoding { /* {0} is empty */
     size_t stage_count;
     zx_matcher matcher;
     zx_text *out;
-    bool spaces; /* no decoder: tokens are joined by spaces */
+    size_t allowed; /* bytes that any stage may have been given, for the tokens so far */
+    bool spaces;    /* no decoder: tokens are joined by spaces */
 } zx_decoding;
 
 /* A decoder that tokenizer.json does not know: drops the space before the text. */

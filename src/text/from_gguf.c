@@ -2,6 +2,7 @@
  *
  * Each value of tokenizer.ggml.model is a row.  The parts are the same as those of tokenizer.json;
  * everything is copied, since the metadata belongs to the caller. */
+#include <math.h>
 #include <string.h>
 
 #include "base/fail.h"
@@ -138,6 +139,9 @@ static zmlx_status copy_scores(const making *m)
     model->reserved = memory;
     for (size_t i = 0; i < given->token_count; i++) {
         const int32_t type = given->types == NULL ? NORMAL : given->types[i];
+        if (!isfinite(given->scores[i]))
+            return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: tokenizer.ggml.scores: score %zu is not finite",
+                           given->source, i);
         model->scores[i] = (double)given->scores[i];
         model->reserved[i] = type == UNKNOWN || type == CONTROL || type == BYTE;
     }

@@ -75,12 +75,14 @@ static const char minicpm5[] =
     CONTRACTIONS "|" FIRST "\\p{L}+|\\p{N}+| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" SPACES;
 static const char asian[] =
     "[\u4E00-\u9FFF\u3400-\u4DBF\uF900-\uFAFF\u3040-\u309F\u30A0-\u30FF\uFF65-\uFF9F\u2F00-\u2FDF"
-    "\u0E40-\u0E7F\u0E80-\u0EFF\u1780-\u17FF\u1000-\u109F\uAA60-\uAA7F\uA9E0-\uA9FF\uAC00-\uD7AF"
-    "\u1100-\u11FF]+";
+    "]+|[\u0E40-\u0E7F]+|[\u0E80-\u0EFF]+|[\u1780-\u17FF]+|[\u1000-\u109F\uAA60-\uAA7F\uA9E0-\uA9FF"
+    "]+|[\uAC00-\uD7AF\u1100-\u11FF]+";
 static const char youtu_asian[] =
     "[\uAC00-\uD7A3\u3131-\u318E]+|[\uFF01\u2026\u201C\u201D\u2018\u2019\u2014\uFF1A\uFF1B\uFF0C"
     "\u3001-\u303F\uFE30-\uFE4F]+|[\u3105-\u312F]+|[\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]+";
 static const char digits_from_behind[] = "\\d{1,3}(?=(?:\\d{3})*\\b)";
+/* Their own three patterns in one: a letter may follow. */
+static const char afmoe_digits[] = "\\p{Nd}{1,3}(?=(?:\\p{Nd}{3})*(?!\\p{Nd}))";
 static const char digit[] = "\\p{N}", digits[] = "\\p{N}+", three_digits[] = "\\p{N}{1,3}";
 static const char three_ascii[] = "[0-9][0-9][0-9]", line_end[] = "[\\r\\n]";
 static const char lines[] = "[^\\n]+|[\\n]+";
@@ -137,7 +139,7 @@ const zx_gguf_split zx_gguf_splits[] = {
     {" exaone-moe ", {exaone_moe}, false, false},
     {" jais-2 ", {llama3, jais2_spaces}, false, false},
     {" minicpm5 ", {three_digits, minicpm5}, true, false},
-    {" afmoe ", {digits_from_behind, asian, deepseek3}, false, false},
+    {" afmoe ", {afmoe_digits, asian, deepseek3}, false, false},
     {" chameleon ",
      {"<sentinel:[0-9]+>", "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", "([\\t\\n]|    |  )", digit,
       "[\\p{P}!-/:-@\\[-`{-~]", gpt2},

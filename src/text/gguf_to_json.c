@@ -12,9 +12,10 @@
 #include "text/build.h"
 #include "text/gguf_splits.h"
 
-enum { NORMAL = 1, UNKNOWN = 2, CONTROL = 3, USER_DEFINED = 4 };
+enum { NORMAL = 1, UNKNOWN = 2, CONTROL = 3, USER_DEFINED = 4, UNUSED = 5, BYTE = 6 };
 
-#define BLOCK "\xE2\x96\x81" /* U+2581, which stands for a space */
+#define BLOCK     "\xE2\x96\x81" /* U+2581, which stands for a space */
+#define UNREACHED BLOCK " "      /* before a token that no text may become: texts hold no spaces */
 
 typedef struct writing {
     const zx_gguf_vocabulary *given;
@@ -236,26 +237,69 @@ static bool stands_alone(const writing *w, int32_t id)
 }
 
 /* GGUF's words begin with U+2581 and other pieces have no prefix; here those have "##". */
+static zmlx_status spell(const writing *w, int32_t id, zx_text *text)
+{
+    zx_string_view token = w->given->tokens[id];
+    const size_t width = sizeof BLOCK - 1;
+    const bool word = token.length >= width && memcmp(token.bytes, BLOCK, width) == 0;
+    const bool piece = !word && !stands_alone(w, id);
+    if (word) token = (zx_string_view){token.bytes + width, token.length - width};
+    zx_text_clear(text);
+    ZX_TRY(zx_text_add_string(text, piece ? "##" : ""));
+    return zx_text_add(text, token.bytes, token.length);
+}
+
+/* A key cannot stand there twice: the tokens that could be spelt like this one are those of its
+ * text behind U+2581, without "##", and as it is. */
+static zmlx_status check_spelling(writing *w, int32_t id, zx_text *other)
+{
+    const zx_vocabulary *const vocabulary = &w->tokenizer->model.vocabulary;
+    const zx_text *const piece = &w->piece;
+    const size_t prefix = piece->length >= 2 && memcmp(piece->bytes, "##", 2) == 0 ? 2 : 0;
+    zx_text_clear(other);
+    ZX_TRY(zx_text_add_string(other, BLOCK));
+    ZX_TRY(zx_text_add(other, piece->bytes, piece->length));
+    const int32_t ids[] = {
+        zx_vocabulary_find(vocabulary, other->bytes, other->length),
+        zx_vocabulary_find(vocabulary, piece->bytes, piece->length),
+        zx_vocabulary_find(vocabulary, piece->bytes + prefix, piece->length - prefix)};
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+        if (ids[i] < 0 || ids[i] == id) continue;
+        ZX_TRY(spell(w, ids[i], other));
+        if (other->length != piece->length ||
+            memcmp(other->bytes, piece->bytes, piece->length) != 0)
+            continue;
+        return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED,
+                       "%s: tokenizer.ggml.tokens: tokens %d and %d would both be \"%s\" in a "
+                       "tokenizer.json",
+                       w->given->source, (int)id, (int)ids[i], piece->bytes);
+    }
+    return ZMLX_OK;
+}
+
+static zmlx_status add_word(writing *w, int32_t id, bool first)
+{
+    zx_text other = {0};
+    ZX_TRY(spell(w, id, &w->piece));
+    const zmlx_status status = check_spelling(w, id, &other);
+    zx_text_fini(&other);
+    ZX_TRY(status);
+    if (!first) ZX_TRY(add(w, ","));
+    ZX_TRY(quote(w, (zx_string_view){w->piece.bytes, w->piece.length}));
+    return zx_text_format(w->json, ":%d", (int)id);
+}
+
 static zmlx_status add_word_vocabulary(writing *w)
 {
     const zx_gguf_vocabulary *const given = w->given;
     const zx_vocabulary *const vocabulary = &w->tokenizer->model.vocabulary;
-    const size_t width = sizeof BLOCK - 1;
     bool first = true;
     ZX_TRY(add(w, "\"vocab\":{"));
     for (size_t i = 0; i < given->token_count; i++) {
-        zx_string_view token = given->tokens[i];
-        const bool word = token.length >= width && memcmp(token.bytes, BLOCK, width) == 0;
-        const bool piece = !word && !stands_alone(w, (int32_t)i);
+        const zx_string_view token = given->tokens[i];
         if (zx_vocabulary_find(vocabulary, token.bytes, token.length) != (int32_t)i) continue;
-        if (word) token = (zx_string_view){token.bytes + width, token.length - width};
-        zx_text_clear(&w->piece);
-        ZX_TRY(zx_text_add_string(&w->piece, piece ? "##" : ""));
-        ZX_TRY(zx_text_add(&w->piece, token.bytes, token.length));
-        if (!first) ZX_TRY(add(w, ","));
+        ZX_TRY(add_word(w, (int32_t)i, first));
         first = false;
-        ZX_TRY(quote(w, (zx_string_view){w->piece.bytes, w->piece.length}));
-        ZX_TRY(zx_text_format(w->json, ":%zu", i));
     }
     return add(w, "}");
 }
@@ -332,7 +376,7 @@ static zmlx_status add_normalizer(const writing *w)
         ZX_TRY(add(w, "\"},"));
     }
     if (given->remove_extra_whitespaces) {
-        ZX_TRY(add_replace(w, "^ +| +$", ""));
+        ZX_TRY(add_replace(w, "\\\\A +| +\\\\z", ""));
         ZX_TRY(add_replace(w, " {2,}", " "));
     }
     if (given->add_space_prefix)
@@ -341,15 +385,66 @@ static zmlx_status add_normalizer(const writing *w)
                   "\"}]},");
 }
 
+static int32_t type_of(const zx_gguf_vocabulary *given, size_t id)
+{
+    return given->types == NULL ? NORMAL : given->types[id];
+}
+
+/* The format's unknown score is 10 below the least of all scores, ours below the least of those of
+ * normal tokens: no other one may be less. */
+static double least_score(const zx_gguf_vocabulary *given, const double *scores)
+{
+    double least = 0;
+    for (size_t i = 0; i < given->token_count; i++)
+        if (type_of(given, i) == NORMAL && scores[i] < least) least = scores[i];
+    return least;
+}
+
+/* Bytes, and unused tokens that a score below that would have kept out. */
+static bool unreached(const zx_gguf_vocabulary *given, const double *scores, double least, size_t i)
+{
+    uint32_t point;
+    const zx_string_view token = given->tokens[i];
+    const int32_t type = type_of(given, i);
+    return type == BYTE || (type == UNUSED && scores[i] < least &&
+                            token.length > zx_utf8_decode(token.bytes, token.length, &point));
+}
+
+static zmlx_status add_scored_vocabulary(writing *w, double least)
+{
+    const zx_gguf_vocabulary *const given = w->given;
+    const double *const scores = w->tokenizer->model.scores;
+    ZX_TRY(add(w, ",\"vocab\":["));
+    for (size_t i = 0; i < given->token_count; i++) {
+        const bool raised = type_of(given, i) != NORMAL && scores[i] < least;
+        zx_text_clear(&w->piece);
+        if (unreached(given, scores, least, i)) ZX_TRY(zx_text_add_string(&w->piece, UNREACHED));
+        ZX_TRY(zx_text_add(&w->piece, given->tokens[i].bytes, given->tokens[i].length));
+        ZX_TRY(add(w, i == 0 ? "[" : ",["));
+        ZX_TRY(quote(w, (zx_string_view){w->piece.bytes, w->piece.length}));
+        ZX_TRY(add(w, ","));
+        ZX_TRY(zx_text_add_number(w->json, raised ? least : scores[i]));
+        ZX_TRY(add(w, "]"));
+    }
+    return add(w, "]");
+}
+
 static zmlx_status write_unigram(writing *w)
 {
     const zx_gguf_vocabulary *const given = w->given;
     const double *const scores = w->tokenizer->model.scores;
+    const double least = least_score(given, scores);
+    bool any = false;
+    for (size_t i = 0; i < given->token_count; i++) any = any || unreached(given, scores, least, i);
     ZX_TRY(add_normalizer(w));
     ZX_TRY(add(w, "\"pre_tokenizer\":null,"));
     ZX_TRY(add_template(w));
-    ZX_TRY(add(w, ",\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\","
-                  "\"pattern\":{\"String\":\"" BLOCK "\"},\"content\":\" \"},{\"type\":\"Fuse\"}"));
+    ZX_TRY(add(w, ",\"decoder\":{\"type\":\"Sequence\",\"decoders\":["));
+    if (any)
+        ZX_TRY(add(w, "{\"type\":\"Replace\",\"pattern\":{\"String\":\"" UNREACHED
+                      "\"},\"content\":\"\"},{\"type\":\"ByteFallback\"},"));
+    ZX_TRY(add(w, "{\"type\":\"Replace\",\"pattern\":{\"String\":\"" BLOCK
+                  "\"},\"content\":\" \"},{\"type\":\"Fuse\"}"));
     if (given->add_space_prefix)
         ZX_TRY(zx_text_format(w->json,
                               ",{\"type\":\"Strip\",\"content\":\" \",\"start\":%d,\"stop\":0}",
@@ -359,13 +454,8 @@ static zmlx_status write_unigram(writing *w)
         ZX_TRY(zx_text_format(w->json, "%d", (int)given->unknown));
     else
         ZX_TRY(add(w, "null"));
-    ZX_TRY(add(w, ",\"vocab\":["));
-    for (size_t i = 0; i < given->token_count; i++) {
-        ZX_TRY(add(w, i == 0 ? "[" : ",["));
-        ZX_TRY(quote(w, given->tokens[i]));
-        ZX_TRY(zx_text_format(w->json, ",%.17g]", scores[i]));
-    }
-    return add(w, "],\"byte_fallback\":false}");
+    ZX_TRY(add_scored_vocabulary(w, least));
+    return add(w, ",\"byte_fallback\":false}");
 }
 
 static zmlx_status write_kind(writing *w)

@@ -1,6 +1,7 @@
 /* models_test.c - each model and post-processor on vocabularies of a few tokens, against the ids
  * that the 'tokenizers' library gives; and the patterns of GGUF's names.  In the JSON of a row '
  * stands for ". */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -96,6 +97,7 @@ static const struct {
     {"{'type':'Unigram','unk_id':0,'byte_fallback':true,'vocab':[['<unk>',0.0],['a',-1.0],['<0xC3>'"
      ",-5.0],['<0xA9>',-5.0]]}",
      "a\u00E8", "1,0"},
+    {"{'type':'Unigram','vocab':[['c',-7.5],['ca',-1.0]]}", "ca", "1"},
     {"{'type':'WordPiece','unk_token':'[UNK]','continuing_subword_prefix':'##','max_input_chars_"
      "per_word':6,'vocab':{'[UNK]':0,'un':1,'##aff':2,'##able':3,'u':4,'##n':5,'##a':6}}",
      "unaff", "1,2"},
@@ -265,8 +267,9 @@ TEST(gguf_vocabulary_is_checked)
                                      .bos = -1,
                                      .eos = -1,
                                      .unknown = -1};
-    zx_gguf_vocabulary rows[8];
-    for (int i = 0; i < 8; i++) rows[i] = good;
+    static const float endless[] = {0, 0, INFINITY, 0, 0, 0}, none[] = {0, 0, 0, 0, 0, NAN};
+    zx_gguf_vocabulary rows[10];
+    for (int i = 0; i < 10; i++) rows[i] = good;
     rows[0].model = "abacus";
     rows[1].pre = "unheard-of";
     rows[2].token_count = 0;
@@ -277,7 +280,11 @@ TEST(gguf_vocabulary_is_checked)
     rows[5].bos = 6;
     rows[6].model = "llama"; /* without scores */
     rows[7].eos = -2;
-    for (int i = 0; i < 8; i++) {
+    rows[8].model = "llama";
+    rows[8].scores = endless;
+    rows[9].model = "t5";
+    rows[9].scores = none;
+    for (int i = 0; i < 10; i++) {
         zx_tokenizer *tokenizer = NULL;
         const zmlx_status status = zx_tokenizer_open_gguf(&rows[i], &tokenizer);
         zx_tokenizer_close(tokenizer);
@@ -325,6 +332,33 @@ TEST(gguf_splits_cut_as_llama_cpp)
         zx_tokenizer_close(tokenizer);
         CHECK_ON(rows[i].pre, good);
     }
+}
+
+/* Groups of digits before a letter; a script each. */
+TEST(gguf_afmoe_cuts_as_its_own_patterns)
+{
+    static const zx_string_view tokens[] = {
+        {"1", 1},      {"2", 1},      {"3", 1},      {"a", 1},           {"31", 2},
+        {"23", 2},     {"123", 3},    {"\u00E4", 2}, {"\u00B8", 2},      {"\u0143", 2},
+        {"\u00EA", 2}, {"\u00B0", 2}, {"\u0122", 2}, {"\u0143\u00EA", 4}};
+    static const zx_string_view merges[] = {
+        {"3 1", 3}, {"2 3", 3}, {"1 23", 4}, {"\u0143 \u00EA", 5}};
+    const zx_gguf_vocabulary vocabulary = {.source = "tiny",
+                                           .model = "gpt2",
+                                           .pre = "afmoe",
+                                           .token_count = sizeof tokens / sizeof *tokens,
+                                           .merge_count = sizeof merges / sizeof *merges,
+                                           .tokens = tokens,
+                                           .merges = merges,
+                                           .bos = -1,
+                                           .eos = -1,
+                                           .unknown = -1};
+    zx_tokenizer *tokenizer = NULL;
+    CHECK(zx_tokenizer_open_gguf(&vocabulary, &tokenizer) == ZMLX_OK);
+    const bool good = encodes(tokenizer, "23123a", true, "5,6,3") &&
+                      encodes(tokenizer, "\u4E2D\uAC00", true, "7,8,9,10,11,12");
+    zx_tokenizer_close(tokenizer);
+    CHECK(good);
 }
 
 /* Words begin with U+2581, the rest of a word has no prefix. */

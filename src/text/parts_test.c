@@ -16,8 +16,9 @@ typedef struct bench {
 
 static zmlx_status bench_read(bench *b, const zx_part_table *table, const char *quoted)
 {
-    char text[1024];
+    char text[4096];
     const size_t length = strlen(quoted);
+    if (length >= sizeof text) return ZMLX_ERROR_SHAPE;
     for (size_t i = 0; i <= length; i++) text[i] = (char)(quoted[i] == '\'' ? '"' : quoted[i]);
     const zx_build build = {"row", &b->store};
     zx_json json;
@@ -270,6 +271,46 @@ TEST(decoders_give_what_the_reference_gives)
         zx_text_fini(&out);
         bench_fini(&b);
         CHECK_ON(r->part, good);
+    }
+}
+
+/* A token "a" through 'count' of the same decoder. */
+static zmlx_status decode_through(const char *decoder, size_t count, zx_text *out)
+{
+    zx_text json = {0};
+    bench b = {0};
+    zx_decoding decoding = {0};
+    zmlx_status status = zx_text_add_string(&json, "{'type':'Sequence','decoders':[");
+    for (size_t k = 0; k < count && status == ZMLX_OK; k++)
+        status = zx_text_format(&json, "%s%s", k == 0 ? "" : ",", decoder);
+    if (status == ZMLX_OK) status = zx_text_add_string(&json, "]}");
+    if (status == ZMLX_OK) status = bench_read(&b, &zx_decoders, json.bytes);
+    if (status == ZMLX_OK) status = zx_decoding_init(&decoding, b.part);
+    decoding.out = out;
+    if (status == ZMLX_OK) status = give_tokens(&decoding, "a");
+    zx_decoding_fini(&decoding);
+    bench_fini(&b);
+    zx_text_fini(&json);
+    return status;
+}
+
+/* Ten decoders that each double a token are many, thirty are an attack. */
+TEST(decoders_are_bounded)
+{
+    static const char *const doubling[] = {
+        "{'type':'CTC','pad_token':'','word_delimiter_token':'','cleanup':true}",
+        "{'type':'Replace','pattern':{'String':'a'},'content':'aa'}",
+        "{'type':'Replace','pattern':{'Regex':'a'},'content':'aa'}"};
+    for (size_t i = 0; i < sizeof doubling / sizeof *doubling; i++) {
+        for (size_t count = 10; count <= 30; count += 20) {
+            zx_text out = {0};
+            const zmlx_status status = decode_through(doubling[i], count, &out);
+            const size_t length = out.length;
+            zx_text_fini(&out);
+            CHECK_ON(doubling[i], status == ZMLX_ERROR_MEMORY ||
+                                      (count == 10 ? status == ZMLX_OK && length >= 1 << 10
+                                                   : status == ZMLX_ERROR_UNSUPPORTED));
+        }
     }
 }
 

@@ -165,6 +165,8 @@ TEST(regex_scanners_find_what_the_patterns_find)
                                         "_", "\n",     "4444444", "\U0001D7D8"};
     static const char *const pairs[][2] = {
         {"\\d{1,3}(?=(?:\\d{3})*\\b)", "(?:\\d{1,3}(?=(?:\\d{3})*\\b))"},
+        {"\\p{Nd}{1,3}(?=(?:\\p{Nd}{3})*(?!\\p{Nd}))",
+         "(?:\\p{Nd}{1,3}(?=(?:\\p{Nd}{3})*(?!\\p{Nd})))"},
         {"(?=(\\d{3})+(?!\\d))", "(?:(?=(\\d{3})+(?!\\d)))"},
     };
     uint64_t state = 1;
@@ -177,7 +179,7 @@ TEST(regex_scanners_find_what_the_patterns_find)
                 break;
         }
         bool alike = true;
-        for (size_t i = 0; i < 2 && text.length > 0 && alike; i++) {
+        for (size_t i = 0; i < sizeof pairs / sizeof *pairs && text.length > 0 && alike; i++) {
             uint64_t ours = 0, theirs = 0;
             alike = hash_matches(pairs[i][0], text.bytes, text.length, &ours) == ZMLX_OK &&
                     hash_matches(pairs[i][1], text.bytes, text.length, &theirs) == ZMLX_OK &&

@@ -60,6 +60,17 @@ static bool scan_groups(zx_matches *matches, size_t *start, size_t *end)
     return true;
 }
 
+/* \p{Nd}{1,3}(?=(?:\p{Nd}{3})*(?!\p{Nd})): the same whatever follows the run. */
+static bool scan_all_groups(zx_matches *matches, size_t *start, size_t *end)
+{
+    size_t run_end;
+    if (matches->digits == 0 && !enter_run(matches, &run_end)) return false;
+    *start = matches->at;
+    pass_digits(matches, matches->digits % 3 == 0 ? 3 : matches->digits % 3);
+    *end = matches->last_end = matches->at;
+    return true;
+}
+
 /* (?=(\d{3})+(?!\d)): the places before groups of three, counted from behind. */
 static bool scan_places(zx_matches *matches, size_t *start, size_t *end)
 {
@@ -79,6 +90,7 @@ static const struct {
     bool (*scan)(zx_matches *matches, size_t *start, size_t *end);
 } rows[] = {
     {"\\d{1,3}(?=(?:\\d{3})*\\b)", scan_groups},
+    {"\\p{Nd}{1,3}(?=(?:\\p{Nd}{3})*(?!\\p{Nd}))", scan_all_groups},
     {"(?=(\\d{3})+(?!\\d))", scan_places},
 };
 

@@ -16,7 +16,8 @@ enum {
     MAX_NAME = 128,
     MAX_TEMPLATE = 1 << 16,
     MAX_PLACES = 64,
-    PIECE_END = -2 /* no id, and not ZX_SEQUENCE */
+    MAX_PROCESSORS = 256, /* one in another or one after the other */
+    PIECE_END = -2        /* no id, and not ZX_SEQUENCE */
 };
 
 typedef struct special { /* a name in "special_tokens" and its ids */
@@ -171,6 +172,9 @@ static zmlx_status apply_pieces(const reading *r, zx_ids *template)
 {
     zx_ids fresh = {0};
     zmlx_status status = ZMLX_OK;
+    if (r->piece_count == 0)
+        return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED, "%s: a template's \"single\" is missing or empty",
+                       r->source);
     if (count_pieces(template) != 1)
         return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED, "%s: a template of what a template made", r->source);
     for (size_t i = 0; i < r->piece_count && status == ZMLX_OK; i++) {
@@ -193,12 +197,18 @@ static zmlx_status apply_pieces(const reading *r, zx_ids *template)
     return status;
 }
 
-static zmlx_status read_template(const char *source, zx_json *json, zx_ids *template)
+typedef struct processing {
+    const char *source;
+    zx_ids *template; /* what the processors so far have made */
+    size_t count;     /* of processors */
+} processing;
+
+static zmlx_status read_template(processing *p, zx_json *json)
 {
     void *memory;
     ZX_TRY(zx_alloc(sizeof(reading), "template", &memory));
     reading *const r = memory;
-    r->source = source;
+    r->source = p->source;
     zmlx_status status = zx_json_next(json);
     while (status == ZMLX_OK) {
         status = zx_json_next(json);
@@ -207,8 +217,8 @@ static zmlx_status read_template(const char *source, zx_json *json, zx_ids *temp
                  : zx_json_is(json, "special_tokens") ? read_specials(r, json)
                                                       : zx_json_drop(json);
     }
-    if (status == ZMLX_OK) status = apply_pieces(r, template);
-    if (status == ZMLX_OK) status = check_places(source, template);
+    if (status == ZMLX_OK) status = apply_pieces(r, p->template);
+    if (status == ZMLX_OK) status = check_places(p->source, p->template);
     for (size_t i = 0; i < r->special_count; i++) zx_ids_fini(&r->specials[i].ids);
     zx_free(r);
     return status;
@@ -243,7 +253,7 @@ static zmlx_status enclose(const zx_ids *before, const zx_ids *between, const zx
 }
 
 /* "cls" before the text and "sep" behind it. */
-static zmlx_status read_enclosing(const char *source, zx_json *json, bool both, zx_ids *template)
+static zmlx_status read_enclosing(processing *p, zx_json *json, bool both)
 {
     static const zx_ids nothing = {0};
     zx_ids before = {0}, after = {0};
@@ -256,27 +266,27 @@ static zmlx_status read_enclosing(const char *source, zx_json *json, bool both, 
                                            : zx_json_drop(json);
     }
     if (status == ZMLX_OK && (before.count == 0 || after.count == 0))
-        status =
-            ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: the post-processor lacks \"cls\" or \"sep\"", source);
-    if (status == ZMLX_OK) status = enclose(&before, both ? &after : &nothing, &after, template);
+        status = ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: the post-processor lacks \"cls\" or \"sep\"",
+                         p->source);
+    if (status == ZMLX_OK) status = enclose(&before, both ? &after : &nothing, &after, p->template);
     zx_ids_fini(&before);
     zx_ids_fini(&after);
     return status;
 }
 
-static zmlx_status read_bert(const char *source, zx_json *json, zx_ids *template)
+static zmlx_status read_bert(processing *p, zx_json *json)
 {
-    return read_enclosing(source, json, false, template);
+    return read_enclosing(p, json, false);
 }
 
-static zmlx_status read_roberta(const char *source, zx_json *json, zx_ids *template)
+static zmlx_status read_roberta(processing *p, zx_json *json)
 {
-    return read_enclosing(source, json, true, template);
+    return read_enclosing(p, json, true);
 }
 
-static zmlx_status read_processor(const char *source, zx_json *json, zx_ids *template);
+static zmlx_status read_processor(processing *p, zx_json *json);
 
-static zmlx_status read_sequence(const char *source, zx_json *json, zx_ids *template)
+static zmlx_status read_sequence(processing *p, zx_json *json)
 {
     ZX_TRY(zx_json_next(json));
     for (;;) {
@@ -294,24 +304,23 @@ static zmlx_status read_sequence(const char *source, zx_json *json, zx_ids *temp
                 return zx_json_fail(json, "a post-processor must be an object");
             zx_json inner;
             ZX_TRY(zx_json_fork(json, &inner));
-            const zmlx_status status = read_processor(source, &inner, template);
+            const zmlx_status status = read_processor(p, &inner);
             zx_json_fini(&inner);
             ZX_TRY(status);
         }
     }
 }
 
-static zmlx_status read_nothing(const char *source, zx_json *json, zx_ids *template)
+static zmlx_status read_nothing(processing *p, zx_json *json)
 {
-    (void)source;
+    (void)p;
     (void)json;
-    (void)template;
     return ZMLX_OK;
 }
 
 static const struct {
     const char *type;
-    zmlx_status (*read)(const char *source, zx_json *json, zx_ids *template);
+    zmlx_status (*read)(processing *p, zx_json *json);
 } rows[] = {
     {"ByteLevel", read_nothing},   {"TemplateProcessing", read_template},
     {"BertProcessing", read_bert}, {"RobertaProcessing", read_roberta},
@@ -319,9 +328,13 @@ static const struct {
 };
 
 /* Finds the row by "type" and lets it read the object, which is the next value. */
-static zmlx_status read_processor(const char *source, zx_json *json, zx_ids *template)
+static zmlx_status read_processor(processing *p, zx_json *json)
 {
+    const char *const source = p->source;
     zx_json first, second;
+    if (p->count++ == MAX_PROCESSORS)
+        return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED, "%s: more than %d post-processors", source,
+                       MAX_PROCESSORS);
     ZX_TRY(zx_json_expect(json, ZX_JSON_OBJECT));
     ZX_TRY(zx_json_fork(json, &first));
     zx_json_init(&second, source, first.at, (size_t)(first.end - first.at));
@@ -344,7 +357,7 @@ static zmlx_status read_processor(const char *source, zx_json *json, zx_ids *tem
         status = ZX_FAIL(ZMLX_ERROR_UNSUPPORTED, "%s: post-processor \"%.*s\" is not supported",
                          source, (int)(first.length < 64 ? first.length : 64), first.string);
     else if (status == ZMLX_OK)
-        status = rows[row].read(source, &second, template);
+        status = rows[row].read(p, &second);
     zx_json_fini(&first);
     zx_json_fini(&second);
     return status;
@@ -360,12 +373,15 @@ zmlx_status zx_template_read(const char *source, zx_json *json, zx_ids *template
     ZX_TRY(zx_ids_add(template, PIECE_END));
     zx_json inner;
     ZX_TRY(zx_json_fork(json, &inner));
-    const zmlx_status status = read_processor(source, &inner, template);
+    processing p = {.source = source, .template = template};
+    const zmlx_status status = read_processor(&p, &inner);
     zx_json_fini(&inner);
     ZX_TRY(status);
     size_t kept = 0;
     for (size_t i = 0; i < template->count; i++)
         if (template->items[i] != PIECE_END) template->items[kept++] = template->items[i];
     template->count = kept;
-    return ZMLX_OK;
+    return kept > 0 ? ZMLX_OK
+                    : ZX_FAIL(ZMLX_ERROR_UNSUPPORTED,
+                              "%s: the post-processor leaves nothing of any text", source);
 }

@@ -66,3 +66,39 @@ TEST(templates_of_pieces_are_refused)
     zx_ids_fini(&template);
     CHECK(status == ZMLX_ERROR_UNSUPPORTED || status == ZMLX_ERROR_MEMORY);
 }
+
+static void check_refused(const char *json)
+{
+    zx_ids template = {0};
+    const zmlx_status status = read(json, &template);
+    zx_ids_fini(&template);
+    CHECK_ON(json, status == ZMLX_ERROR_UNSUPPORTED || status == ZMLX_ERROR_MEMORY);
+}
+
+/* The format gives no ids at all; an empty template here would give those of the text. */
+TEST(templates_of_nothing_are_refused)
+{
+    check_refused(TEMPLATE(""));
+    check_refused(ROW(TEMPLATE("") "," ROBERTA));
+    check_refused("{\"type\":\"TemplateProcessing\",\"special_tokens\":{}}");
+    check_refused("{\"type\":\"TemplateProcessing\",\"single\":[" X
+                  "],\"special_tokens\":{\"<x>\":{\"id\":\"<x>\",\"ids\":[]}}}");
+}
+
+/* 255 of them in a row are read, since the row is one too. */
+TEST(templates_have_a_bounded_count_of_processors)
+{
+    for (int count = 255; count <= 256; count++) {
+        zx_text json = {0};
+        zx_ids template = {0};
+        zmlx_status status = zx_text_add_string(&json, "{\"type\":\"Sequence\",\"processors\":[");
+        for (int i = 0; i < count && status == ZMLX_OK; i++)
+            status = zx_text_add_string(&json, i == 0 ? BYTE : "," BYTE);
+        if (status == ZMLX_OK) status = zx_text_add_string(&json, "]}");
+        if (status == ZMLX_OK) status = read(json.bytes, &template);
+        zx_text_fini(&json);
+        zx_ids_fini(&template);
+        CHECK(status == (count == 255 ? ZMLX_OK : ZMLX_ERROR_UNSUPPORTED) ||
+              status == ZMLX_ERROR_MEMORY);
+    }
+}

@@ -31,14 +31,16 @@ static zmlx_status prepare(zx_model *model, const char *source)
     return ZMLX_OK;
 }
 
-static void offer(const zx_model *model, zx_step *steps, size_t from, size_t to, double score,
+/* Whether it is the best way to that place so far. */
+static bool offer(const zx_model *model, zx_step *steps, size_t from, size_t to, double score,
                   int32_t id)
 {
     zx_step *const step = &steps[to];
     double total = steps[from].score + score;
     if (model->sentencepiece) total = (double)(float)total;
-    if (step->from != UINT32_MAX && total <= step->score) return;
+    if (step->from != UINT32_MAX && total <= step->score) return false;
     *step = (zx_step){total, (uint32_t)from, id};
+    return true;
 }
 
 static zmlx_status try_place(const zx_model *model, zx_step *steps, const char *bytes,
@@ -51,16 +53,15 @@ static zmlx_status try_place(const zx_model *model, zx_step *steps, const char *
         if (node == 0) break;
         const int32_t id = model->trie.values[node];
         if (id < 0) continue;
-        offer(model, steps, at, i + 1, model->scores[id], id);
+        (void)offer(model, steps, at, i + 1, model->scores[id], id);
         alone |= i + 1 == at + step;
     }
-    if (alone) return ZMLX_OK;
-    if (model->unknown < 0)
-        return ZX_FAIL(ZMLX_ERROR_FORMAT,
-                       "the text holds a character that the vocabulary lacks, and there is no "
-                       "\"unk_id\"");
-    offer(model, steps, at, at + step, model->unknown_score, model->unknown);
-    return ZMLX_OK;
+    if (alone || !offer(model, steps, at, at + step, model->unknown_score, model->unknown) ||
+        model->unknown >= 0)
+        return ZMLX_OK;
+    return ZX_FAIL(ZMLX_ERROR_FORMAT,
+                   "the text holds a character that the vocabulary lacks, and there is no "
+                   "\"unk_id\"");
 }
 
 /* A run of unknown characters: a token after all, bytes, or the unknown token. */

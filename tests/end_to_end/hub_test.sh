@@ -197,8 +197,10 @@ if [ -n "${secure:-}" ]; then
     check "an empty one counts for nothing" reached
     SSL_CERT_FILE=$work/none run pull org/good
     check "SSL_CERT_FILE must be a file" refused 2 "SSL_CERT_FILE: '$work/none': expected a file"
-    SSL_CERT_DIR=$work/nowhere run pull org/good
-    check "SSL_CERT_DIR must be a folder" refused 2 "SSL_CERT_DIR: '$work/nowhere': expected a folder"
+    SSL_CERT_DIR=$work/nowhere HF_HUB_ETAG_TIMEOUT=1 run pull org/good
+    check "a missing SSL_CERT_DIR has none" refused 2 "https://127.0.0.1:$secure/"
+    SSL_CERT_DIR=$work/nowhere:$work/none:$work/certificates run pull org/small
+    check "a certificate in one of several" reached
     REQUESTS_CA_BUNDLE=$work/server/cert.pem CURL_CA_BUNDLE=$work/server/cert.pem HF_HUB_ETAG_TIMEOUT=1 run pull org/good
     check "as with huggingface_hub no other variable counts" refused 2 "certificate"
     export HF_ENDPOINT=http://127.0.0.1:$port

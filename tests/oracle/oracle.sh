@@ -17,7 +17,7 @@ provide() {
     mkdir -p "$(dirname "$venv")"
     python3 -m venv "$venv" &&
         "$venv/bin/python" -m pip --disable-pip-version-check install -r "$needs" &&
-        "$venv/bin/python" -c 'import mlx.core, mlx_lm, numpy, hypothesis, pytest'
+        "$venv/bin/python" -c 'import gguf, mlx.core, mlx_lm, numpy, hypothesis, pytest, tokenizers'
 }
 
 if ! cmp -s "$needs" "$venv/installed.txt"; then

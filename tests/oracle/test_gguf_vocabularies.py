@@ -18,7 +18,7 @@ from tokenizers import Tokenizer as Reference
 import zmlx
 
 BLOCK = "\u2581"
-NORMAL, UNKNOWN, CONTROL, OWN = 1, 2, 3, 4
+NORMAL, UNKNOWN, CONTROL, OWN, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 WORDS = ("un", "able", "aff", "a", "b", "c", "1", ",", "!", "é", "中")
 
 
@@ -30,14 +30,14 @@ def bert():
 
 
 def unigram(prefix, merge):
-    tokens = ["<pad>", "</s>", "<unk>", "<own>"]
+    tokens = ["<pad>", "</s>", "<unk>", "<own>", "unun", "z", "<0x41>"]
     pieces = [BLOCK, *WORDS, BLOCK + "a", BLOCK + "un", "able,", "ab", "unab", "bb"]
     random = np.random.default_rng(7)
-    scores = [0.0] * 4 + list(-2 - 3 * random.random(len(pieces)))
+    scores = [0.0] * 4 + [-1000.0, -1000.0, 0.0] + list(-2 - 3 * random.random(len(pieces)))
     return {
         "model": "t5",
         "tokens": tokens + pieces,
-        "types": [CONTROL, CONTROL, UNKNOWN, OWN] + [NORMAL] * len(pieces),
+        "types": [CONTROL, CONTROL, UNKNOWN, OWN, UNUSED, UNUSED, BYTE] + [NORMAL] * len(pieces),
         "scores": scores,
         "prefix": prefix,
         "merge": merge,
@@ -100,7 +100,7 @@ def both(request, tmp_path_factory):
     return zmlx.Tokenizer(source), zmlx.Tokenizer(target), Reference.from_file(path)
 
 
-PIECES = (*WORDS, " ", "  ", "x", "A", "É", "-", "\u3002", "<own>", "</s>", "[SEP]", "[MASK]")
+PIECES = (*WORDS, *" \nxzAÉ-\u3002", "  ", "<own>", "</s>", "<0x41>", "[SEP]", "[MASK]")
 
 
 @given(pieces=st.lists(st.sampled_from(PIECES), max_size=14))
