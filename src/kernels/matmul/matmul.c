@@ -79,6 +79,14 @@ bool zx_applies_matmul_floats(const zx_launch *launch)
     return takes_floats(&matmul);
 }
 
+bool zx_applies_matmul_short(const zx_launch *launch)
+{
+    const zx_matmul matmul = zx_matmul_plain(launch);
+    const zx_weight *weight = matmul.weights[0];
+    return matmul.x->dtype != ZX_QUANTIZED && weight->rows > 0 && weight->rows < ZX_STRIP &&
+           weight->columns == matmul.x->columns;
+}
+
 bool zx_applies_matmul_add_floats(const zx_launch *launch)
 {
     const zx_matmul matmul = zx_matmul_with_residual(launch);
