@@ -62,7 +62,8 @@ static void read_part_ahead(const void *context, size_t part, size_t parts, size
 static block block_of(const zx_weight *weight, size_t index)
 {
     const zx_weight *one = weight->matrices != NULL ? &weight->matrices[index] : weight;
-    return (block){one->codes, one->count * one->rows * one->codes_stride};
+    const size_t rows = one->count * one->rows;
+    return (block){one->codes, (rows - 1) * one->codes_stride + zx_weight_row_bytes(one)};
 }
 
 static double read_weights(const zx_graph *graph, zx_pool *pool, zx_part_fn read)

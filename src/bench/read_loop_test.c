@@ -5,7 +5,7 @@
 #include "base/test.h"
 #include "bench/read_loop.h"
 
-/* Two matrices in tensors of their own, the first at the end of what can be read. */
+/* Two matrices in tensors of their own, both up to the end of what can be read. */
 TEST(the_read_loop_reads_matrices_where_each_lies)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -14,11 +14,21 @@ TEST(the_read_loop_reads_matrices_where_each_lies)
     zx_pool *pool = NULL;
     if (memory == MAP_FAILED) SKIP("no memory to map");
     CHECK(mprotect(memory + 2 * page, page, PROT_NONE) == 0);
-    const zx_weight matrices[2] = {
-        {.count = 1, .rows = 1, .codes = memory + page, .codes_stride = page},
-        {.count = 1, .rows = 1, .codes = memory, .codes_stride = page}};
-    const zx_weight weight = {
-        .count = 2, .rows = 1, .codes = memory + page, .codes_stride = page, .matrices = matrices};
+    const zx_weight page_long = {.count = 1,
+                                 .rows = 1,
+                                 .columns = page / sizeof(float),
+                                 .bits = 32,
+                                 .format = ZX_FORMAT_F32,
+                                 .codes = memory + page,
+                                 .codes_stride = page};
+    zx_weight second = page_long; /* of two whose rows take turns */
+    second.rows = 2;
+    second.columns /= 2;
+    second.codes = memory + page / 2;
+    const zx_weight matrices[2] = {page_long, second};
+    zx_weight weight = page_long;
+    weight.count = 2;
+    weight.matrices = matrices;
     zx_node node = {.op = ZX_OP_WEIGHT, .weight = &weight};
     const zx_graph graph = {.first = &node};
     if (zx_pool_create(1, &pool) == ZMLX_OK) {

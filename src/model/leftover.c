@@ -88,7 +88,7 @@ static const char tied[] = "the head is the embedding's table";
 static const char other_input[] = "part of the inputs other than text";
 static const char other_output[] = "part of the outputs other than text";
 static const char shared[] = "the layer reads the keys and values of an earlier one";
-static const char cache_scale[] = "keys and values are kept without scales";
+static const char cache_scale[] = "queries, keys and values are kept without scales";
 static const char predicts[] = "predicts further tokens, which is not done";
 
 static const struct {
@@ -104,6 +104,10 @@ static const struct {
     {".attention.bias", is_mask, mask},
     {".k_scale", is_cache_scale, cache_scale},
     {".v_scale", is_cache_scale, cache_scale},
+    {".kv_scale", is_cache_scale, cache_scale},
+    {".q_scale", is_cache_scale, cache_scale},
+    {".k_proj.output_scale", is_cache_scale, cache_scale},
+    {".v_proj.output_scale", is_cache_scale, cache_scale},
     {"lm_head.", is_second_head, tied},
     {"model.lm_head.", is_second_head, tied},
     {"language_model.lm_head.", is_second_head, tied},

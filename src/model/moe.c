@@ -38,7 +38,7 @@ zmlx_status zx_moe_check(const zx_checkpoint *checkpoint, zx_config *config)
         return zx_config_refuse(checkpoint, "num_experts|num_local_experts|n_routed_experts",
                                 experts, "1 to 4096");
     if (chosen == 0 || chosen > experts || chosen > MOST_CHOSEN)
-        return zx_config_refuse(checkpoint, "top_k_experts|num_experts_per_tok|experts_per_token",
+        return zx_config_refuse(checkpoint, "num_experts_per_tok|top_k_experts|experts_per_token",
                                 chosen, "1 to the count of experts, at most 256");
     if (config->groups <= 1) config->groups = config->top_groups = 0;
     if (config->groups == 0) return ZMLX_OK;

@@ -175,6 +175,9 @@ static void ignores_cache_scales(const char *folder)
         {"model.layers.0.self_attn.k_scale", ZMLX_OK},
         {"model.layers.2.self_attn.v_scale", ZMLX_OK},
         {"model.layers.0.self_attn.k_proj.k_scale", ZMLX_OK},
+        {"model.layers.1.self_attn.kv_scale", ZMLX_OK},
+        {"model.layers.0.self_attn.q_scale", ZMLX_OK},
+        {"model.layers.0.self_attn.v_proj.output_scale", ZMLX_OK},
         {"model.layers.0.self_attn.x_scale", ZMLX_ERROR_UNSUPPORTED},
     };
     fp8_model llama = {{"model.layers.0.mlp.gate_proj.weight"}, {0x38}, .tied = false};
