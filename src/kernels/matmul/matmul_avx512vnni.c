@@ -12,6 +12,8 @@
  * Columns are cut into chunks that keep the panel small; sums then wait in memory between two
  * chunks. */
 #ifdef __AVX512VNNI__
+#include <assert.h>
+
 #include "kernels/matmul/codes_avx512vnni.h"
 #include "kernels/matmul/few_avx512vnni.h"
 #include "kernels/matmul/lanes_avx512.h"
@@ -361,6 +363,7 @@ static void fill_half(panel *p, size_t half, const zx_weight *weight, size_t row
         for (size_t i = 0; i < LANES; i++) zx_stage_row(weight, row + i, first, &to, i);
         source = staged_source(weight, first, &to, true);
     }
+    assert(spreads[source.kind] != NULL); /* K blocks are staged here */
     spreads[source.kind](&source, p, half);
     p->affine[half] = source.affine;
     p->zero[half] = source.zero;
