@@ -1,6 +1,5 @@
 /* convert_test.c - tiny models written as folders and read again: values, settings, shards, a run
  * that stops and goes on, and what is refused. */
-#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,18 +24,6 @@ static bool says(const char *message)
     return fits;
 }
 
-static void remove_folder(const char *folder)
-{
-    char path[1100];
-    DIR *directory = opendir(folder);
-    for (const struct dirent *entry; directory != NULL && (entry = readdir(directory)) != NULL;) {
-        (void)snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        if (entry->d_name[0] != '.') (void)remove(path);
-    }
-    if (directory != NULL) (void)closedir(directory);
-    (void)rmdir(folder);
-}
-
 static char target[1024], partial[1040];
 
 /* Calls 'body' with 'target' a name that is free, and cleans up. */
@@ -47,8 +34,8 @@ static void run_body(const char *folder)
     (void)snprintf(target, sizeof target, "%s/out", folder);
     (void)snprintf(partial, sizeof partial, "%s.partial", target);
     body_of_test();
-    remove_folder(target);
-    remove_folder(partial);
+    zx_remove_folder(target);
+    zx_remove_folder(partial);
 }
 
 static void with_target(void (*body)(void))
@@ -228,7 +215,7 @@ static void opens_again(void)
         CHECK_ON(names[i], convert(path, (zmlx_convert_options){0}, NULL) == ZMLX_OK);
         CHECK_ON(names[i], zmlx_model_open(target, NULL, &model) == ZMLX_OK);
         zmlx_model_close(model);
-        remove_folder(target);
+        zx_remove_folder(target);
     }
 }
 
@@ -301,7 +288,7 @@ static void goes_on(void)
     CHECK(report.shards > 3 && report.reused == 0);
     const size_t shards = report.shards;
     CHECK(read_weights(shards, &whole));
-    remove_folder(target);
+    zx_remove_folder(target);
     options.keep_going = stop_after;
     pieces_left = 20;
     CHECK(convert(llama, options, &report) == ZMLX_ERROR_IO);
@@ -404,7 +391,7 @@ static void refuses_targets(void)
     CHECK(exists(target, "config.json"));
     CHECK(convert(llama, four_bits, NULL) == ZMLX_ERROR_IO);
     CHECK(says("/out: exists and is not empty; expected a new name or an empty folder"));
-    remove_folder(target);
+    zx_remove_folder(target);
     CHECK(mkdir(partial, 0700) == 0 && zx_put_file(partial, "mine.txt", "x"));
     CHECK(convert(llama, four_bits, NULL) == ZMLX_ERROR_IO);
     CHECK(says("so it is not the work of an earlier call") && exists(partial, "mine.txt"));
@@ -447,7 +434,7 @@ static void refuses_values(void)
         refused[i] = convert(source, options[i], NULL) == ZMLX_ERROR_FORMAT && says(messages[i]);
     }
     zx_text_fini(&file);
-    remove_folder(source);
+    zx_remove_folder(source);
     CHECK(made && refused[0] && refused[1]);
     CHECK(!zx_path_exists(target) && !zx_path_exists(partial));
 }
@@ -500,11 +487,11 @@ static void refuses_experts(void)
         const zmlx_status status = made ? convert(source, four_bits, NULL) : ZMLX_ERROR_MEMORY;
         const bool good =
             status == ZMLX_ERROR_MEMORY || (status == ZMLX_ERROR_FORMAT && says(rows[i].message));
-        if (status == ZMLX_OK) remove_folder(target);
+        if (status == ZMLX_OK) zx_remove_folder(target);
         CHECK_ON(rows[i].message, good);
     }
     CHECK(!zx_path_exists(target) && !zx_path_exists(partial));
-    remove_folder(source);
+    zx_remove_folder(source);
 }
 
 TEST(convert_refuses_experts_that_are_not_all_there)
@@ -522,7 +509,7 @@ static void refuses_large_files(void)
                       zx_put_file(source, "vocab.txt", "") && truncate(path, (off_t)257 << 20) == 0;
     const zmlx_status status = made ? convert(source, four_bits, NULL) : ZMLX_OK;
     const bool named = says("vocab.txt: 257 MiB; files that go along have at most 256 MiB");
-    remove_folder(source);
+    zx_remove_folder(source);
     if (!made || status == ZMLX_ERROR_MEMORY) return;
     CHECK(status == ZMLX_ERROR_FORMAT && named);
     CHECK(!zx_path_exists(target) && !zx_path_exists(partial));

@@ -40,6 +40,8 @@ bool zx_write_text(const char *path, const void *bytes, size_t count);
 
 /* Calls 'body' with a folder of its own, which is emptied and removed afterwards. */
 void zx_with_folder(void (*body)(const char *folder));
+/* With all that is in it, but for names with a dot; nothing happens where there is none. */
+void zx_remove_folder(const char *folder);
 /* "FOLDER/NAME", valid until the next call. */
 const char *zx_in_folder(const char *folder, const char *name);
 bool zx_put_file(const char *folder, const char *name, const char *text);

@@ -216,13 +216,18 @@ static void empty_folder(const char *folder)
     DIR *directory = opendir(folder);
     const struct dirent *entry = NULL;
     while (directory != NULL && (entry = readdir(directory)) != NULL) {
-        char path[1024];
+        char path[1300];
         (void)snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
         if (entry->d_name[0] == '.' || remove(path) == 0) continue;
-        empty_folder(path);
-        (void)remove(path);
+        zx_remove_folder(path);
     }
     if (directory != NULL) (void)closedir(directory);
+}
+
+void zx_remove_folder(const char *folder)
+{
+    empty_folder(folder);
+    (void)remove(folder);
 }
 
 void zx_with_folder(void (*body)(const char *folder))

@@ -1,10 +1,8 @@
 /* converted_test.c - GGUF files of families whose layers keep a state, written as folders, must
  * give the logits that they give themselves. */
-#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/test.h"
 #include "model/make_files.h"
@@ -59,18 +57,6 @@ static bool alike(const rows *a, const rows *b, bool bits)
     return off <= 1e-5 * most;
 }
 
-static void remove_files(const char *folder)
-{
-    char path[1300];
-    DIR *directory = opendir(folder);
-    for (const struct dirent *entry; directory != NULL && (entry = readdir(directory)) != NULL;) {
-        (void)snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        if (entry->d_name[0] != '.') (void)remove(path);
-    }
-    if (directory != NULL) (void)closedir(directory);
-    (void)rmdir(folder);
-}
-
 static void gives_the_same_logits(const char *folder)
 {
     static const struct {
@@ -102,7 +88,7 @@ static void gives_the_same_logits(const char *folder)
         zmlx_status status = zmlx_convert(source, target, &options, NULL);
         if (status == ZMLX_OK) status = run(source, &before);
         if (status == ZMLX_OK) status = run(target, &after);
-        remove_files(target);
+        zx_remove_folder(target);
         if (status == ZMLX_ERROR_MEMORY) return;
         CHECK_ON(files[i].name, status == ZMLX_OK && alike(&before, &after, files[i].bits));
     }

@@ -54,8 +54,14 @@ static zmlx_status add_tokens(const writing *w)
     return add(w, "]");
 }
 
-/* A text that two ids have cannot be a key twice. */
-static zmlx_status add_vocabulary(const writing *w)
+static zmlx_status add_token(writing *w, int32_t id)
+{
+    ZX_TRY(quote(w, w->given->tokens[id]));
+    return zx_text_format(w->json, ":%d", (int)id);
+}
+
+/* A text that two ids have cannot be a key twice.  'add_one' writes "TEXT":ID. */
+static zmlx_status add_vocabulary(writing *w, zmlx_status (*add_one)(writing *w, int32_t id))
 {
     const zx_gguf_vocabulary *const given = w->given;
     const zx_vocabulary *const vocabulary = &w->tokenizer->model.vocabulary;
@@ -65,8 +71,7 @@ static zmlx_status add_vocabulary(const writing *w)
         const zx_string_view token = given->tokens[i];
         if (zx_vocabulary_find(vocabulary, token.bytes, token.length) != (int32_t)i) continue;
         if (!first) ZX_TRY(add(w, ","));
-        ZX_TRY(quote(w, token));
-        ZX_TRY(zx_text_format(w->json, ":%zu", i));
+        ZX_TRY(add_one(w, (int32_t)i));
         first = false;
     }
     return add(w, "}");
@@ -122,7 +127,7 @@ static zmlx_status add_model(writing *w, bool bytes, bool scored, bool ignore_me
                           "\"fuse_unk\":%s,\"byte_fallback\":%s,\"ignore_merges\":%s,",
                           scored ? "true" : "false", bytes ? "true" : "false",
                           ignore_merges ? "true" : "false"));
-    ZX_TRY(add_vocabulary(w));
+    ZX_TRY(add_vocabulary(w, add_token));
     ZX_TRY(add(w, ",\"merges\":["));
     if (scored)
         ZX_TRY(zx_bpe_each_scored_merge(&w->tokenizer->model, given->source, add_scored, w));
@@ -277,31 +282,15 @@ static zmlx_status check_spelling(writing *w, int32_t id, zx_text *other)
     return ZMLX_OK;
 }
 
-static zmlx_status add_word(writing *w, int32_t id, bool first)
+static zmlx_status add_word(writing *w, int32_t id)
 {
     zx_text other = {0};
     ZX_TRY(spell(w, id, &w->piece));
     const zmlx_status status = check_spelling(w, id, &other);
     zx_text_fini(&other);
     ZX_TRY(status);
-    if (!first) ZX_TRY(add(w, ","));
     ZX_TRY(quote(w, (zx_string_view){w->piece.bytes, w->piece.length}));
     return zx_text_format(w->json, ":%d", (int)id);
-}
-
-static zmlx_status add_word_vocabulary(writing *w)
-{
-    const zx_gguf_vocabulary *const given = w->given;
-    const zx_vocabulary *const vocabulary = &w->tokenizer->model.vocabulary;
-    bool first = true;
-    ZX_TRY(add(w, "\"vocab\":{"));
-    for (size_t i = 0; i < given->token_count; i++) {
-        const zx_string_view token = given->tokens[i];
-        if (zx_vocabulary_find(vocabulary, token.bytes, token.length) != (int32_t)i) continue;
-        ZX_TRY(add_word(w, (int32_t)i, first));
-        first = false;
-    }
-    return add(w, "}");
 }
 
 /* The template that from_gguf.c made, of ids. */
@@ -334,7 +323,7 @@ static zmlx_status write_words(writing *w)
     ZX_TRY(quote(w, w->tokenizer->model.unknown_token));
     ZX_TRY(add(w, ",\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_word\":"
                   "1000000000,"));
-    ZX_TRY(add_word_vocabulary(w));
+    ZX_TRY(add_vocabulary(w, add_word));
     return add(w, "}");
 }
 
