@@ -39,7 +39,7 @@ static const zx_cli_option rows[] = {
     {.name = "apply",
      .kind = ZX_CLI_FLAG,
      .help = "measure rules and runs of ops that no rule covers, and apply each from now on "
-             "to\nsteps of the sizes it makes faster",
+             "to steps of the sizes it makes faster",
      .offset = offsetof(discover_options, apply)},
     {.name = "no-keep",
      .kind = ZX_CLI_FLAG,

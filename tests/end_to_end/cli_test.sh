@@ -121,6 +121,8 @@ for command in $commands; do
         for word in kv dtype; do prints "--$word" || missing+=" --$word"; done ;;
     esac
     check "$command --help lists the common options${missing:+ (not$missing)}" eval '[ -z "$missing" ] && exits 0'
+    check "$command --help indents what it says of options" \
+        eval 'sed -n "/^Options:/,/^$/p" "$out" | tail -n +2 | tee "$out.options" | grep -q . && ! grep -q "^[^ ]" "$out.options"'
     run "$command" --no-such-option
     check "$command: an unknown option" both 2 "zmlx $command: unknown option --no-such-option"
 done
