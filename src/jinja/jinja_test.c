@@ -1,6 +1,8 @@
 /* jinja_test.c - what a template may say and how it fails, in small cases with their variables. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/test.h"
 #include "jinja/jinja.h"
@@ -247,6 +249,39 @@ TEST(jinja_options_limit_and_name)
     CHECK(output.length == 9);
     CHECK(render("d", "{}", NULL, &output) == ZMLX_OK); /* it appends */
     CHECK(strcmp(output.bytes, "abcabcabcd") == 0);
+    zx_text_fini(&output);
+}
+
+/* Copies a variable of the environment, and sets it to 'value' (NULL: takes it away). */
+static bool exchange(const char *name, const char *value, char old[128])
+{
+    const char *const now = getenv(name);
+    (void)snprintf(old, 128, "%s", now != NULL ? now : "");
+    return (value != NULL && *value != '\0' ? setenv(name, value, 1) : unsetenv(name)) == 0;
+}
+
+/* The clock's time is local, as datetime.now() is; a given one is UTC wherever the test runs. */
+TEST(jinja_tells_the_local_time)
+{
+    static const char text[] = "{{ strftime_now('%Y-%m-%d %H:%M') }}";
+    zx_text output = {0};
+    char wanted[2][32], zone[128], epoch[128], unused[128];
+    CHECK(exchange("TZ", "TST-13:45", zone) && exchange("SOURCE_DATE_EPOCH", NULL, epoch));
+    tzset();
+    for (int i = 0; i < 2; i++) {
+        const time_t now = time(NULL) + 13 * 3600 + 45 * 60;
+        struct tm shifted;
+        CHECK(gmtime_r(&now, &shifted) != NULL);
+        CHECK(strftime(wanted[i], sizeof wanted[i], "%Y-%m-%d %H:%M", &shifted) > 0);
+        if (i == 0) CHECK(render(text, "{}", NULL, &output) == ZMLX_OK);
+    }
+    CHECK(strcmp(output.bytes, wanted[0]) == 0 || strcmp(output.bytes, wanted[1]) == 0);
+    zx_text_clear(&output);
+    CHECK(exchange("SOURCE_DATE_EPOCH", "86400", unused));
+    CHECK(render(text, "{}", NULL, &output) == ZMLX_OK);
+    CHECK(strcmp(output.bytes, "1970-01-02 00:00") == 0);
+    CHECK(exchange("TZ", zone, unused) && exchange("SOURCE_DATE_EPOCH", epoch, unused));
+    tzset();
     zx_text_fini(&output);
 }
 

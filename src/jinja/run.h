@@ -39,6 +39,7 @@ struct zx_jrun {
     const char *construct_name;
 
     int64_t now;
+    bool local_time;          /* strftime_now gives the local time, not UTC */
     zx_jdict *variables;      /* what the caller gave */
     zx_jdict *exported;       /* what the top level has set, for blocks */
     struct zx_jblock *blocks; /* the template's named blocks */
