@@ -246,7 +246,7 @@ static zmlx_status string_contains(zx_jrun *run, const zx_jstring *text, zx_jval
     if (item.kind != ZX_J_STRING)
         return ZX_JFAIL(run, "'in <string>' requires string as left operand, not %s",
                         zx_jvalue_type(item));
-    ZX_TRY(zx_jrun_pay_bytes(run, text->length));
+    ZX_TRY(zx_jrun_pay_search(run, text->length));
     const zx_jstring *const piece = item.as.string;
     *contains = piece->length == 0 ||
                 memmem(text->bytes, text->length, piece->bytes, piece->length) != NULL;

@@ -186,6 +186,15 @@ static const error_row hostile_rows[] = {
      "{}", ZMLX_ERROR_MEMORY, "MiB of memory"},
     {"{{ '%999999999d' % 1 }}", "{}", ZMLX_ERROR_MEMORY, "too long"},
     {"{{ 2 ** 99999999 }}", "{}", ZMLX_ERROR_ARGUMENT, "does not fit in 64 bits"},
+    /* long texts that are looked at again and again, and one that is nearly the same everywhere */
+    {"{% set p = 'a' * 1000000 %}{% for i in range(99) %}{{ p.islower() }}{% endfor %}", "{}",
+     ZMLX_ERROR_ARGUMENT, "method 'islower': the template takes more than 10000000 steps"},
+    {"{% set p = ' ' * 1000000 %}{% for i in range(99) %}{{ p | int }}{% endfor %}", "{}",
+     ZMLX_ERROR_ARGUMENT, "filter 'int': the template takes more than 10000000 steps"},
+    {"{% set p = 'a' * 1000000 %}{% for i in range(250) %}{{ p.find('ab') }}{% endfor %}", "{}",
+     ZMLX_ERROR_ARGUMENT, "method 'find': the template takes more than 10000000 steps"},
+    {"{{ ('a' * 200000).rsplit('a' * 50000 ~ 'ba') }}", "{}", ZMLX_ERROR_ARGUMENT,
+     "method 'rsplit': the template takes more than 10000000 steps"},
 };
 
 TEST(jinja_stops_hostile_templates)

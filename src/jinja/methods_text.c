@@ -28,7 +28,7 @@ static zmlx_status find_region(zx_jrun *run, zx_jstring *text, zx_jvalue first, 
                                region *found)
 {
     *found = (region){.text = text, .end = text->length, .valid = true};
-    ZX_TRY(zx_jrun_pay_bytes(run, text->length));
+    ZX_TRY(zx_jrun_pay_search(run, text->length));
     if (first.kind == ZX_J_MISSING && last.kind == ZX_J_MISSING) return ZMLX_OK;
     const int64_t length = (int64_t)zx_jstring_points(text);
     int64_t start = 0, end = length;
@@ -42,20 +42,34 @@ static zmlx_status find_region(zx_jrun *run, zx_jstring *text, zx_jvalue first, 
     return ZMLX_OK;
 }
 
-/* The byte offset of the first (or last) 'piece' in a region; SIZE_MAX where it is not there. */
-static size_t search(const region *in, const zx_jstring *piece, bool last)
+/* The byte offset of the first 'piece' in a region; SIZE_MAX where it is not there. */
+static size_t search(const region *in, const zx_jstring *piece)
 {
     if (!in->valid || piece->length > in->end - in->start) return SIZE_MAX;
     const char *const bytes = in->text->bytes;
-    if (piece->length == 0) return last ? in->end : in->start;
-    if (!last) {
-        const char *const found =
-            memmem(bytes + in->start, in->end - in->start, piece->bytes, piece->length);
-        return found != NULL ? (size_t)(found - bytes) : SIZE_MAX;
+    if (piece->length == 0) return in->start;
+    const char *const found =
+        memmem(bytes + in->start, in->end - in->start, piece->bytes, piece->length);
+    return found != NULL ? (size_t)(found - bytes) : SIZE_MAX;
+}
+
+zmlx_status zx_jstring_find_last(zx_jrun *run, const zx_jstring *text, const zx_jstring *piece,
+                                 const size_t bounds[2], size_t *at)
+{
+    const size_t length = piece->length;
+    *at = bounds[1];
+    if (length == 0) return ZMLX_OK;
+    *at = SIZE_MAX;
+    if (length > bounds[1] - bounds[0]) return ZMLX_OK;
+    for (size_t place = bounds[1] - length + 1; place > bounds[0]; place--) {
+        const char *const here = text->bytes + place - 1;
+        if (*here != *piece->bytes || here[length - 1] != piece->bytes[length - 1]) continue;
+        ZX_TRY(zx_jrun_pay_bytes(run, length)); /* a hostile text is nearly the same everywhere */
+        if (memcmp(here, piece->bytes, length) != 0) continue;
+        *at = place - 1;
+        break;
     }
-    for (size_t at = in->end - piece->length + 1; at > in->start; at--)
-        if (memcmp(bytes + at - 1, piece->bytes, piece->length) == 0) return at - 1;
-    return SIZE_MAX;
+    return ZMLX_OK;
 }
 
 static zmlx_status locate(zx_jrun *run, const zx_jcall *call, bool last, int64_t *index)
@@ -65,8 +79,9 @@ static zmlx_status locate(zx_jrun *run, const zx_jcall *call, bool last, int64_t
     *index = -1;
     ZX_TRY(zx_jarg_string(run, call->arg[0], "the text to find", &piece));
     ZX_TRY(find_region(run, text, call->arg[1], call->arg[2], &in));
-    if (last) ZX_TRY(zx_jrun_pay_bytes(run, text->length * (piece->length < 64 ? 8 : 64)));
-    const size_t at = search(&in, piece, last);
+    size_t at = search(&in, piece);
+    if (last && at != SIZE_MAX)
+        ZX_TRY(zx_jstring_find_last(run, text, piece, (const size_t[2]){in.start, in.end}, &at));
     if (at == SIZE_MAX) return ZMLX_OK;
     zx_jstring before = {.bytes = text->bytes, .length = at};
     *index = (int64_t)zx_jstring_points(&before);
@@ -109,7 +124,7 @@ static zmlx_status do_count(zx_jrun *run, const zx_jcall *call, zx_jvalue *resul
         *result = zx_jsized(zx_jstring_points(&inside) + 1);
         return ZMLX_OK;
     }
-    for (size_t at = search(&in, piece, false); at != SIZE_MAX; at = search(&in, piece, false)) {
+    for (size_t at = search(&in, piece); at != SIZE_MAX; at = search(&in, piece)) {
         result->as.integer++;
         in.start = at + piece->length;
     }
@@ -193,7 +208,7 @@ static zmlx_status strip(zx_jrun *run, const zx_jcall *call, bool left, bool rig
         if (!more) break;
         end -= bytes;
     }
-    ZX_TRY(zx_jrun_pay_bytes(run, text->length - (end - start)));
+    ZX_TRY(zx_jrun_pay_points(run, text->length - (end - start)));
     return zx_jstring_borrow(run, text->bytes + start, end - start, result);
 }
 
@@ -268,9 +283,9 @@ static zmlx_status do_replace(zx_jrun *run, const zx_jcall *call, zx_jvalue *res
         return zx_jbuilder_finish(run, &builder, result);
     }
     region in = {.text = text, .end = text->length, .valid = true};
-    ZX_TRY(zx_jrun_pay_bytes(run, text->length));
+    ZX_TRY(zx_jrun_pay_search(run, text->length));
     for (; count > 0; count--) {
-        const size_t at = search(&in, old, false);
+        const size_t at = search(&in, old);
         if (at == SIZE_MAX) break;
         ZX_TRY(zx_jrun_pay(run, 1));
         ZX_TRY(zx_jbuilder_add(run, &builder, text->bytes + in.start, at - in.start));

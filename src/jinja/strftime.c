@@ -257,6 +257,7 @@ static zmlx_status add_format(zx_jrun *run, zx_jbuilder *builder, const zx_jstri
         if (at < format->length && strchr("EO", format->bytes[at]) != NULL) at++;
         if (at == format->length) return zx_jbuilder_text(run, builder, "%");
         one.letter = format->bytes[at++];
+        ZX_TRY(zx_jrun_pay(run, 1));
         ZX_TRY(add_directive(run, builder, &one, time));
     }
     return ZMLX_OK;
