@@ -59,7 +59,8 @@ zmlx_status zx_jvalue_hash(zx_jrun *run, zx_jvalue value, uint64_t *hash)
         *hash = hash_number(run, value);
         return ZMLX_OK;
     }
-    if (value.kind == ZX_J_LIST || value.kind == ZX_J_DICT || value.kind == ZX_J_NAMESPACE)
+    const bool is_set_like = value.kind == ZX_J_VIEW && value.as.view->kind != ZX_J_VALUES;
+    if (value.kind == ZX_J_LIST || value.kind == ZX_J_DICT || is_set_like)
         return ZX_JFAIL(run, "unhashable type: '%s'", zx_jvalue_type(value));
     if (value.kind == ZX_J_TUPLE) {
         uint64_t sum = run->seed + 2, part = 0;

@@ -164,6 +164,8 @@ static const error_row error_rows[] = {
      "'NoneType' object is not iterable"},
     {"{{ 9223372036854775807 + 1 }}", "{}", ZMLX_ERROR_ARGUMENT, "does not fit in 64 bits"},
     {"{{ x | tojson }}", "{}", ZMLX_ERROR_ARGUMENT, "Object of type Undefined"},
+    {"{{ range(3).index(7) }}", "{}", ZMLX_ERROR_ARGUMENT, "method 'index': the value is not in"},
+    {"{% for x, in [[1]] %}{% endfor %}", "{}", ZMLX_ERROR_FORMAT, "expected 'in'"},
 };
 
 TEST(jinja_errors_name_line_and_construct)

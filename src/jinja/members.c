@@ -174,8 +174,8 @@ static zmlx_status indexed(zx_jrun *run, zx_jvalue object, int64_t index, zx_jva
 
 static bool is_hashable(zx_jvalue value)
 {
-    if (value.kind == ZX_J_LIST || value.kind == ZX_J_DICT || value.kind == ZX_J_NAMESPACE)
-        return false;
+    if (value.kind == ZX_J_VIEW) return value.as.view->kind == ZX_J_VALUES;
+    if (value.kind == ZX_J_LIST || value.kind == ZX_J_DICT) return false;
     if (value.kind != ZX_J_TUPLE) return true;
     for (size_t i = 0; i < value.as.list->count; i++)
         if (value.as.list->items[i].kind == ZX_J_LIST || value.as.list->items[i].kind == ZX_J_DICT)

@@ -297,6 +297,81 @@ static zmlx_status do_replace(zx_jrun *run, const zx_jcall *call, zx_jvalue *res
     return zx_jbuilder_finish(run, &builder, result);
 }
 
+/* table[point] of a dict or sequence; MISSING where the code point stays as it is. */
+static zmlx_status look_up(zx_jrun *run, zx_jvalue table, uint32_t point, zx_jvalue *found)
+{
+    const zx_jvalue key = zx_jint(point);
+    if (table.kind == ZX_J_DICT) return zx_jdict_get(run, table.as.dict, key, found);
+    if (!zx_jvalue_is_sequence(table) && table.kind != ZX_J_STRING && table.kind != ZX_J_RANGE &&
+        table.kind != ZX_J_UNDEFINED)
+        return ZX_JFAIL(run, "'%s' object is no table of characters", zx_jvalue_type(table));
+    ZX_TRY(zx_jvalue_item(run, table, key, found));
+    if (found->kind == ZX_J_UNDEFINED) *found = zx_jmissing();
+    return ZMLX_OK;
+}
+
+static zmlx_status do_translate(zx_jrun *run, const zx_jcall *call, zx_jvalue *result)
+{
+    const zx_jstring *const text = call->self.as.string;
+    zx_jbuilder builder = {0};
+    ZX_TRY(zx_jrun_pay_points(run, text->length));
+    for (size_t at = 0, bytes = 0; at < text->length; at += bytes) {
+        int64_t point = zx_jstring_at(text, at, &bytes);
+        zx_jvalue found;
+        ZX_TRY(look_up(run, call->arg[0], (uint32_t)point, &found));
+        if (found.kind == ZX_J_NONE) continue;
+        if (found.kind == ZX_J_STRING) {
+            ZX_TRY(zx_jbuilder_string(run, &builder, found.as.string));
+            continue;
+        }
+        if (found.kind != ZX_J_MISSING && !zx_jvalue_is_integer(found, &point))
+            return ZX_JFAIL(run, "a character becomes an integer, None or str");
+        if (point < 0 || point > 0x10ffff || (point >= 0xd800 && point < 0xe000))
+            return ZX_JFAIL(run, "a character becomes no code point");
+        ZX_TRY(zx_jbuilder_point(run, &builder, (uint32_t)point));
+    }
+    return zx_jbuilder_finish(run, &builder, result);
+}
+
+/* A dict with its keys, which are characters or numbers already, as code points. */
+static zmlx_status numbered(zx_jrun *run, const zx_jdict *from, zx_jvalue *result)
+{
+    for (size_t i = 0; i < from->count; i++) {
+        zx_jvalue key = from->pairs[i].key;
+        size_t bytes = 0;
+        if (key.kind == ZX_J_STRING && zx_jstring_points(key.as.string) == 1)
+            key = zx_jint(zx_jstring_at(key.as.string, 0, &bytes));
+        else if (!zx_jvalue_is_number(key) || key.kind == ZX_J_FLOAT)
+            return ZX_JFAIL(run, "a key of the table must be a character or an integer");
+        ZX_TRY(zx_jdict_set(run, result->as.dict, key, from->pairs[i].value));
+    }
+    return ZMLX_OK;
+}
+
+static zmlx_status do_maketrans(zx_jrun *run, const zx_jcall *call, zx_jvalue *result)
+{
+    zx_jstring *from = NULL, *to = NULL, *gone = NULL;
+    size_t at = 0, other = 0, bytes = 0, other_bytes = 0;
+    ZX_TRY(zx_jdict_make(run, ZX_J_DICT, result));
+    if (call->arg[1].kind == ZX_J_MISSING) {
+        if (call->arg[0].kind != ZX_J_DICT) return ZX_JFAIL(run, "one argument must be a dict");
+        return numbered(run, call->arg[0].as.dict, result);
+    }
+    ZX_TRY(zx_jarg_string(run, call->arg[0], "what is replaced", &from));
+    ZX_TRY(zx_jarg_string(run, call->arg[1], "what replaces it", &to));
+    if (zx_jstring_points(from) != zx_jstring_points(to))
+        return ZX_JFAIL(run, "the first two arguments must have equal length");
+    for (; at < from->length; at += bytes, other += other_bytes)
+        ZX_TRY(zx_jdict_set(run, result->as.dict, zx_jint(zx_jstring_at(from, at, &bytes)),
+                            zx_jint(zx_jstring_at(to, other, &other_bytes))));
+    if (call->arg[2].kind == ZX_J_MISSING) return ZMLX_OK;
+    ZX_TRY(zx_jarg_string(run, call->arg[2], "what is taken away", &gone));
+    for (at = 0; at < gone->length; at += bytes)
+        ZX_TRY(zx_jdict_set(run, result->as.dict, zx_jint(zx_jstring_at(gone, at, &bytes)),
+                            zx_jnone()));
+    return ZMLX_OK;
+}
+
 const zx_jbuiltin zx_jmethods_text[] = {
     {"find", "/sub start? end?", do_find},
     {"rfind", "/sub start? end?", do_rfind},
@@ -311,5 +386,7 @@ const zx_jbuiltin zx_jmethods_text[] = {
     {"removeprefix", "/prefix", do_removeprefix},
     {"removesuffix", "/suffix", do_removesuffix},
     {"replace", "/old new count?", do_replace},
+    {"translate", "/table", do_translate},
+    {"maketrans", "/x y? z?", do_maketrans},
     {NULL, NULL, NULL},
 };

@@ -215,11 +215,9 @@ static zmlx_status parse_for(zx_jparser *parser, zx_jnode **node)
     zx_jnode *const loop = *node;
     const int outer_loops = parser->loop_depth;
     parser->for_depth++;
-    ZX_TRY(zx_jparse_target(parser, &(zx_jtuple_rules){.end_word = "in"}, &loop->left));
+    ZX_TRY(zx_jparse_target(parser, &(zx_jtuple_rules){0}, &loop->left));
     ZX_TRY(zx_jparser_expect_word(parser, "in"));
-    ZX_TRY(zx_jparse_tuple(parser,
-                           &(zx_jtuple_rules){.end_word = "recursive", .without_condition = true},
-                           &loop->right));
+    ZX_TRY(zx_jparse_tuple(parser, &(zx_jtuple_rules){.without_condition = true}, &loop->right));
     if (zx_jparser_skip_word(parser, "if")) {
         ZX_TRY(zx_jparse_expression(parser, &loop->third));
         ZX_TRY(copy_target(parser, loop->left, &loop->test_target));
