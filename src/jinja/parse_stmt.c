@@ -557,3 +557,16 @@ zmlx_status zx_jparse(zx_jrun *run, const zx_jtokens *tokens, zx_jnode **templat
     (*template)->has_blocks = run->blocks != NULL;
     return ZMLX_OK;
 }
+
+zmlx_status zx_jparse_broken(zx_jrun *run, const zx_jtokens *tokens, zmlx_status status)
+{
+    char message[512];
+    zx_jnode *body = NULL;
+    if (tokens->count == 0) return status;
+    zx_jparser parser = {.run = run, .at = tokens->items, .last_block = &run->blocks};
+    (void)snprintf(message, sizeof message, "%s", zmlx_error_message());
+    const zmlx_status before = parse_body(&parser, NULL, &body);
+    if (before != ZMLX_OK && parser.at->kind != ZX_JT_END) return before;
+    zx_record_failure("%s", message);
+    return status;
+}

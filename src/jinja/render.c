@@ -84,7 +84,8 @@ static zmlx_status run_template(zx_jrun *run, const char *text, size_t length)
     zx_jnode *template = NULL;
     zx_jframe *frame = NULL;
     zx_jsignal signal = ZX_J_GO_ON;
-    ZX_TRY(zx_jlex(run, text, length, &tokens));
+    const zmlx_status status = zx_jlex(run, text, length, &tokens);
+    if (status != ZMLX_OK) return zx_jparse_broken(run, &tokens, status);
     ZX_TRY(zx_jparse(run, &tokens, &template));
     ZX_TRY(zx_jscope_resolve(run, template));
     if (template->has_blocks) {
