@@ -82,9 +82,7 @@ static zmlx_status bind(zx_jrun *run, const zx_jbuiltin *row, const zx_jargs *ar
 zmlx_status zx_jbuiltin_call(zx_jrun *run, const zx_jbuiltin *row, zx_jvalue self,
                              const zx_jargs *args, zx_jvalue *result)
 {
-    zx_jcall call;
-    call.self = self;
-    call.all = args;
+    zx_jcall call = {.self = self, .all = args}; /* rows share functions: the rest is MISSING */
     if (row->parameters[0] != '*') ZX_TRY(bind(run, row, args, &call));
     ZX_TRY(zx_jrun_enter(run));
     ZX_TRY(row->run(run, &call, result));

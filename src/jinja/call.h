@@ -146,6 +146,11 @@ ZMLX_MUST_CHECK zmlx_status zx_jnumber_truncate(zx_jrun *run, double number, int
 /* A string's method with up to two arguments, which end at the first MISSING. */
 ZMLX_MUST_CHECK zmlx_status zx_jstring_method(zx_jrun *run, zx_jvalue string, const char *name,
                                               const zx_jvalue args[2], zx_jvalue *result);
+/* The byte offset of the last 'piece' that lies within the bytes [bounds[0], bounds[1]) of a text;
+ * SIZE_MAX where there is none.  The caller has paid for the search itself. */
+ZMLX_MUST_CHECK zmlx_status zx_jstring_find_last(zx_jrun *run, const zx_jstring *text,
+                                                 const zx_jstring *piece, const size_t bounds[2],
+                                                 size_t *at);
 /* The member at a dotted path ("a.0.b", an index, or None: the item itself); 'otherwise', unless
  * it is MISSING or None, takes the place of what is undefined. */
 ZMLX_MUST_CHECK zmlx_status zx_jattribute_path(zx_jrun *run, zx_jvalue item, zx_jvalue path,

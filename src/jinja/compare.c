@@ -59,7 +59,8 @@ zmlx_status zx_jvalue_hash(zx_jrun *run, zx_jvalue value, uint64_t *hash)
         *hash = hash_number(run, value);
         return ZMLX_OK;
     }
-    if (value.kind == ZX_J_LIST || value.kind == ZX_J_DICT || value.kind == ZX_J_NAMESPACE)
+    const bool is_set_like = value.kind == ZX_J_VIEW && value.as.view->kind != ZX_J_VALUES;
+    if (value.kind == ZX_J_LIST || value.kind == ZX_J_DICT || is_set_like)
         return ZX_JFAIL(run, "unhashable type: '%s'", zx_jvalue_type(value));
     if (value.kind == ZX_J_TUPLE) {
         uint64_t sum = run->seed + 2, part = 0;
@@ -246,7 +247,7 @@ static zmlx_status string_contains(zx_jrun *run, const zx_jstring *text, zx_jval
     if (item.kind != ZX_J_STRING)
         return ZX_JFAIL(run, "'in <string>' requires string as left operand, not %s",
                         zx_jvalue_type(item));
-    ZX_TRY(zx_jrun_pay_bytes(run, text->length));
+    ZX_TRY(zx_jrun_pay_search(run, text->length));
     const zx_jstring *const piece = item.as.string;
     *contains = piece->length == 0 ||
                 memmem(text->bytes, text->length, piece->bytes, piece->length) != NULL;

@@ -18,7 +18,7 @@ zmlx_status zx_jvalue_escape(zx_jrun *run, zx_jvalue value, zx_jvalue *escaped)
     *escaped = text;
     if (text.as.string->markup) return ZMLX_OK;
     const zx_jstring *const plain = text.as.string;
-    ZX_TRY(zx_jrun_pay_bytes(run, plain->length));
+    ZX_TRY(zx_jrun_pay_search(run, plain->length));
     for (size_t i = 0; i < plain->length; i++) {
         size_t row = 0;
         while (row < 5 && entities[row].character != plain->bytes[i]) row++;
@@ -60,7 +60,7 @@ static zmlx_status cut(zx_jrun *run, zx_jvalue *text, const char *open, const ch
     const zx_jstring *const from = text->as.string;
     zx_jbuilder builder = {0};
     size_t at = 0;
-    ZX_TRY(zx_jrun_pay_bytes(run, from->length));
+    ZX_TRY(zx_jrun_pay_search(run, from->length));
     for (;;) {
         const char *const rest = from->bytes + at;
         const size_t left = from->length - at;

@@ -132,12 +132,13 @@ static zmlx_status do_int(zx_jrun *run, const zx_jcall *call, zx_jvalue *result)
     *result = zx_jint(0);
     if (value.kind == ZX_J_UNDEFINED) return zx_jundefined_fail(run, value.as.undefined);
     if (zx_jvalue_is_integer(value, &result->as.integer)) return ZMLX_OK;
-    ZX_TRY(zx_jarg_int_or(run, call->arg[1], "the base", 10, &base));
     if (value.kind == ZX_J_FLOAT && !isnan(value.as.number))
         return zx_jnumber_truncate(run, value.as.number, &result->as.integer);
-    if (value.kind == ZX_J_STRING &&
-        zx_jnumber_parse_int(value.as.string, base > 36 || base < 0 ? 1 : (int)base,
-                             &result->as.integer, &overflow))
+    if (value.kind == ZX_J_STRING) ZX_TRY(zx_jrun_pay_points(run, value.as.string->length));
+    const bool has_base = call->arg[1].kind == ZX_J_MISSING ||
+                          (zx_jvalue_is_integer(call->arg[1], &base) && base >= 0 && base <= 36);
+    if (value.kind == ZX_J_STRING && has_base &&
+        zx_jnumber_parse_int(value.as.string, (int)base, &result->as.integer, &overflow))
         return overflow ? ZX_JFAIL(run, "the number does not fit in 64 bits") : ZMLX_OK;
     if (to_float(value, &number) && isfinite(number))
         return zx_jnumber_truncate(run, number, &result->as.integer);
@@ -149,6 +150,8 @@ static zmlx_status do_float(zx_jrun *run, const zx_jcall *call, zx_jvalue *resul
 {
     *result = zx_jfloat(0);
     if (call->self.kind == ZX_J_UNDEFINED) return zx_jundefined_fail(run, call->self.as.undefined);
+    if (call->self.kind == ZX_J_STRING)
+        ZX_TRY(zx_jrun_pay_points(run, call->self.as.string->length));
     if (!to_float(call->self, &result->as.number) && call->arg[0].kind != ZX_J_MISSING)
         *result = call->arg[0];
     return ZMLX_OK;
@@ -164,6 +167,8 @@ static zmlx_status do_filesizeformat(zx_jrun *run, const zx_jcall *call, zx_jval
     double bytes = 0, unit = base;
     zx_jbuilder builder = {0};
     if (call->self.kind == ZX_J_UNDEFINED) return zx_jundefined_fail(run, call->self.as.undefined);
+    if (call->self.kind == ZX_J_STRING)
+        ZX_TRY(zx_jrun_pay_points(run, call->self.as.string->length));
     if (!to_float(call->self, &bytes)) return ZX_JFAIL(run, "could not convert the size to float");
     if (bytes < base) {
         int64_t whole = 0;

@@ -70,7 +70,7 @@ static zmlx_status do_title(zx_jrun *run, const zx_jcall *call, zx_jvalue *resul
     const zx_jstring *const text = value.as.string;
     size_t start = 0;
     bool in_word = true;
-    ZX_TRY(zx_jrun_pay_bytes(run, text->length));
+    ZX_TRY(zx_jrun_pay_points(run, text->length));
     for (size_t at = 0, bytes = 0; at < text->length; at += bytes) {
         const uint32_t point = zx_jstring_at(text, at, &bytes);
         const bool separates = zx_unicode_is_space(point) || point == '-' || point == '(' ||
@@ -206,7 +206,7 @@ static zmlx_status do_wordcount(zx_jrun *run, const zx_jcall *call, zx_jvalue *r
     ZX_TRY(zx_jvalue_string(run, call->self, &value));
     const zx_jstring *const text = value.as.string;
     *result = zx_jint(0);
-    ZX_TRY(zx_jrun_pay_bytes(run, text->length));
+    ZX_TRY(zx_jrun_pay_points(run, text->length));
     for (size_t at = 0, bytes = 0; at < text->length; at += bytes) {
         const bool is_word = zx_unicode_is_word(zx_jstring_at(text, at, &bytes));
         if (is_word && !in_word) result->as.integer++;
@@ -288,7 +288,7 @@ static zmlx_status add_quoted(zx_jrun *run, zx_jbuilder *builder, zx_jvalue valu
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~";
     zx_jvalue text;
     ZX_TRY(zx_jvalue_string(run, value, &text));
-    ZX_TRY(zx_jrun_pay_bytes(run, text.as.string->length));
+    ZX_TRY(zx_jrun_pay_points(run, text.as.string->length));
     for (size_t i = 0; i < text.as.string->length; i++) {
         const char c = text.as.string->bytes[i];
         if (c != '\0' && (strchr(plain, c) != NULL || (c == '/' && !in_query)))

@@ -10,14 +10,15 @@ typedef struct percent {
     const zx_jstring *text;
     size_t at;
     zx_jvalue values; /* a tuple, a mapping or one value */
-    size_t used;      /* of a tuple, or 1 once the one value is used */
+    zx_jvalue single; /* where it is no tuple: what the next field takes */
+    size_t used;      /* of a tuple, or 1 once the single value is used */
     bool markup;
 } percent;
 
 static zmlx_status next_value(percent *all, zx_jvalue *value)
 {
     if (all->values.kind != ZX_J_TUPLE) {
-        *value = all->values;
+        *value = all->single;
         if (all->used++ == 0) return ZMLX_OK;
     } else if (all->used < all->values.as.list->count) {
         *value = all->values.as.list->items[all->used++];
@@ -26,8 +27,8 @@ static zmlx_status next_value(percent *all, zx_jvalue *value)
     return ZX_JFAIL(all->run, "not enough arguments for format string");
 }
 
-/* "(key)": the value of a mapping. */
-static zmlx_status keyed_value(percent *all, zx_jvalue *value)
+/* "(key)": the value of a mapping is what the next field takes. */
+static zmlx_status choose_key(percent *all)
 {
     const zx_jstring *const text = all->text;
     int open = 1;
@@ -40,9 +41,11 @@ static zmlx_status keyed_value(percent *all, zx_jvalue *value)
     if (all->values.kind != ZX_J_DICT) return ZX_JFAIL(all->run, "format requires a mapping");
     zx_jvalue key;
     ZX_TRY(zx_jstring_borrow(all->run, text->bytes + start, all->at - 1 - start, &key));
-    ZX_TRY(zx_jdict_get(all->run, all->values.as.dict, key, value));
-    return value->kind == ZX_J_MISSING ? ZX_JFAIL(all->run, "the mapping lacks a key of the format")
-                                       : ZMLX_OK;
+    ZX_TRY(zx_jdict_get(all->run, all->values.as.dict, key, &all->single));
+    all->used = 0;
+    return all->single.kind == ZX_J_MISSING
+               ? ZX_JFAIL(all->run, "the mapping lacks a key of the format")
+               : ZMLX_OK;
 }
 
 /* A width or precision: digits or "*". */
@@ -144,14 +147,13 @@ static zmlx_status add_field(percent *all, zx_jbuilder *builder)
 {
     zx_jvalue value = zx_jmissing();
     field one;
-    if (all->at < all->text->length && all->text->bytes[all->at] == '(')
-        ZX_TRY(keyed_value(all, &value));
+    if (all->at < all->text->length && all->text->bytes[all->at] == '(') ZX_TRY(choose_key(all));
     ZX_TRY(read_flags(all, &one));
     const char type = one.spec.type;
     if (type == '%') return zx_jbuilder_add(all->run, builder, "%", 1);
     if (strchr("diuoxXeEfFgGcrsa", type) == NULL)
         return ZX_JFAIL(all->run, "unsupported format character '%c'", type);
-    if (value.kind == ZX_J_MISSING) ZX_TRY(next_value(all, &value));
+    ZX_TRY(next_value(all, &value));
     if (type == 's' || type == 'r' || type == 'a') return add_text(all, &one, value, builder);
     if (type == 'c') return add_character(all, &one, value, builder);
     if (one.zero && !one.left) {
@@ -167,7 +169,8 @@ static zmlx_status add_field(percent *all, zx_jbuilder *builder)
 
 zmlx_status zx_jformat_percent(zx_jrun *run, zx_jstring *format, zx_jvalue value, zx_jvalue *result)
 {
-    percent all = {.run = run, .text = format, .values = value, .markup = format->markup};
+    percent all = {
+        .run = run, .text = format, .values = value, .single = value, .markup = format->markup};
     zx_jbuilder builder = {0};
     bool keyed = false;
     while (all.at < format->length) {

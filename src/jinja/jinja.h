@@ -13,8 +13,8 @@
 typedef struct zx_jinja_options { /* zero means the default */
     size_t max_steps;             /* statements and expressions evaluated: 10 million */
     size_t max_output;            /* bytes: 64 MiB */
-    int64_t now;                  /* seconds since 1970 (UTC) for strftime_now; 0: the clock or
-                                     SOURCE_DATE_EPOCH */
+    int64_t now;                  /* seconds since 1970, of which strftime_now gives UTC; 0: those
+                                     of SOURCE_DATE_EPOCH or, in local time, of the clock */
     const char *source;           /* what messages call the template: "chat template" */
 } zx_jinja_options;
 

@@ -1,6 +1,8 @@
 /* jinja_test.c - what a template may say and how it fails, in small cases with their variables. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/test.h"
 #include "jinja/jinja.h"
@@ -142,6 +144,9 @@ static const error_row error_rows[] = {
     {"{{ 'abc }}", "{}", ZMLX_ERROR_FORMAT, "a string is not closed"},
     {"{# x", "{}", ZMLX_ERROR_FORMAT, "missing end of comment"},
     {"{{ (1] }}", "{}", ZMLX_ERROR_FORMAT, "unexpected ']'"},
+    {"{{ 1 2 }}\n{{ (1] }}", "{}", ZMLX_ERROR_FORMAT, "line 1: expected '}}', found an integer"},
+    {"{{ (1\n {{ 2 }}", "{}", ZMLX_ERROR_FORMAT, "line 2: expected ')', found '{'"},
+    {"{{ 1 }}\n{{ 'a }}", "{}", ZMLX_ERROR_FORMAT, "line 2: a string is not closed"},
     {"{% break %}", "{}", ZMLX_ERROR_FORMAT, "'break' stands outside a loop"},
     {"{% for i in x %}{% call m() %}{% continue %}{% endcall %}{% endfor %}", "{}",
      ZMLX_ERROR_FORMAT, "'continue' stands outside a loop"},
@@ -162,6 +167,8 @@ static const error_row error_rows[] = {
      "'NoneType' object is not iterable"},
     {"{{ 9223372036854775807 + 1 }}", "{}", ZMLX_ERROR_ARGUMENT, "does not fit in 64 bits"},
     {"{{ x | tojson }}", "{}", ZMLX_ERROR_ARGUMENT, "Object of type Undefined"},
+    {"{{ range(3).index(7) }}", "{}", ZMLX_ERROR_ARGUMENT, "method 'index': the value is not in"},
+    {"{% for x, in [[1]] %}{% endfor %}", "{}", ZMLX_ERROR_FORMAT, "expected 'in'"},
 };
 
 TEST(jinja_errors_name_line_and_construct)
@@ -184,6 +191,15 @@ static const error_row hostile_rows[] = {
      "{}", ZMLX_ERROR_MEMORY, "MiB of memory"},
     {"{{ '%999999999d' % 1 }}", "{}", ZMLX_ERROR_MEMORY, "too long"},
     {"{{ 2 ** 99999999 }}", "{}", ZMLX_ERROR_ARGUMENT, "does not fit in 64 bits"},
+    /* long texts that are looked at again and again, and one that is nearly the same everywhere */
+    {"{% set p = 'a' * 1000000 %}{% for i in range(99) %}{{ p.islower() }}{% endfor %}", "{}",
+     ZMLX_ERROR_ARGUMENT, "method 'islower': the template takes more than 10000000 steps"},
+    {"{% set p = ' ' * 1000000 %}{% for i in range(99) %}{{ p | int }}{% endfor %}", "{}",
+     ZMLX_ERROR_ARGUMENT, "filter 'int': the template takes more than 10000000 steps"},
+    {"{% set p = 'a' * 1000000 %}{% for i in range(250) %}{{ p.find('ab') }}{% endfor %}", "{}",
+     ZMLX_ERROR_ARGUMENT, "method 'find': the template takes more than 10000000 steps"},
+    {"{{ ('a' * 200000).rsplit('a' * 50000 ~ 'ba') }}", "{}", ZMLX_ERROR_ARGUMENT,
+     "method 'rsplit': the template takes more than 10000000 steps"},
 };
 
 TEST(jinja_stops_hostile_templates)
@@ -218,7 +234,7 @@ TEST(jinja_refuses_deep_nesting)
     for (int i = 0; i < 5000; i++) CHECK(zx_text_add_string(&open, "[") == ZMLX_OK);
     json_t *const none = json_object();
     CHECK(zx_jinja_render(open.bytes, open.length, none, NULL, &output) == ZMLX_ERROR_FORMAT);
-    CHECK(strstr(zmlx_error_message(), "too deep") != NULL);
+    CHECK(strstr(zmlx_error_message(), "nested more than 200 levels deep") != NULL);
     zx_text_clear(&open);
     CHECK(zx_text_add_string(&open, "{{ 1") == ZMLX_OK);
     for (int i = 0; i < 5000; i++) CHECK(zx_text_add_string(&open, "+1") == ZMLX_OK);
@@ -247,6 +263,39 @@ TEST(jinja_options_limit_and_name)
     CHECK(output.length == 9);
     CHECK(render("d", "{}", NULL, &output) == ZMLX_OK); /* it appends */
     CHECK(strcmp(output.bytes, "abcabcabcd") == 0);
+    zx_text_fini(&output);
+}
+
+/* Copies a variable of the environment, and sets it to 'value' (NULL: takes it away). */
+static bool exchange(const char *name, const char *value, char old[128])
+{
+    const char *const now = getenv(name);
+    (void)snprintf(old, 128, "%s", now != NULL ? now : "");
+    return (value != NULL && *value != '\0' ? setenv(name, value, 1) : unsetenv(name)) == 0;
+}
+
+/* The clock's time is local, as datetime.now() is; a given one is UTC wherever the test runs. */
+TEST(jinja_tells_the_local_time)
+{
+    static const char text[] = "{{ strftime_now('%Y-%m-%d %H:%M') }}";
+    zx_text output = {0};
+    char wanted[2][32], zone[128], epoch[128], unused[128];
+    CHECK(exchange("TZ", "TST-13:45", zone) && exchange("SOURCE_DATE_EPOCH", NULL, epoch));
+    tzset();
+    for (int i = 0; i < 2; i++) {
+        const time_t now = time(NULL) + 13 * 3600 + 45 * 60;
+        struct tm shifted;
+        CHECK(gmtime_r(&now, &shifted) != NULL);
+        CHECK(strftime(wanted[i], sizeof wanted[i], "%Y-%m-%d %H:%M", &shifted) > 0);
+        if (i == 0) CHECK(render(text, "{}", NULL, &output) == ZMLX_OK);
+    }
+    CHECK(strcmp(output.bytes, wanted[0]) == 0 || strcmp(output.bytes, wanted[1]) == 0);
+    zx_text_clear(&output);
+    CHECK(exchange("SOURCE_DATE_EPOCH", "86400", unused));
+    CHECK(render(text, "{}", NULL, &output) == ZMLX_OK);
+    CHECK(strcmp(output.bytes, "1970-01-02 00:00") == 0);
+    CHECK(exchange("TZ", zone, unused) && exchange("SOURCE_DATE_EPOCH", epoch, unused));
+    tzset();
     zx_text_fini(&output);
 }
 

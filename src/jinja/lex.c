@@ -423,6 +423,7 @@ zmlx_status zx_jlex(zx_jrun *run, const char *text, size_t length, zx_jtokens *t
                  .length = source.as.string->length,
                  .line = 1,
                  .line_starting = true};
-    ZX_TRY(lex_template(&lex));
-    return add_token(&lex, ZX_JT_END, lex.length, zx_jnone());
+    const zmlx_status status = lex_template(&lex);
+    ZX_TRY(add_token(&lex, ZX_JT_END, lex.length, zx_jnone()));
+    return status;
 }

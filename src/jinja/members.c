@@ -174,8 +174,8 @@ static zmlx_status indexed(zx_jrun *run, zx_jvalue object, int64_t index, zx_jva
 
 static bool is_hashable(zx_jvalue value)
 {
-    if (value.kind == ZX_J_LIST || value.kind == ZX_J_DICT || value.kind == ZX_J_NAMESPACE)
-        return false;
+    if (value.kind == ZX_J_VIEW) return value.as.view->kind == ZX_J_VALUES;
+    if (value.kind == ZX_J_LIST || value.kind == ZX_J_DICT) return false;
     if (value.kind != ZX_J_TUPLE) return true;
     for (size_t i = 0; i < value.as.list->count; i++)
         if (value.as.list->items[i].kind == ZX_J_LIST || value.as.list->items[i].kind == ZX_J_DICT)
@@ -267,7 +267,8 @@ zmlx_status zx_jslice_indices(zx_jrun *run, const zx_jvalue bounds[3], size_t co
 static zmlx_status slice_string(zx_jrun *run, zx_jstring *text, const int64_t range[3],
                                 size_t taken, zx_jvalue *result)
 {
-    ZX_TRY(zx_jrun_pay_bytes(run, text->length));
+    ZX_TRY(range[2] == 1 ? zx_jrun_pay_bytes(run, text->length)
+                         : zx_jrun_pay_points(run, text->length));
     if (range[2] == 1) {
         const size_t start = zx_jstring_offset(text, (size_t)range[0]);
         const size_t end = taken > 0 ? zx_jstring_offset(text, (size_t)range[1]) : start;

@@ -17,7 +17,9 @@ enum {
     SMALL_OBJECT = 1024,
     LONG_STRING = 4096, /* gets a block of its own, twice as large */
     OBJECT_ALIGNMENT = 16,
-    BYTES_PER_STEP = 64,
+    BYTES_PER_STEP = 64, /* copied; a byte that is looked at costs more time, hence more steps */
+    SEARCHED_PER_STEP = 16,
+    ASKED_PER_STEP = 4,
 };
 
 void zx_jrun_record(const zx_jrun *run, zmlx_status status, int line, const char *format, ...)
@@ -44,6 +46,16 @@ zmlx_status zx_jrun_pay(zx_jrun *run, size_t steps)
 zmlx_status zx_jrun_pay_bytes(zx_jrun *run, size_t bytes)
 {
     return zx_jrun_pay(run, bytes / BYTES_PER_STEP + 1);
+}
+
+zmlx_status zx_jrun_pay_search(zx_jrun *run, size_t bytes)
+{
+    return zx_jrun_pay(run, bytes / SEARCHED_PER_STEP + 1);
+}
+
+zmlx_status zx_jrun_pay_points(zx_jrun *run, size_t bytes)
+{
+    return zx_jrun_pay(run, bytes / ASKED_PER_STEP + 1);
 }
 
 zmlx_status zx_jrun_enter(zx_jrun *run)

@@ -104,6 +104,8 @@ static zmlx_status do_index(zx_jrun *run, const zx_jcall *call, zx_jvalue *resul
     int64_t range[3];
     size_t taken = 0;
     if (list.kind == ZX_J_RANGE) ZX_TRY(zx_jlist_from(run, call->self, &list));
+    for (size_t i = 1; i < 3; i++) /* None, which a slice takes, is none here */
+        ZX_TRY(zx_jarg_int_or(run, call->arg[i], "a bound", 0, &range[0]));
     const zx_jvalue bounds[3] = {call->arg[1], call->arg[2], zx_jnone()};
     ZX_TRY(zx_jslice_indices(run, bounds, list.as.list->count, range, &taken));
     for (size_t i = 0; i < taken; i++) {

@@ -59,7 +59,7 @@ static zmlx_status map_text(zx_jrun *run, const zx_jcall *call, choose_fn choose
     const zx_jstring *const text = call->self.as.string;
     zx_jbuilder builder = {0};
     bool after_cased = false;
-    ZX_TRY(zx_jrun_pay_bytes(run, text->length));
+    ZX_TRY(zx_jrun_pay_points(run, text->length));
     for (size_t at = 0, bytes = 0; at < text->length; at += bytes) {
         const uint32_t point = zx_jstring_at(text, at, &bytes);
         const map_fn map = choose(point, at == 0, after_cased);
@@ -160,7 +160,7 @@ static zmlx_status all_are(zx_jrun *run, const zx_jcall *call, class_fn is_class
                            zx_jvalue *result)
 {
     const zx_jstring *const text = call->self.as.string;
-    ZX_TRY(zx_jrun_pay_bytes(run, text->length));
+    ZX_TRY(zx_jrun_pay_points(run, text->length));
     *result = zx_jbool(empty || text->length > 0);
     for (size_t at = 0, bytes = 0; at < text->length && result->as.boolean; at += bytes)
         result->as.boolean = is_class(zx_jstring_at(text, at, &bytes));
@@ -220,7 +220,7 @@ static zmlx_status do_isprintable(zx_jrun *run, const zx_jcall *call, zx_jvalue 
 static zmlx_status do_isidentifier(zx_jrun *run, const zx_jcall *call, zx_jvalue *result)
 {
     const zx_jstring *const text = call->self.as.string;
-    ZX_TRY(zx_jrun_pay_bytes(run, text->length));
+    ZX_TRY(zx_jrun_pay_points(run, text->length));
     *result = zx_jbool(text->length > 0);
     for (size_t at = 0, bytes = 0; at < text->length && result->as.boolean; at += bytes)
         result->as.boolean = zx_unicode_is_name(zx_jstring_at(text, at, &bytes), at == 0);
@@ -232,7 +232,7 @@ static zmlx_status case_is(zx_jrun *run, const zx_jcall *call, class_fn wanted, 
                            zx_jvalue *result)
 {
     const zx_jstring *const text = call->self.as.string;
-    ZX_TRY(zx_jrun_pay_bytes(run, text->length));
+    ZX_TRY(zx_jrun_pay_points(run, text->length));
     *result = zx_jbool(false);
     for (size_t at = 0, bytes = 0; at < text->length; at += bytes) {
         const uint32_t point = zx_jstring_at(text, at, &bytes);
@@ -259,7 +259,7 @@ static zmlx_status do_istitle(zx_jrun *run, const zx_jcall *call, zx_jvalue *res
 {
     const zx_jstring *const text = call->self.as.string;
     bool after_cased = false, any = false;
-    ZX_TRY(zx_jrun_pay_bytes(run, text->length));
+    ZX_TRY(zx_jrun_pay_points(run, text->length));
     *result = zx_jbool(false);
     for (size_t at = 0, bytes = 0; at < text->length; at += bytes) {
         const uint32_t point = zx_jstring_at(text, at, &bytes);

@@ -78,7 +78,7 @@ static zmlx_status do_expandtabs(zx_jrun *run, const zx_jcall *call, zx_jvalue *
     zx_jbuilder builder = {0};
     int64_t size = 8, column = 0;
     ZX_TRY(zx_jarg_int_or(run, call->arg[0], "tabsize", 8, &size));
-    ZX_TRY(zx_jrun_pay_bytes(run, text->length));
+    ZX_TRY(zx_jrun_pay_search(run, text->length));
     for (size_t at = 0, bytes = 0; at < text->length; at += bytes) {
         const uint32_t point = zx_jstring_at(text, at, &bytes);
         if (point == '\t') {

@@ -89,22 +89,13 @@ static zmlx_status split_at(const pieces *into, const zx_jstring *separator, int
     return add_piece(into, start, text->length);
 }
 
-/* The last place before 'end' where the separator begins; SIZE_MAX where there is none. */
-static size_t find_back(const zx_jstring *text, const zx_jstring *separator, size_t end)
-{
-    for (size_t at = end; at >= separator->length; at--) {
-        const size_t start = at - separator->length;
-        if (memcmp(text->bytes + start, separator->bytes, separator->length) == 0) return start;
-    }
-    return SIZE_MAX;
-}
-
 static zmlx_status rsplit_at(const pieces *into, const zx_jstring *separator, int64_t most)
 {
     const zx_jstring *const text = into->text;
     size_t end = text->length;
     for (; most > 0; most--) {
-        const size_t at = find_back(text, separator, end);
+        size_t at = SIZE_MAX;
+        ZX_TRY(zx_jstring_find_last(into->run, text, separator, (const size_t[2]){0, end}, &at));
         if (at == SIZE_MAX) break;
         ZX_TRY(add_piece(into, at + separator->length, end));
         end = at;
@@ -123,7 +114,7 @@ static zmlx_status split(zx_jrun *run, const zx_jcall *call, bool from_right, zx
     if (most < 0) most = INT64_MAX;
     ZX_TRY(zx_jlist_make(run, ZX_J_LIST, 0, result));
     const pieces into = {.run = run, .text = call->self.as.string, .list = result->as.list};
-    ZX_TRY(zx_jrun_pay_bytes(run, into.text->length));
+    ZX_TRY(zx_jrun_pay_points(run, into.text->length));
     if (!from_right)
         return separator != NULL ? split_at(&into, separator, most) : split_words(&into, most);
     ZX_TRY(separator != NULL ? rsplit_at(&into, separator, most) : rsplit_words(&into, most));
@@ -146,7 +137,7 @@ static zmlx_status do_splitlines(zx_jrun *run, const zx_jcall *call, zx_jvalue *
     const zx_jstring *const text = call->self.as.string;
     const bool keep = zx_jarg_true(call->arg[0], false);
     ZX_TRY(zx_jlist_make(run, ZX_J_LIST, 0, result));
-    ZX_TRY(zx_jrun_pay_bytes(run, text->length));
+    ZX_TRY(zx_jrun_pay_points(run, text->length));
     const pieces into = {.run = run, .text = text, .list = result->as.list};
     size_t start = 0, at = 0, bytes = 0;
     while (at < text->length) {
@@ -169,12 +160,12 @@ static zmlx_status partition(zx_jrun *run, const zx_jcall *call, bool last, zx_j
     zx_jstring *separator = NULL;
     ZX_TRY(zx_jarg_string(run, call->arg[0], "the separator", &separator));
     if (separator->length == 0) return ZX_JFAIL(run, "empty separator");
-    ZX_TRY(zx_jrun_pay_bytes(run, text->length));
+    ZX_TRY(zx_jrun_pay_search(run, text->length));
     ZX_TRY(zx_jlist_make(run, ZX_J_TUPLE, 3, result));
     const pieces into = {.run = run, .text = text, .list = result->as.list};
     size_t at = SIZE_MAX;
     if (last) {
-        at = find_back(text, separator, text->length);
+        ZX_TRY(zx_jstring_find_last(run, text, separator, (const size_t[2]){0, text->length}, &at));
     } else {
         const char *const found =
             memmem(text->bytes, text->length, separator->bytes, separator->length);

@@ -28,7 +28,7 @@ static zmlx_status find_region(zx_jrun *run, zx_jstring *text, zx_jvalue first, 
                                region *found)
 {
     *found = (region){.text = text, .end = text->length, .valid = true};
-    ZX_TRY(zx_jrun_pay_bytes(run, text->length));
+    ZX_TRY(zx_jrun_pay_search(run, text->length));
     if (first.kind == ZX_J_MISSING && last.kind == ZX_J_MISSING) return ZMLX_OK;
     const int64_t length = (int64_t)zx_jstring_points(text);
     int64_t start = 0, end = length;
@@ -42,20 +42,34 @@ static zmlx_status find_region(zx_jrun *run, zx_jstring *text, zx_jvalue first, 
     return ZMLX_OK;
 }
 
-/* The byte offset of the first (or last) 'piece' in a region; SIZE_MAX where it is not there. */
-static size_t search(const region *in, const zx_jstring *piece, bool last)
+/* The byte offset of the first 'piece' in a region; SIZE_MAX where it is not there. */
+static size_t search(const region *in, const zx_jstring *piece)
 {
     if (!in->valid || piece->length > in->end - in->start) return SIZE_MAX;
     const char *const bytes = in->text->bytes;
-    if (piece->length == 0) return last ? in->end : in->start;
-    if (!last) {
-        const char *const found =
-            memmem(bytes + in->start, in->end - in->start, piece->bytes, piece->length);
-        return found != NULL ? (size_t)(found - bytes) : SIZE_MAX;
+    if (piece->length == 0) return in->start;
+    const char *const found =
+        memmem(bytes + in->start, in->end - in->start, piece->bytes, piece->length);
+    return found != NULL ? (size_t)(found - bytes) : SIZE_MAX;
+}
+
+zmlx_status zx_jstring_find_last(zx_jrun *run, const zx_jstring *text, const zx_jstring *piece,
+                                 const size_t bounds[2], size_t *at)
+{
+    const size_t length = piece->length;
+    *at = bounds[1];
+    if (length == 0) return ZMLX_OK;
+    *at = SIZE_MAX;
+    if (length > bounds[1] - bounds[0]) return ZMLX_OK;
+    for (size_t place = bounds[1] - length + 1; place > bounds[0]; place--) {
+        const char *const here = text->bytes + place - 1;
+        if (*here != *piece->bytes || here[length - 1] != piece->bytes[length - 1]) continue;
+        ZX_TRY(zx_jrun_pay_bytes(run, length)); /* a hostile text is nearly the same everywhere */
+        if (memcmp(here, piece->bytes, length) != 0) continue;
+        *at = place - 1;
+        break;
     }
-    for (size_t at = in->end - piece->length + 1; at > in->start; at--)
-        if (memcmp(bytes + at - 1, piece->bytes, piece->length) == 0) return at - 1;
-    return SIZE_MAX;
+    return ZMLX_OK;
 }
 
 static zmlx_status locate(zx_jrun *run, const zx_jcall *call, bool last, int64_t *index)
@@ -65,8 +79,9 @@ static zmlx_status locate(zx_jrun *run, const zx_jcall *call, bool last, int64_t
     *index = -1;
     ZX_TRY(zx_jarg_string(run, call->arg[0], "the text to find", &piece));
     ZX_TRY(find_region(run, text, call->arg[1], call->arg[2], &in));
-    if (last) ZX_TRY(zx_jrun_pay_bytes(run, text->length * (piece->length < 64 ? 8 : 64)));
-    const size_t at = search(&in, piece, last);
+    size_t at = search(&in, piece);
+    if (last && at != SIZE_MAX)
+        ZX_TRY(zx_jstring_find_last(run, text, piece, (const size_t[2]){in.start, in.end}, &at));
     if (at == SIZE_MAX) return ZMLX_OK;
     zx_jstring before = {.bytes = text->bytes, .length = at};
     *index = (int64_t)zx_jstring_points(&before);
@@ -109,7 +124,7 @@ static zmlx_status do_count(zx_jrun *run, const zx_jcall *call, zx_jvalue *resul
         *result = zx_jsized(zx_jstring_points(&inside) + 1);
         return ZMLX_OK;
     }
-    for (size_t at = search(&in, piece, false); at != SIZE_MAX; at = search(&in, piece, false)) {
+    for (size_t at = search(&in, piece); at != SIZE_MAX; at = search(&in, piece)) {
         result->as.integer++;
         in.start = at + piece->length;
     }
@@ -193,7 +208,7 @@ static zmlx_status strip(zx_jrun *run, const zx_jcall *call, bool left, bool rig
         if (!more) break;
         end -= bytes;
     }
-    ZX_TRY(zx_jrun_pay_bytes(run, text->length - (end - start)));
+    ZX_TRY(zx_jrun_pay_points(run, text->length - (end - start)));
     return zx_jstring_borrow(run, text->bytes + start, end - start, result);
 }
 
@@ -268,9 +283,9 @@ static zmlx_status do_replace(zx_jrun *run, const zx_jcall *call, zx_jvalue *res
         return zx_jbuilder_finish(run, &builder, result);
     }
     region in = {.text = text, .end = text->length, .valid = true};
-    ZX_TRY(zx_jrun_pay_bytes(run, text->length));
+    ZX_TRY(zx_jrun_pay_search(run, text->length));
     for (; count > 0; count--) {
-        const size_t at = search(&in, old, false);
+        const size_t at = search(&in, old);
         if (at == SIZE_MAX) break;
         ZX_TRY(zx_jrun_pay(run, 1));
         ZX_TRY(zx_jbuilder_add(run, &builder, text->bytes + in.start, at - in.start));
@@ -280,6 +295,81 @@ static zmlx_status do_replace(zx_jrun *run, const zx_jcall *call, zx_jvalue *res
     if (in.start == 0) return zx_jstring_borrow(run, text->bytes, text->length, result);
     ZX_TRY(zx_jbuilder_add(run, &builder, text->bytes + in.start, text->length - in.start));
     return zx_jbuilder_finish(run, &builder, result);
+}
+
+/* table[point] of a dict or sequence; MISSING where the code point stays as it is. */
+static zmlx_status look_up(zx_jrun *run, zx_jvalue table, uint32_t point, zx_jvalue *found)
+{
+    const zx_jvalue key = zx_jint(point);
+    if (table.kind == ZX_J_DICT) return zx_jdict_get(run, table.as.dict, key, found);
+    if (!zx_jvalue_is_sequence(table) && table.kind != ZX_J_STRING && table.kind != ZX_J_RANGE &&
+        table.kind != ZX_J_UNDEFINED)
+        return ZX_JFAIL(run, "'%s' object is no table of characters", zx_jvalue_type(table));
+    ZX_TRY(zx_jvalue_item(run, table, key, found));
+    if (found->kind == ZX_J_UNDEFINED) *found = zx_jmissing();
+    return ZMLX_OK;
+}
+
+static zmlx_status do_translate(zx_jrun *run, const zx_jcall *call, zx_jvalue *result)
+{
+    const zx_jstring *const text = call->self.as.string;
+    zx_jbuilder builder = {0};
+    ZX_TRY(zx_jrun_pay_points(run, text->length));
+    for (size_t at = 0, bytes = 0; at < text->length; at += bytes) {
+        int64_t point = zx_jstring_at(text, at, &bytes);
+        zx_jvalue found;
+        ZX_TRY(look_up(run, call->arg[0], (uint32_t)point, &found));
+        if (found.kind == ZX_J_NONE) continue;
+        if (found.kind == ZX_J_STRING) {
+            ZX_TRY(zx_jbuilder_string(run, &builder, found.as.string));
+            continue;
+        }
+        if (found.kind != ZX_J_MISSING && !zx_jvalue_is_integer(found, &point))
+            return ZX_JFAIL(run, "a character becomes an integer, None or str");
+        if (point < 0 || point > 0x10ffff || (point >= 0xd800 && point < 0xe000))
+            return ZX_JFAIL(run, "a character becomes no code point");
+        ZX_TRY(zx_jbuilder_point(run, &builder, (uint32_t)point));
+    }
+    return zx_jbuilder_finish(run, &builder, result);
+}
+
+/* A dict with its keys, which are characters or numbers already, as code points. */
+static zmlx_status numbered(zx_jrun *run, const zx_jdict *from, zx_jvalue *result)
+{
+    for (size_t i = 0; i < from->count; i++) {
+        zx_jvalue key = from->pairs[i].key;
+        size_t bytes = 0;
+        if (key.kind == ZX_J_STRING && zx_jstring_points(key.as.string) == 1)
+            key = zx_jint(zx_jstring_at(key.as.string, 0, &bytes));
+        else if (!zx_jvalue_is_number(key) || key.kind == ZX_J_FLOAT)
+            return ZX_JFAIL(run, "a key of the table must be a character or an integer");
+        ZX_TRY(zx_jdict_set(run, result->as.dict, key, from->pairs[i].value));
+    }
+    return ZMLX_OK;
+}
+
+static zmlx_status do_maketrans(zx_jrun *run, const zx_jcall *call, zx_jvalue *result)
+{
+    zx_jstring *from = NULL, *to = NULL, *gone = NULL;
+    size_t at = 0, other = 0, bytes = 0, other_bytes = 0;
+    ZX_TRY(zx_jdict_make(run, ZX_J_DICT, result));
+    if (call->arg[1].kind == ZX_J_MISSING) {
+        if (call->arg[0].kind != ZX_J_DICT) return ZX_JFAIL(run, "one argument must be a dict");
+        return numbered(run, call->arg[0].as.dict, result);
+    }
+    ZX_TRY(zx_jarg_string(run, call->arg[0], "what is replaced", &from));
+    ZX_TRY(zx_jarg_string(run, call->arg[1], "what replaces it", &to));
+    if (zx_jstring_points(from) != zx_jstring_points(to))
+        return ZX_JFAIL(run, "the first two arguments must have equal length");
+    for (; at < from->length; at += bytes, other += other_bytes)
+        ZX_TRY(zx_jdict_set(run, result->as.dict, zx_jint(zx_jstring_at(from, at, &bytes)),
+                            zx_jint(zx_jstring_at(to, other, &other_bytes))));
+    if (call->arg[2].kind == ZX_J_MISSING) return ZMLX_OK;
+    ZX_TRY(zx_jarg_string(run, call->arg[2], "what is taken away", &gone));
+    for (at = 0; at < gone->length; at += bytes)
+        ZX_TRY(zx_jdict_set(run, result->as.dict, zx_jint(zx_jstring_at(gone, at, &bytes)),
+                            zx_jnone()));
+    return ZMLX_OK;
 }
 
 const zx_jbuiltin zx_jmethods_text[] = {
@@ -296,5 +386,7 @@ const zx_jbuiltin zx_jmethods_text[] = {
     {"removeprefix", "/prefix", do_removeprefix},
     {"removesuffix", "/suffix", do_removesuffix},
     {"replace", "/old new count?", do_replace},
+    {"translate", "/table", do_translate},
+    {"maketrans", "/x y? z?", do_maketrans},
     {NULL, NULL, NULL},
 };

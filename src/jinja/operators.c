@@ -164,7 +164,7 @@ static void float_divmod(double a, double b, double *quotient, double *remainder
             mod += b;
             div -= 1;
         }
-    } else {
+    } else if (!isnan(mod)) {
         mod = copysign(0.0, b);
     }
     if (div < 0 || div > 0) {

@@ -46,7 +46,6 @@ void zx_jnodes_add(zx_jnodes *nodes, zx_jnode *node);
 /* --- expressions --- */
 
 typedef struct zx_jtuple_rules {
-    const char *end_word;   /* a word that ends the tuple: "in", "recursive" */
     bool without_condition; /* no "a if b else c" */
     bool parentheses;       /* "()" is a tuple */
     bool targets;           /* only names and literals */

@@ -104,12 +104,11 @@ zmlx_status zx_jparse_primary(zx_jparser *parser, bool members, zx_jnode **node)
     return ZMLX_OK;
 }
 
-static bool is_tuple_end(const zx_jparser *parser, const zx_jtuple_rules *rules)
+/* Words end no tuple, not even 'in' behind a comma: jinja2 3.1 refuses "for x, in y". */
+static bool is_tuple_end(const zx_jparser *parser)
 {
-    if (zx_jparser_is(parser, ZX_JT_VARIABLE_END) || zx_jparser_is(parser, ZX_JT_BLOCK_END) ||
-        zx_jparser_is(parser, ZX_JT_RPAREN))
-        return true;
-    return rules->end_word != NULL && zx_jparser_is_word(parser, rules->end_word);
+    return zx_jparser_is(parser, ZX_JT_VARIABLE_END) || zx_jparser_is(parser, ZX_JT_BLOCK_END) ||
+           zx_jparser_is(parser, ZX_JT_RPAREN);
 }
 
 zmlx_status zx_jparse_tuple(zx_jparser *parser, const zx_jtuple_rules *rules, zx_jnode **node)
@@ -118,7 +117,7 @@ zmlx_status zx_jparse_tuple(zx_jparser *parser, const zx_jtuple_rules *rules, zx
     zx_jnodes items = {0};
     bool is_tuple = false;
     ZX_TRY(zx_jparser_enter(parser));
-    while (!is_tuple_end(parser, rules)) {
+    while (!is_tuple_end(parser)) {
         zx_jnode *item = NULL;
         if (rules->targets)
             ZX_TRY(zx_jparse_primary(parser, rules->members, &item));

@@ -215,11 +215,9 @@ static zmlx_status parse_for(zx_jparser *parser, zx_jnode **node)
     zx_jnode *const loop = *node;
     const int outer_loops = parser->loop_depth;
     parser->for_depth++;
-    ZX_TRY(zx_jparse_target(parser, &(zx_jtuple_rules){.end_word = "in"}, &loop->left));
+    ZX_TRY(zx_jparse_target(parser, &(zx_jtuple_rules){0}, &loop->left));
     ZX_TRY(zx_jparser_expect_word(parser, "in"));
-    ZX_TRY(zx_jparse_tuple(parser,
-                           &(zx_jtuple_rules){.end_word = "recursive", .without_condition = true},
-                           &loop->right));
+    ZX_TRY(zx_jparse_tuple(parser, &(zx_jtuple_rules){.without_condition = true}, &loop->right));
     if (zx_jparser_skip_word(parser, "if")) {
         ZX_TRY(zx_jparse_expression(parser, &loop->third));
         ZX_TRY(copy_target(parser, loop->left, &loop->test_target));
@@ -558,4 +556,17 @@ zmlx_status zx_jparse(zx_jrun *run, const zx_jtokens *tokens, zx_jnode **templat
     ZX_TRY(parse_body(&parser, NULL, &(*template)->body));
     (*template)->has_blocks = run->blocks != NULL;
     return ZMLX_OK;
+}
+
+zmlx_status zx_jparse_broken(zx_jrun *run, const zx_jtokens *tokens, zmlx_status status)
+{
+    char message[512];
+    zx_jnode *body = NULL;
+    if (tokens->count == 0) return status;
+    zx_jparser parser = {.run = run, .at = tokens->items, .last_block = &run->blocks};
+    (void)snprintf(message, sizeof message, "%s", zmlx_error_message());
+    const zmlx_status before = parse_body(&parser, NULL, &body);
+    if (before != ZMLX_OK && parser.at->kind != ZX_JT_END) return before;
+    zx_record_failure("%s", message);
+    return status;
 }

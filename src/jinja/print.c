@@ -102,7 +102,7 @@ static zmlx_status repr_point(zx_jrun *run, zx_jbuilder *builder, uint32_t point
 
 static zmlx_status repr_string(zx_jrun *run, zx_jbuilder *builder, const zx_jstring *string)
 {
-    ZX_TRY(zx_jrun_pay_bytes(run, string->length));
+    ZX_TRY(zx_jrun_pay_points(run, string->length));
     const bool has_single = memchr(string->bytes, '\'', string->length) != NULL;
     const bool has_double = memchr(string->bytes, '"', string->length) != NULL;
     const char quote = has_single && !has_double ? '"' : '\'';
@@ -297,7 +297,7 @@ zmlx_status zx_jvalue_ascii_string(zx_jrun *run, zx_jvalue value, zx_jvalue *str
     zx_jbuilder builder = {0};
     ZX_TRY(zx_jvalue_repr_string(run, value, string));
     const zx_jstring *const text = string->as.string;
-    ZX_TRY(zx_jrun_pay_bytes(run, text->length));
+    ZX_TRY(zx_jrun_pay_points(run, text->length));
     for (size_t at = 0, bytes = 0; at < text->length; at += bytes) {
         const uint32_t point = zx_jstring_at(text, at, &bytes);
         if (point < 0x80)

@@ -68,11 +68,13 @@ static zmlx_status from_json(zx_jrun *run, const json_t *json, zx_jvalue *value)
 
 /* --- rendering --- */
 
-static int64_t time_of(const zx_jinja_options *options)
+static int64_t time_of(const zx_jinja_options *options, bool *local)
 {
+    *local = false;
     if (options->now != 0) return options->now;
     const char *const epoch = getenv("SOURCE_DATE_EPOCH");
     if (epoch != NULL && *epoch != '\0') return strtoll(epoch, NULL, 10);
+    *local = true;
     return (int64_t)time(NULL);
 }
 
@@ -82,7 +84,8 @@ static zmlx_status run_template(zx_jrun *run, const char *text, size_t length)
     zx_jnode *template = NULL;
     zx_jframe *frame = NULL;
     zx_jsignal signal = ZX_J_GO_ON;
-    ZX_TRY(zx_jlex(run, text, length, &tokens));
+    const zmlx_status status = zx_jlex(run, text, length, &tokens);
+    if (status != ZMLX_OK) return zx_jparse_broken(run, &tokens, status);
     ZX_TRY(zx_jparse(run, &tokens, &template));
     ZX_TRY(zx_jscope_resolve(run, template));
     if (template->has_blocks) {
@@ -118,9 +121,9 @@ zmlx_status zx_jinja_render(const char *template_text, size_t length, const json
         .max_steps = options->max_steps > 0 ? options->max_steps : DEFAULT_STEPS,
         .max_output = options->max_output > 0 ? options->max_output : DEFAULT_OUTPUT,
         .source = options->source != NULL ? options->source : "chat template",
-        .now = time_of(options),
         .line = 1,
     };
+    run.now = time_of(options, &run.local_time);
     const size_t scale = run.max_output > DEFAULT_OUTPUT ? run.max_output : DEFAULT_OUTPUT;
     run.max_memory = scale < SIZE_MAX / MEMORY_PER_OUTPUT ? scale * MEMORY_PER_OUTPUT : SIZE_MAX;
     run.seed = (uint64_t)(uintptr_t)&run ^ (uint64_t)run.now; /* no two runs collide alike */

@@ -39,6 +39,7 @@ struct zx_jrun {
     const char *construct_name;
 
     int64_t now;
+    bool local_time;          /* strftime_now gives the local time, not UTC */
     zx_jdict *variables;      /* what the caller gave */
     zx_jdict *exported;       /* what the top level has set, for blocks */
     struct zx_jblock *blocks; /* the template's named blocks */
@@ -62,6 +63,9 @@ void zx_jrun_record(const zx_jrun *run, zmlx_status status, int line, const char
 ZMLX_MUST_CHECK zmlx_status zx_jrun_pay(zx_jrun *run, size_t steps);
 /* Pays for going over that much text or memory. */
 ZMLX_MUST_CHECK zmlx_status zx_jrun_pay_bytes(zx_jrun *run, size_t bytes);
+/* The same where the text is searched, and where something is asked of each code point. */
+ZMLX_MUST_CHECK zmlx_status zx_jrun_pay_search(zx_jrun *run, size_t bytes);
+ZMLX_MUST_CHECK zmlx_status zx_jrun_pay_points(zx_jrun *run, size_t bytes);
 /* One level deeper; 'run->depth--' comes back (after an error it need not). */
 ZMLX_MUST_CHECK zmlx_status zx_jrun_enter(zx_jrun *run);
 

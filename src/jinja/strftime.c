@@ -1,6 +1,6 @@
 /* strftime.c - the time of the rendering in words, as the C library's strftime does it in the C
- * locale, with the GNU flags (- _ 0 ^ #); always UTC, so that it does not depend on where it
- * runs. */
+ * locale, with the GNU flags (- _ 0 ^ #): the local time of the clock, as Python's
+ * datetime.now() is, but UTC where the caller or SOURCE_DATE_EPOCH gives the time. */
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -257,6 +257,7 @@ static zmlx_status add_format(zx_jrun *run, zx_jbuilder *builder, const zx_jstri
         if (at < format->length && strchr("EO", format->bytes[at]) != NULL) at++;
         if (at == format->length) return zx_jbuilder_text(run, builder, "%");
         one.letter = format->bytes[at++];
+        ZX_TRY(zx_jrun_pay(run, 1));
         ZX_TRY(add_directive(run, builder, &one, time));
     }
     return ZMLX_OK;
@@ -267,7 +268,8 @@ zmlx_status zx_jstrftime(zx_jrun *run, const zx_jstring *format, zx_jvalue *stri
     const time_t now = (time_t)run->now;
     struct tm time;
     zx_jbuilder builder = {0};
-    if (gmtime_r(&now, &time) == NULL) return ZX_JFAIL(run, "the time has no date");
+    if ((run->local_time ? localtime_r(&now, &time) : gmtime_r(&now, &time)) == NULL)
+        return ZX_JFAIL(run, "the time has no date");
     ZX_TRY(add_format(run, &builder, format, &time));
     return zx_jbuilder_finish(run, &builder, string);
 }

@@ -60,6 +60,7 @@ typedef struct zx_jtokens {
     size_t count, capacity;
 } zx_jtokens;
 
+/* Where it fails, *tokens is empty or holds what lies before that place. */
 ZMLX_MUST_CHECK zmlx_status zx_jlex(zx_jrun *run, const char *text, size_t length,
                                     zx_jtokens *tokens);
 /* The value of a string literal's inside. */
@@ -182,6 +183,9 @@ typedef struct zx_jblock {
 
 /* The tree of a template, its names resolved. */
 ZMLX_MUST_CHECK zmlx_status zx_jparse(zx_jrun *run, const zx_jtokens *tokens, zx_jnode **template);
+/* The error of a template whose tokens break off with 'status' and the message recorded for it:
+ * what is wrong before that place, if anything is, for that is where a reader has to look. */
+zmlx_status zx_jparse_broken(zx_jrun *run, const zx_jtokens *tokens, zmlx_status status);
 ZMLX_MUST_CHECK zmlx_status zx_jscope_resolve(zx_jrun *run, zx_jnode *template);
 
 #endif

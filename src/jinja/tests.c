@@ -211,14 +211,16 @@ static zmlx_status is_in(zx_jrun *run, const zx_jcall *call, zx_jvalue *result)
 
 static zmlx_status is_filter(zx_jrun *run, const zx_jcall *call, zx_jvalue *result)
 {
-    (void)run;
+    uint64_t hash = 0;
+    ZX_TRY(zx_jvalue_hash(run, call->self, &hash)); /* a name is looked up in a dict: no list is */
     return answer(call->self.kind == ZX_J_STRING && zx_jfilter_find(call->self.as.string) != NULL,
                   result);
 }
 
 static zmlx_status is_test(zx_jrun *run, const zx_jcall *call, zx_jvalue *result)
 {
-    (void)run;
+    uint64_t hash = 0;
+    ZX_TRY(zx_jvalue_hash(run, call->self, &hash));
     return answer(call->self.kind == ZX_J_STRING && zx_jtest_find(call->self.as.string) != NULL,
                   result);
 }

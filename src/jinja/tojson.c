@@ -36,6 +36,7 @@ static zmlx_status write_escape(writer *to, uint32_t point)
 static zmlx_status write_string(writer *to, const zx_jstring *string)
 {
     size_t plain = 0, at = 0, bytes = 0;
+    ZX_TRY(zx_jrun_pay_search(to->run, string->length));
     ZX_TRY(write_text(to, "\""));
     for (; at < string->length; at += bytes) {
         const unsigned char c = (unsigned char)string->bytes[at];
@@ -43,6 +44,7 @@ static zmlx_status write_string(writer *to, const zx_jstring *string)
         if (c >= ' ' && c != '"' && c != '\\' && (c < 0x7f || !to->ascii)) continue;
         const uint32_t point = zx_jstring_at(string, at, &bytes);
         ZX_TRY(zx_jbuilder_add(to->run, &to->text, string->bytes + plain, at - plain));
+        ZX_TRY(zx_jrun_pay(to->run, 1));
         ZX_TRY(write_escape(to, point));
         plain = at + bytes;
     }

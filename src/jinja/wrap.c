@@ -136,7 +136,7 @@ static zmlx_status split_chunks(wrapper *all)
 {
     void *memory = NULL;
     const zx_jstring *const text = all->text;
-    ZX_TRY(zx_jrun_pay_bytes(all->run, text->length * 4));
+    ZX_TRY(zx_jrun_pay_points(all->run, text->length));
     ZX_TRY(zx_jalloc(all->run, text->length, sizeof(chunk), &memory));
     all->chunks = memory;
     for (size_t at = 0; at < text->length;) {
