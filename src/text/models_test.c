@@ -412,3 +412,66 @@ TEST(gguf_t5_vocabulary)
     zx_tokenizer_close(tokenizer);
     CHECK(good);
 }
+
+/* -------- SentencePiece's Unigram, from its own file -------- */
+
+typedef struct piece {
+    const char *text;
+    float score;
+    uint8_t type; /* 1: normal, 2: unknown, 4: user-defined */
+} piece;
+
+/* A model of these pieces, which neither adds nor removes spaces. */
+static zx_tokenizer *open_pieces(const piece *pieces, size_t count)
+{
+    static const char normalizer[] = {0x1A, 4, 0x18, 0, 0x20, 0};
+    zx_text file = {0};
+    zx_tokenizer *tokenizer = NULL;
+    zmlx_status status = ZMLX_OK;
+    for (size_t i = 0; i < count && status == ZMLX_OK; i++) {
+        const size_t length = strlen(pieces[i].text);
+        char head[] = {'\n', (char)(length + 9), '\n', (char)length};
+        char tail[] = {0x15, 0, 0, 0, 0, 0x18, (char)pieces[i].type};
+        memcpy(tail + 1, &pieces[i].score, 4);
+        status = zx_text_add(&file, head, sizeof head);
+        if (status == ZMLX_OK) status = zx_text_add(&file, pieces[i].text, length);
+        if (status == ZMLX_OK) status = zx_text_add(&file, tail, sizeof tail);
+    }
+    if (status == ZMLX_OK) status = zx_text_add(&file, normalizer, sizeof normalizer);
+    if (status == ZMLX_OK)
+        status = zx_tokenizer_open_model_bytes("pieces", file.bytes, file.length,
+                                               &(zx_tokenizer_options){0}, &tokenizer);
+    zx_text_fini(&file);
+    return tokenizer;
+}
+
+TEST(sentencepiece_prefers_user_defined_pieces)
+{
+    static const piece pieces[] = {
+        {"<unk>", 0, 2}, {"a", -0.05F, 1}, {"aa", 0, 4}, {"aaaa", 0, 4}};
+    zx_tokenizer *const tokenizer = open_pieces(pieces, sizeof pieces / sizeof *pieces);
+    if (tokenizer == NULL) return;
+    const bool good = encodes(tokenizer, "aaaaaaa", false, "1,2,3");
+    zx_tokenizer_close(tokenizer);
+    CHECK(good);
+}
+
+/* Sums of 600000 in single precision would make -2.02 of "ab" -2, which "a" and "b" have. */
+TEST(sentencepiece_tells_scores_apart_in_a_long_text)
+{
+    enum { PAIRS = 300000 };
+    static const piece pieces[] = {
+        {"<unk>", 0, 2}, {"a", -1, 1}, {"b", -1, 1}, {"ab", -2.02F, 1}};
+    zx_tokenizer *const tokenizer = open_pieces(pieces, sizeof pieces / sizeof *pieces);
+    zx_text text = {0};
+    zx_ids ids = {0};
+    zmlx_status status = tokenizer != NULL ? ZMLX_OK : ZMLX_ERROR_MEMORY;
+    for (size_t i = 0; i < PAIRS && status == ZMLX_OK; i++) status = zx_text_add(&text, "ab", 2);
+    if (status == ZMLX_OK)
+        status = zx_tokenizer_encode(tokenizer, text.bytes, text.length, false, &ids);
+    const size_t count = ids.count;
+    zx_ids_fini(&ids);
+    zx_text_fini(&text);
+    zx_tokenizer_close(tokenizer);
+    CHECK(status == ZMLX_ERROR_MEMORY || (status == ZMLX_OK && count == 2 * (size_t)PAIRS));
+}
