@@ -275,7 +275,7 @@ static zmlx_status make_model(reading *r)
     switch (r->model_type) {
     case UNIGRAM:
         model->row = &zx_model_unigram;
-        model->sentencepiece = true;
+        model->sentencepiece = model->single_sums = true;
         model->unknown_score = (double)(float)(r->lowest - ZX_UNKNOWN_PENALTY);
         return ZMLX_OK;
     case BPE: model->row = &zx_model_bpe; return zx_bpe_add_scored_merges(model, r->source);

@@ -43,7 +43,7 @@ static void offer(search *s, size_t from, size_t to, double score, int32_t id)
 {
     zx_step *const step = &s->steps[to];
     double total = s->steps[from].score + score;
-    if (s->model->sentencepiece) total = (double)(float)total;
+    if (s->model->single_sums) total = (double)(float)total;
     if (to > s->furthest) s->furthest = to;
     if (step->from == UINT32_MAX || total > step->score)
         *step = (zx_step){total, (uint32_t)from, id};
@@ -53,7 +53,7 @@ static void offer(search *s, size_t from, size_t to, double score, int32_t id)
 static void lower_sums(search *s, size_t at)
 {
     const double sum = s->steps[at].score;
-    if (!s->model->sentencepiece || fabs(sum) <= LARGEST_SUM) return;
+    if (!s->model->single_sums || fabs(sum) <= LARGEST_SUM) return;
     for (size_t i = at; i <= s->furthest; i++)
         if (s->steps[i].from != UINT32_MAX)
             s->steps[i].score = (double)(float)(s->steps[i].score - sum);
