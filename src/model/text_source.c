@@ -354,6 +354,7 @@ static zmlx_status read_sides(const zx_gguf *gguf, zx_gguf_vocabulary *vocabular
 {
     const size_t count = vocabulary->token_count;
     const bool bert = strcmp(vocabulary->model, "bert") == 0;
+    zx_string_view family = {NULL, 0};
     zx_gguf_vocabulary_defaults(vocabulary);
     ZX_TRY(read_id(gguf, "tokenizer.ggml.bos_token_id", count, &vocabulary->bos));
     ZX_TRY(read_id(gguf, bert ? "tokenizer.ggml.seperator_token_id" : "tokenizer.ggml.eos_token_id",
@@ -362,6 +363,14 @@ static zmlx_status read_sides(const zx_gguf *gguf, zx_gguf_vocabulary *vocabular
     ZX_TRY(zx_gguf_bool(gguf, "tokenizer.ggml.add_bos_token", &vocabulary->add_bos));
     ZX_TRY(zx_gguf_bool(gguf, "tokenizer.ggml.add_eos_token", &vocabulary->add_eos));
     ZX_TRY(zx_gguf_bool(gguf, "tokenizer.ggml.add_space_prefix", &vocabulary->add_space_prefix));
+    ZX_TRY(zx_gguf_bool(gguf, "tokenizer.ggml.normalizer.lowercase", &vocabulary->lowercase));
+    vocabulary->strip_accents = vocabulary->lowercase;
+    ZX_TRY(
+        zx_gguf_bool(gguf, "tokenizer.ggml.normalizer.strip_accents", &vocabulary->strip_accents));
+    if (zx_gguf_needs_bos(vocabulary)) vocabulary->add_bos = true;
+    ZX_TRY(zx_gguf_string(gguf, "general.architecture", &family));
+    vocabulary->phi3 = strcmp(vocabulary->model, "llama") == 0 && family.length == 4 &&
+                       memcmp(family.bytes, "phi3", 4) == 0;
     return zx_gguf_bool(gguf, "tokenizer.ggml.remove_extra_whitespaces",
                         &vocabulary->remove_extra_whitespaces);
 }

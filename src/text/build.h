@@ -51,6 +51,11 @@ ZMLX_MUST_CHECK zmlx_status zx_tokenizer_byte_level(zx_tokenizer *tokenizer, con
 ZMLX_MUST_CHECK zmlx_status zx_spm_decoder(zx_tokenizer *tokenizer, const zx_build *build,
                                            bool strip, bool all);
 
+/* Whether words are all that is encoded. */
+bool zx_gguf_leaves_spaces_out(const zx_gguf_vocabulary *vocabulary);
+/* Whether the added token takes the white space behind it. */
+bool zx_gguf_takes_space_behind(const zx_gguf_vocabulary *vocabulary, size_t id);
+
 /* Reads a "post_processor" into the template: 'json' gives its value next. */
 ZMLX_MUST_CHECK zmlx_status zx_template_read(const char *source, zx_json *json, zx_ids *template);
 

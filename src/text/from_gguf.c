@@ -41,6 +41,33 @@ static zmlx_status copy_tokens(const making *m)
     return ZMLX_OK;
 }
 
+static bool is(const char *name, const char *other)
+{
+    return name != NULL && strcmp(name, other) == 0;
+}
+
+bool zx_gguf_needs_bos(const zx_gguf_vocabulary *vocabulary)
+{
+    return is(vocabulary->model, "gemma4") || is(vocabulary->pre, "gemma4");
+}
+
+bool zx_gguf_leaves_spaces_out(const zx_gguf_vocabulary *vocabulary)
+{
+    return is(vocabulary->model, "whitespace") ||
+           (is(vocabulary->model, "gpt2") && is(vocabulary->pre, "whitespace"));
+}
+
+bool zx_gguf_takes_space_behind(const zx_gguf_vocabulary *vocabulary, size_t id)
+{
+    static const char *const without[] = {"<unk>", "<s>", "<|endoftext|>"};
+    const zx_string_view token = vocabulary->tokens[id];
+    for (size_t i = 0; i < sizeof without / sizeof *without; i++)
+        if (strlen(without[i]) == token.length &&
+            memcmp(without[i], token.bytes, token.length) == 0)
+            return false;
+    return vocabulary->phi3;
+}
+
 static zmlx_status add_special_tokens(const making *m)
 {
     const zx_gguf_vocabulary *const given = m->given;
@@ -48,8 +75,10 @@ static zmlx_status add_special_tokens(const making *m)
     for (size_t i = 0; i < given->token_count && given->types != NULL; i++) {
         const int32_t type = given->types[i];
         if (type != UNKNOWN && type != CONTROL && type != USER_DEFINED) continue;
-        const zx_added_token token = {
-            .content = vocabulary->tokens[i], .id = -1, .special = type != USER_DEFINED};
+        const zx_added_token token = {.content = vocabulary->tokens[i],
+                                      .id = -1,
+                                      .right = zx_gguf_takes_space_behind(given, i),
+                                      .special = type != USER_DEFINED};
         ZX_TRY(zx_added_add(&m->tokenizer->added, vocabulary, token));
     }
     return ZMLX_OK;
@@ -203,15 +232,19 @@ static zmlx_status make_bert(const making *m)
     zx_model *const model = &tokenizer->model;
     zx_part *sequence, *part;
     model->row = &zx_model_wordpiece;
-    model->max_word_characters = SIZE_MAX;
+    model->max_word_characters = ZX_BERT_WORD + 1;
     model->unknown_token = (zx_string_view){"[UNK]", 5};
     if (m->given->unknown >= 0) model->unknown_token = model->vocabulary.tokens[m->given->unknown];
     ZX_TRY(zx_tokenizer_part(tokenizer, &zx_normalizers, "BertNormalizer", &tokenizer->normalizer));
+    tokenizer->normalizer->lowercase = m->given->lowercase;
+    tokenizer->normalizer->accents = m->given->strip_accents;
+    tokenizer->normalizer->accents_given = true;
     ZX_TRY(zx_tokenizer_sequence(tokenizer, &zx_pre_tokenizers, 2, &sequence));
     ZX_TRY(add_child(m, sequence, &zx_pre_tokenizers, "BertPreTokenizer", &part));
     ZX_TRY(add_child(m, sequence, &zx_pre_tokenizers, "Metaspace", &part));
     part->text = (zx_string_view){"\xE2\x96\x81", 3};
     part->split = false;
+    part->scheme = ZX_PREPEND_AGAIN;
     tokenizer->pre_tokenizer = sequence;
     tokenizer->template.count = 0;
     const char *const sides[] = {"[CLS]", "[SEP]"};
@@ -242,8 +275,30 @@ static zmlx_status make_plain(const making *m, const zx_gguf_split *split)
     return zx_spm_decoder(tokenizer, &m->build, m->given->add_space_prefix, false);
 }
 
+/* BPE over the characters of words, spaces left out: Jina's Chinese embeddings. */
+static zmlx_status make_whitespace(const making *m)
+{
+    zx_tokenizer *const tokenizer = m->tokenizer;
+    zx_model *const model = &tokenizer->model;
+    zx_part *sequence, *part;
+    model->row = &zx_model_bpe;
+    model->byte_fallback = true;
+    if (m->given->unknown >= 0) model->unknown_token = model->vocabulary.tokens[m->given->unknown];
+    ZX_TRY(add_merges(m));
+    if (m->given->lowercase)
+        ZX_TRY(zx_tokenizer_part(tokenizer, &zx_normalizers, "Lowercase", &tokenizer->normalizer));
+    ZX_TRY(
+        zx_tokenizer_part(tokenizer, &zx_pre_tokenizers, "Whitespace", &tokenizer->pre_tokenizer));
+    ZX_TRY(zx_tokenizer_sequence(tokenizer, &zx_decoders, 2, &sequence));
+    ZX_TRY(add_child(m, sequence, &zx_decoders, "ByteFallback", &part));
+    ZX_TRY(add_child(m, sequence, &zx_decoders, "Fuse", &part));
+    tokenizer->decoder = sequence;
+    return ZMLX_OK;
+}
+
 static zmlx_status make_gpt2(const making *m)
 {
+    if (zx_gguf_leaves_spaces_out(m->given)) return make_whitespace(m);
     const zx_gguf_split *const split = zx_gguf_split_find(m->given->pre);
     if (split != NULL && split->plain) return make_plain(m, split);
     if (split == NULL)
@@ -260,18 +315,20 @@ static zmlx_status make_gemma4(const making *m)
     return make_plain(m, zx_gguf_split_find("gemma4"));
 }
 
-/* What llama.cpp takes where the metadata does not say: ids, BOS, EOS, a space before the text. */
+/* What llama.cpp takes where the metadata does not say: ids, BOS, EOS, a space before the text,
+ * capital letters. */
 static const struct {
     const char *model;
     zmlx_status (*make)(const making *m);
     int32_t bos, eos, unknown;
-    bool add_bos, add_eos, add_space_prefix;
+    bool add_bos, add_eos, add_space_prefix, lowercase;
 } rows[] = {
-    {"gpt2", make_gpt2, -1, -1, -1, false, false, false},
-    {"llama", make_llama, 1, 2, 0, true, false, true},
-    {"bert", make_bert, 101, 102, 100, true, false, false},
-    {"t5", make_t5, -1, 1, 2, false, true, false},
-    {"gemma4", make_gemma4, -1, -1, -1, false, false, false},
+    {"gpt2", make_gpt2, -1, -1, -1, false, false, false, false},
+    {"llama", make_llama, 1, 2, 0, true, false, true, false},
+    {"bert", make_bert, 101, 102, 100, true, false, false, true},
+    {"t5", make_t5, -1, 1, 2, false, true, false, false},
+    {"gemma4", make_gemma4, -1, -1, -1, true, false, false, false},
+    {"whitespace", make_whitespace, -1, -1, -1, false, false, false, false},
 };
 
 /* Those BPE vocabularies whose texts begin with BOS, by a name of their row of splits. */
@@ -287,6 +344,7 @@ void zx_gguf_vocabulary_defaults(zx_gguf_vocabulary *vocabulary)
         vocabulary->add_bos = rows[i].add_bos;
         vocabulary->add_eos = rows[i].add_eos;
         vocabulary->add_space_prefix = rows[i].add_space_prefix;
+        vocabulary->lowercase = vocabulary->strip_accents = rows[i].lowercase;
     }
     if (strcmp(vocabulary->model, "gpt2") != 0) return;
     const zx_gguf_split *const split = zx_gguf_split_find(vocabulary->pre);

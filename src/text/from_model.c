@@ -37,7 +37,7 @@ typedef struct reading {
     int64_t bos, eos;
     bool add_prefix, merge_spaces, escape, suffix;
     zx_string_view map, unknown_surface;
-    double highest, lowest; /* scores of normal pieces */
+    double lowest; /* score of a normal piece */
 } reading;
 
 static zmlx_status damaged(const reading *r)
@@ -93,7 +93,6 @@ static zmlx_status add_piece(reading *r, zx_string_view text, double score, uint
     ZX_TRY(zx_grow(&r->types, &r->type_capacity, id + 1, 1, "piece types"));
     model->scores[id] = score;
     r->types[id] = (uint8_t)type;
-    if (type == NORMAL && score > r->highest) r->highest = score;
     if (type == NORMAL && score < r->lowest) r->lowest = score;
     if (type == UNKNOWN) model->unknown = (int32_t)id;
     return ZMLX_OK;
@@ -175,7 +174,7 @@ static zmlx_status settle_pieces(reading *r, zx_spm_options *spm)
         zx_added_token token = {.content = text, .id = -1, .special = type != USER_DEFINED};
         if (type == USER_DEFINED && text.length > 0) {
             ZX_TRY(zx_trie_add(&spm->symbols, text.bytes, text.length, (int32_t)id, true));
-            model->scores[id] = (double)(float)((double)text.length * r->highest - 0.1);
+            model->scores[id] = (double)(float)(0.1 * ((double)text.length - 1));
             token.normalized = token.as_is = true;
         }
         if (type == UNKNOWN || type == CONTROL ||
@@ -276,7 +275,7 @@ static zmlx_status make_model(reading *r)
     switch (r->model_type) {
     case UNIGRAM:
         model->row = &zx_model_unigram;
-        model->sentencepiece = true;
+        model->sentencepiece = model->single_sums = true;
         model->unknown_score = (double)(float)(r->lowest - ZX_UNKNOWN_PENALTY);
         return ZMLX_OK;
     case BPE: model->row = &zx_model_bpe; return zx_bpe_add_scored_merges(model, r->source);
@@ -402,7 +401,6 @@ static zmlx_status read_file(zx_tokenizer *tokenizer, const char *source, zx_str
                  .merge_spaces = true,
                  .escape = true,
                  .unknown_surface = {" \xE2\x81\x87 ", 5},
-                 .highest = -1e30,
                  .lowest = 1e30};
     zx_tokenizer_begin(tokenizer, source, file.length);
     if (file.length == 0) return ZX_FAIL(ZMLX_ERROR_FORMAT, "%s: the file is empty", source);

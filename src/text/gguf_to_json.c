@@ -46,8 +46,9 @@ static zmlx_status add_tokens(const writing *w)
         ZX_TRY(zx_text_format(w->json, "%s{\"id\":%zu,\"content\":", first ? "" : ",", i));
         ZX_TRY(quote(w, given->tokens[i]));
         ZX_TRY(zx_text_format(w->json,
-                              ",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,"
+                              ",\"single_word\":false,\"lstrip\":false,\"rstrip\":%s,"
                               "\"normalized\":false,\"special\":%s}",
+                              zx_gguf_takes_space_behind(given, i) ? "true" : "false",
                               type == USER_DEFINED ? "false" : "true"));
         first = false;
     }
@@ -229,6 +230,17 @@ static zmlx_status write_characters(writing *w, const zx_gguf_split *split, bool
     return add_model(w, true, scored, false);
 }
 
+static zmlx_status write_whitespace(writing *w)
+{
+    ZX_TRY(add(w, w->given->lowercase ? "\"normalizer\":{\"type\":\"Lowercase\"},"
+                                      : "\"normalizer\":null,"));
+    ZX_TRY(add(w, "\"pre_tokenizer\":{\"type\":\"Whitespace\"},"));
+    ZX_TRY(add_template(w));
+    ZX_TRY(add(w, ",\"decoder\":{\"type\":\"Sequence\",\"decoders\":["
+                  "{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}]},"));
+    return add_model(w, true, false, false);
+}
+
 /* -------- words (bert) -------- */
 
 /* Tokens that are no pieces of words. */
@@ -314,15 +326,19 @@ static zmlx_status add_template_of_ids(const writing *w)
 
 static zmlx_status write_words(writing *w)
 {
-    ZX_TRY(add(w, "\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":true,"
-                  "\"handle_chinese_chars\":true,\"strip_accents\":null,\"lowercase\":true},"
-                  "\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},"));
+    ZX_TRY(zx_text_format(w->json,
+                          "\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":true,"
+                          "\"handle_chinese_chars\":true,\"strip_accents\":%s,\"lowercase\":%s},"
+                          "\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},",
+                          w->given->strip_accents ? "true" : "false",
+                          w->given->lowercase ? "true" : "false"));
     ZX_TRY(add_template_of_ids(w));
     ZX_TRY(add(w, ",\"decoder\":{\"type\":\"WordPiece\",\"prefix\":\"##\",\"cleanup\":false},"
                   "\"model\":{\"type\":\"WordPiece\",\"unk_token\":"));
     ZX_TRY(quote(w, w->tokenizer->model.unknown_token));
-    ZX_TRY(add(w, ",\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_word\":"
-                  "1000000000,"));
+    ZX_TRY(zx_text_format(w->json,
+                          ",\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_word\":%d,",
+                          ZX_BERT_WORD));
     ZX_TRY(add_vocabulary(w, add_word));
     return add(w, "}");
 }
@@ -456,6 +472,7 @@ static zmlx_status write_kind(writing *w)
         return write_characters(w, zx_gguf_split_find("gemma4"), false);
     if (strcmp(model, "bert") == 0) return write_words(w);
     if (strcmp(model, "t5") == 0) return write_unigram(w);
+    if (zx_gguf_leaves_spaces_out(w->given)) return write_whitespace(w);
     if (strcmp(model, "gpt2") == 0 && split != NULL)
         return split->plain ? write_characters(w, split, false) : write_byte_level(w, split);
     return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED,

@@ -245,7 +245,9 @@ TEST(gguf_words_as_json)
                                            .types = types,
                                            .bos = -1,
                                            .eos = -1,
-                                           .unknown = 1};
+                                           .unknown = 1,
+                                           .lowercase = true,
+                                           .strip_accents = true};
     if (status == ZMLX_OK) status = open_pair(&vocabulary, &t->p);
     path = zx_testdata_path("tokenizers-small/wordpiece_bert/expect.jsonl");
     if (status == ZMLX_OK && path == NULL) status = ZMLX_ERROR_IO;

@@ -18,6 +18,7 @@ typedef struct zx_model_row {
                           zx_ids *ids);
 } zx_model_row;
 
+enum { ZX_BERT_WORD = 100 };      /* characters of the longest word that a BERT cuts into pieces */
 enum { ZX_UNKNOWN_PENALTY = 10 }; /* of an unknown character, below the lowest score */
 
 typedef struct zx_pair { /* a merge: what two neighbours become, and how soon */
@@ -32,8 +33,9 @@ struct zx_model {
     /* Options; a text with bytes NULL is absent. */
     zx_string_view unknown_token, prefix, suffix;
     bool fuse_unknown, byte_fallback, ignore_merges;
-    bool sentencepiece; /* Unigram with sums of 32 bits, runs of unknown characters not looked
-                         * up; WordLevel with one id for neighbouring unknown words */
+    bool sentencepiece; /* Unigram with runs of unknown characters not looked up; WordLevel with
+                         * one id for neighbouring unknown words */
+    bool single_sums;   /* Unigram with sums of 32 bits, as SentencePiece has them */
     bool mapped;        /* the vocabulary's slots and the pairs lie in a mapped file */
     size_t max_word_characters;
     int32_t unknown; /* its id, or -1 */

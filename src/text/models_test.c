@@ -374,7 +374,9 @@ TEST(gguf_bert_vocabulary)
                                            .types = types,
                                            .bos = 1,
                                            .eos = -1,
-                                           .unknown = 0};
+                                           .unknown = 0,
+                                           .lowercase = true,
+                                           .strip_accents = true};
     zx_tokenizer *tokenizer = NULL;
     zx_text text = {0};
     static const int32_t ids[] = {3, 4, 5};
@@ -385,6 +387,81 @@ TEST(gguf_bert_vocabulary)
     zx_text_fini(&text);
     zx_tokenizer_close(tokenizer);
     CHECK(good);
+}
+
+/* Case and accents as the metadata says; a word of more than 100 characters is unknown, and so is a
+ * U+2581 of the text's own. */
+TEST(gguf_bert_case_and_length)
+{
+    enum { LIMIT = 100 };
+    static const zx_string_view tokens[] = {{"[UNK]", 5},        {"\u2581u", 4},
+                                            {"\u2581U", 4},      {"\u2581\u00FC", 5},
+                                            {"\u2581\u00DC", 5}, {"u", 1}};
+    static const int32_t types[] = {3, 1, 1, 1, 1, 1};
+    static const char *const expected[] = {"2,4,1", "2,2,1", "1,3,1", "1,1,1"};
+    for (unsigned variant = 0; variant < 4; variant++) {
+        const zx_gguf_vocabulary vocabulary = {.source = "tiny",
+                                               .model = "bert",
+                                               .token_count = 6,
+                                               .tokens = tokens,
+                                               .types = types,
+                                               .bos = -1,
+                                               .eos = -1,
+                                               .unknown = 0,
+                                               .lowercase = (variant & 2) != 0,
+                                               .strip_accents = (variant & 1) != 0};
+        zx_tokenizer *tokenizer = NULL;
+        char word[LIMIT + 2];
+        memset(word, 'u', sizeof word);
+        word[LIMIT + 1] = 0;
+        CHECK(zx_tokenizer_open_gguf(&vocabulary, &tokenizer) == ZMLX_OK);
+        bool good = encodes(tokenizer, "U \u00DC u", true, expected[variant]) &&
+                    encodes(tokenizer, word, true, "0") && encodes(tokenizer, "\u2581u", true, "0");
+        word[LIMIT] = 0;
+        good = good && !encodes(tokenizer, word, true, "0");
+        zx_tokenizer_close(tokenizer);
+        CHECK_ON(expected[variant], good);
+    }
+}
+
+/* Jina's: words of letters, or of other characters; spaces are no part of the ids. */
+TEST(gguf_whitespace_vocabulary)
+{
+    static const zx_string_view tokens[] = {{"<s>", 3}, {"<unk>", 5}, {"a", 1},  {"b", 1},
+                                            {"ab", 2},  {"!", 1},     {"b!", 2}, {"A", 1}};
+    static const zx_string_view merges[] = {{"a b", 3}, {"b !", 3}};
+    static const int32_t types[] = {3, 2, 1, 1, 1, 1, 1, 1};
+    static const struct {
+        const char *model, *pre, *expected;
+        bool lowercase;
+    } rows[] = {{"whitespace", "whitespace", "0,4,5,1,4", true},
+                {"whitespace", NULL, "0,4,5,1,7,3", false},
+                {"gpt2", "whitespace", "0,4,5,1,4", true}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const zx_gguf_vocabulary vocabulary = {.source = "tiny",
+                                               .model = rows[i].model,
+                                               .pre = rows[i].pre,
+                                               .token_count = 8,
+                                               .tokens = tokens,
+                                               .types = types,
+                                               .merge_count = 2,
+                                               .merges = merges,
+                                               .bos = 0,
+                                               .eos = -1,
+                                               .unknown = 1,
+                                               .add_bos = true,
+                                               .lowercase = rows[i].lowercase};
+        static const int32_t ids[] = {4, 5};
+        zx_tokenizer *tokenizer = NULL;
+        zx_text text = {0};
+        CHECK(zx_tokenizer_open_gguf(&vocabulary, &tokenizer) == ZMLX_OK);
+        const bool good = encodes(tokenizer, " ab! \u00E9\nAb", true, rows[i].expected) &&
+                          zx_tokenizer_decode(tokenizer, ids, 2, false, &text) == ZMLX_OK &&
+                          text.length == 3 && memcmp(text.bytes, "ab!", 3) == 0;
+        zx_text_fini(&text);
+        zx_tokenizer_close(tokenizer);
+        CHECK_ON(rows[i].expected, good);
+    }
 }
 
 /* The charsmap is absent; spaces are merged, the text begins with one. */
@@ -411,4 +488,88 @@ TEST(gguf_t5_vocabulary)
     const bool good = encodes(tokenizer, "  aa   a xy ", true, "5,4,5,3,2,1");
     zx_tokenizer_close(tokenizer);
     CHECK(good);
+}
+
+/* "aa" has a little less than "a" twice, which sums of single precision would lose: the token that
+ * is found first would win. */
+TEST(gguf_t5_sums_in_double_precision)
+{
+    static const zx_string_view tokens[] = {{"<unk>", 5}, {"a", 1}, {"aa", 2}};
+    static const int32_t types[] = {2, 1, 1};
+    static const float scores[] = {0, -1, -2.0000002F};
+    const zx_gguf_vocabulary vocabulary = {.source = "tiny",
+                                           .model = "t5",
+                                           .token_count = 3,
+                                           .tokens = tokens,
+                                           .types = types,
+                                           .scores = scores,
+                                           .bos = -1,
+                                           .eos = -1,
+                                           .unknown = 0};
+    zx_tokenizer *tokenizer = NULL;
+    CHECK(zx_tokenizer_open_gguf(&vocabulary, &tokenizer) == ZMLX_OK);
+    const bool good = encodes(tokenizer, "aaaaaaaa", true, "1,1,1,1,1,1,1,1");
+    zx_tokenizer_close(tokenizer);
+    CHECK(good);
+}
+
+/* -------- SentencePiece's Unigram, from its own file -------- */
+
+typedef struct piece {
+    const char *text;
+    float score;
+    uint8_t type; /* 1: normal, 2: unknown, 4: user-defined */
+} piece;
+
+/* A model of these pieces, which neither adds nor removes spaces. */
+static zx_tokenizer *open_pieces(const piece *pieces, size_t count)
+{
+    static const char normalizer[] = {0x1A, 4, 0x18, 0, 0x20, 0};
+    zx_text file = {0};
+    zx_tokenizer *tokenizer = NULL;
+    zmlx_status status = ZMLX_OK;
+    for (size_t i = 0; i < count && status == ZMLX_OK; i++) {
+        const size_t length = strlen(pieces[i].text);
+        char head[] = {'\n', (char)(length + 9), '\n', (char)length};
+        char tail[] = {0x15, 0, 0, 0, 0, 0x18, (char)pieces[i].type};
+        memcpy(tail + 1, &pieces[i].score, 4);
+        status = zx_text_add(&file, head, sizeof head);
+        if (status == ZMLX_OK) status = zx_text_add(&file, pieces[i].text, length);
+        if (status == ZMLX_OK) status = zx_text_add(&file, tail, sizeof tail);
+    }
+    if (status == ZMLX_OK) status = zx_text_add(&file, normalizer, sizeof normalizer);
+    if (status == ZMLX_OK)
+        status = zx_tokenizer_open_model_bytes("pieces", file.bytes, file.length,
+                                               &(zx_tokenizer_options){0}, &tokenizer);
+    zx_text_fini(&file);
+    return tokenizer;
+}
+
+TEST(sentencepiece_prefers_user_defined_pieces)
+{
+    static const piece pieces[] = {{"<unk>", 0, 2}, {"a", -0.05F, 1}, {"aa", 0, 4}, {"aaaa", 0, 4}};
+    zx_tokenizer *const tokenizer = open_pieces(pieces, sizeof pieces / sizeof *pieces);
+    if (tokenizer == NULL) return;
+    const bool good = encodes(tokenizer, "aaaaaaa", false, "1,2,3");
+    zx_tokenizer_close(tokenizer);
+    CHECK(good);
+}
+
+/* Sums of 600000 in single precision would make -2.02 of "ab" -2, which "a" and "b" have. */
+TEST(sentencepiece_tells_scores_apart_in_a_long_text)
+{
+    enum { PAIRS = 300000 };
+    static const piece pieces[] = {{"<unk>", 0, 2}, {"a", -1, 1}, {"b", -1, 1}, {"ab", -2.02F, 1}};
+    zx_tokenizer *const tokenizer = open_pieces(pieces, sizeof pieces / sizeof *pieces);
+    zx_text text = {0};
+    zx_ids ids = {0};
+    zmlx_status status = tokenizer != NULL ? ZMLX_OK : ZMLX_ERROR_MEMORY;
+    for (size_t i = 0; i < PAIRS && status == ZMLX_OK; i++) status = zx_text_add(&text, "ab", 2);
+    if (status == ZMLX_OK)
+        status = zx_tokenizer_encode(tokenizer, text.bytes, text.length, false, &ids);
+    const size_t count = ids.count;
+    zx_ids_fini(&ids);
+    zx_text_fini(&text);
+    zx_tokenizer_close(tokenizer);
+    CHECK(status == ZMLX_ERROR_MEMORY || (status == ZMLX_OK && count == 2 * (size_t)PAIRS));
 }

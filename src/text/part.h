@@ -71,7 +71,8 @@ typedef struct zx_part_table {
 } zx_part_table;
 
 enum { ZX_REMOVED, ZX_ISOLATED, ZX_MERGED_WITH_PREVIOUS, ZX_MERGED_WITH_NEXT, ZX_CONTIGUOUS };
-enum { ZX_PREPEND_ALWAYS, ZX_PREPEND_FIRST, ZX_PREPEND_NEVER };
+/* ZX_PREPEND_AGAIN: also to what begins so; no file says that. */
+enum { ZX_PREPEND_ALWAYS, ZX_PREPEND_FIRST, ZX_PREPEND_NEVER, ZX_PREPEND_AGAIN };
 
 struct zx_part {
     const zx_part_row *row;

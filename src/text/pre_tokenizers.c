@@ -156,7 +156,7 @@ static bool wants_replacement(const zx_part *part, const zx_piece *piece, const 
 {
     if (part->scheme == ZX_PREPEND_NEVER || piece->length == 0) return false;
     if (part->scheme == ZX_PREPEND_FIRST && piece->origin == 0) return false;
-    return !begins_with(part, piece, bytes);
+    return part->scheme == ZX_PREPEND_AGAIN || !begins_with(part, piece, bytes);
 }
 
 /* 'text' becomes the replacement as UTF-8. */

@@ -41,6 +41,8 @@ typedef struct zx_gguf_vocabulary {
     const char *charsmap;
     size_t charsmap_bytes;
     bool remove_extra_whitespaces;
+    bool lowercase, strip_accents; /* for "bert"; "whitespace" has lowercase alone */
+    bool phi3; /* of Phi-3, most of whose special tokens take the white space behind them */
 } zx_gguf_vocabulary;
 
 /* Reads a tokenizer.json.  An unknown part of the format is ZMLX_ERROR_UNSUPPORTED and named. */
@@ -49,8 +51,10 @@ ZMLX_MUST_CHECK zmlx_status zx_tokenizer_open_json(const char *path, zx_tokenize
 ZMLX_MUST_CHECK zmlx_status zx_tokenizer_open_json_bytes(const char *source, const void *bytes,
                                                          size_t count, zx_tokenizer **tokenizer);
 /* Fills what depends on 'model' and 'pre' where the metadata has no key for it: ids, what is added,
- * spaces.  They are llama.cpp's. */
+ * spaces, case.  They are llama.cpp's. */
 void zx_gguf_vocabulary_defaults(zx_gguf_vocabulary *vocabulary);
+/* Whether texts begin with BOS whatever the metadata says: Gemma 4's first files deny it. */
+bool zx_gguf_needs_bos(const zx_gguf_vocabulary *vocabulary);
 ZMLX_MUST_CHECK zmlx_status zx_tokenizer_open_gguf(const zx_gguf_vocabulary *vocabulary,
                                                    zx_tokenizer **tokenizer);
 /* Appends the same vocabulary as a tokenizer.json, which gives the same ids. */

@@ -3,7 +3,6 @@
  * Going from left to right, each byte that begins a character tries every token that begins there;
  * a character that is no token alone may be the unknown token, at a penalty.  Neighbouring
  * unknown characters become one, and then perhaps bytes. */
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -11,6 +10,8 @@
 #include "base/memory.h"
 #include "text/model.h"
 #include "text/unicode.h"
+
+#define LARGEST_SUM 100000.0
 
 static zmlx_status prepare(zx_model *model, const char *source)
 {
@@ -31,21 +32,36 @@ static zmlx_status prepare(zx_model *model, const char *source)
     return ZMLX_OK;
 }
 
+typedef struct search {
+    const zx_model *model;
+    zx_step *steps;  /* by byte */
+    size_t furthest; /* the last byte that there is a way to */
+} search;
+
 /* Whether it is the best way to that place so far. */
-static bool offer(const zx_model *model, zx_step *steps, size_t from, size_t to, double score,
-                  int32_t id)
+static void offer(search *s, size_t from, size_t to, double score, int32_t id)
 {
-    zx_step *const step = &steps[to];
-    double total = steps[from].score + score;
-    if (model->sentencepiece) total = (double)(float)total;
-    if (step->from != UINT32_MAX && total <= step->score) return false;
-    *step = (zx_step){total, (uint32_t)from, id};
-    return true;
+    zx_step *const step = &s->steps[to];
+    double total = s->steps[from].score + score;
+    if (s->model->single_sums) total = (double)(float)total;
+    if (to > s->furthest) s->furthest = to;
+    if (step->from == UINT32_MAX || total > step->score)
+        *step = (zx_step){total, (uint32_t)from, id};
 }
 
-static zmlx_status try_place(const zx_model *model, zx_step *steps, const char *bytes,
-                             size_t length, size_t at, size_t step)
+/* SentencePiece's sums are of single precision: before they grow coarse it counts from 0 again. */
+static void lower_sums(search *s, size_t at)
 {
+    const double sum = s->steps[at].score;
+    if (!s->model->single_sums || fabs(sum) <= LARGEST_SUM) return;
+    for (size_t i = at; i <= s->furthest; i++)
+        if (s->steps[i].from != UINT32_MAX)
+            s->steps[i].score = (double)(float)(s->steps[i].score - sum);
+}
+
+static zmlx_status try_place(search *s, const char *bytes, size_t length, size_t at, size_t step)
+{
+    const zx_model *const model = s->model;
     uint32_t node = ZX_TRIE_ROOT;
     bool alone = false;
     for (size_t i = at; i < length && model->trie.node_count > 0; i++) {
@@ -53,12 +69,12 @@ static zmlx_status try_place(const zx_model *model, zx_step *steps, const char *
         if (node == 0) break;
         const int32_t id = model->trie.values[node];
         if (id < 0) continue;
-        (void)offer(model, steps, at, i + 1, model->scores[id], id);
+        offer(s, at, i + 1, model->scores[id], id);
         alone |= i + 1 == at + step;
     }
-    if (alone || !offer(model, steps, at, at + step, model->unknown_score, model->unknown) ||
-        model->unknown >= 0)
-        return ZMLX_OK;
+    if (alone) return ZMLX_OK;
+    offer(s, at, at + step, model->unknown_score, model->unknown);
+    if (model->unknown >= 0 || s->steps[at + step].id != model->unknown) return ZMLX_OK;
     return ZX_FAIL(ZMLX_ERROR_FORMAT,
                    "the text holds a character that the vocabulary lacks, and there is no "
                    "\"unk_id\"");
@@ -83,10 +99,12 @@ static zmlx_status encode(const zx_model *model, zx_work *work, const char *byte
                        "best path"));
     zx_step *const steps = work->steps;
     for (size_t i = 0; i <= length; i++) steps[i] = (zx_step){0, UINT32_MAX, -1};
+    search s = {model, steps, 0};
     for (size_t at = 0; at < length;) {
         uint32_t point;
         const size_t step = zx_utf8_next(bytes + at, &point);
-        ZX_TRY(try_place(model, steps, bytes, length, at, step));
+        lower_sums(&s, at);
+        ZX_TRY(try_place(&s, bytes, length, at, step));
         at += step;
     }
     /* Turn the links around, so that steps[i] tells the token that begins at i and its end. */

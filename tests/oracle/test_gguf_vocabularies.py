@@ -22,11 +22,26 @@ NORMAL, UNKNOWN, CONTROL, OWN, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 WORDS = ("un", "able", "aff", "a", "b", "c", "1", ",", "!", "é", "中")
 
 
-def bert():
+def bert(**options):
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
     types = [CONTROL, UNKNOWN, CONTROL, CONTROL]
     tokens += [BLOCK + word for word in (*WORDS, "unab", "abc")] + [*WORDS[:7], "le", "bc"]
-    return {"model": "bert", "tokens": tokens, "types": types + [NORMAL] * (len(tokens) - 4)}
+    types += [NORMAL] * (len(tokens) - 4)
+    return {"model": "bert", "tokens": tokens, "types": types, **options}
+
+
+def whitespace(lowercase):
+    tokens = ["<s>", "<unk>", "<own>", *WORDS, *"nleuf", "A"]
+    merges = [("u", "n"), ("a", "b"), ("l", "e"), ("ab", "le"), ("c", "1")]
+    tokens += [left + right for left, right in merges if left + right not in tokens]
+    return {
+        "model": "whitespace",
+        "pre": "whitespace",
+        "tokens": tokens,
+        "types": [CONTROL, UNKNOWN, OWN] + [NORMAL] * (len(tokens) - 3),
+        "merges": [" ".join(pair) for pair in merges],
+        "lowercase": lowercase,
+    }
 
 
 def unigram(prefix, merge):
@@ -66,6 +81,12 @@ def write(path, vocabulary):
         writer.add_remove_extra_whitespaces(vocabulary["merge"])
     else:
         writer.add_unk_token_id(1)
+        writer.add_token_merges(vocabulary.get("merges", []))
+    if "pre" in vocabulary:
+        writer.add_tokenizer_pre(vocabulary["pre"])
+    for key in ("lowercase", "strip_accents"):
+        if key in vocabulary:
+            writer.add_bool(f"tokenizer.ggml.normalizer.{key}", vocabulary[key])
     matrix, norm = np.zeros((size, size), np.float32), np.ones(size, np.float32)
     writer.add_tensor("token_embd.weight", np.zeros((count, size), np.float32))
     writer.add_tensor("output_norm.weight", norm)
@@ -81,6 +102,11 @@ def write(path, vocabulary):
 
 KINDS = {
     "bert": bert(),
+    "bert-cased": bert(lowercase=False),
+    "bert-accents": bert(lowercase=True, strip_accents=False),
+    "bert-without-accents": bert(lowercase=False, strip_accents=True),
+    "whitespace": whitespace(True),
+    "whitespace-cased": whitespace(False),
     "t5": unigram(True, True),
     "t5-spaces": unigram(True, False),
     "t5-plain": unigram(False, False),
@@ -96,11 +122,11 @@ def both(request, tmp_path_factory):
     zmlx.convert(source, target)
     path = os.path.join(target, "tokenizer.json")
     with open(path, "rb") as file:
-        assert json.load(file)["model"]["type"] in ("Unigram", "WordPiece")
+        assert json.load(file)["model"]["type"] in ("Unigram", "WordPiece", "BPE")
     return zmlx.Tokenizer(source), zmlx.Tokenizer(target), Reference.from_file(path)
 
 
-PIECES = (*WORDS, *" \nxzAÉ-\u3002", "  ", "<own>", "</s>", "<0x41>", "[SEP]", "[MASK]")
+PIECES = (*WORDS, *" \nxzAÉ-\u3002", "  ", "a" * 101, "<own>", "</s>", "<0x41>", "[SEP]", "[MASK]")
 
 
 @given(pieces=st.lists(st.sampled_from(PIECES), max_size=14))
