@@ -384,6 +384,8 @@ static void free_buffers(output *out)
 
 static zmlx_status write_entry(output *out, const zx_outgoing *entry)
 {
+    /* nothing to write, and columns that no byte of the file stands for */
+    if (entry->rows == 0 || entry->source.count == 0) return ZMLX_OK;
     zmlx_status status = take_buffers(out, entry);
     for (size_t i = 0; i < entry->source.count && status == ZMLX_OK; i++) {
         const zx_weight matrix = zx_weight_matrix(&entry->source, i);
