@@ -1,8 +1,9 @@
 /* hub.h - models from the Hugging Face hub, put into the cache that its own clients use.
  *
  * The variables of the huggingface_hub package hold here too: HF_ENDPOINT, HF_TOKEN,
- * HF_TOKEN_PATH, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE, HF_HUB_ETAG_TIMEOUT,
- * HF_HUB_DOWNLOAD_TIMEOUT, SSL_CERT_FILE and SSL_CERT_DIR. */
+ * HF_TOKEN_PATH, HF_HUB_DISABLE_IMPLICIT_TOKEN, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE,
+ * TRANSFORMERS_OFFLINE, HF_HUB_ETAG_TIMEOUT, HF_HUB_DOWNLOAD_TIMEOUT, SSL_CERT_FILE and
+ * SSL_CERT_DIR. */
 #ifndef ZMLX_HUB_H
 #define ZMLX_HUB_H
 

@@ -97,8 +97,7 @@ static zmlx_status add_variable(const char *at, zx_text *text, size_t *used)
     return zx_text_add_string(text, value);
 }
 
-/* Appends a path with ~ and $NAME expanded. */
-static zmlx_status add_expanded(const char *path, zx_text *text)
+zmlx_status zx_hub_expand(const char *path, zx_text *text)
 {
     if (path[0] == '~' && (path[1] == '/' || path[1] == 0)) {
         ZX_TRY(add_home(text));
@@ -118,8 +117,8 @@ static zmlx_status add_expanded(const char *path, zx_text *text)
 zmlx_status zx_hub_home(zx_text *text)
 {
     const char *const home = getenv("HF_HOME"), *const caches = getenv("XDG_CACHE_HOME");
-    if (home != NULL) return add_expanded(home, text);
-    ZX_TRY(add_expanded(caches != NULL ? caches : "~/.cache", text));
+    if (home != NULL) return zx_hub_expand(home, text);
+    ZX_TRY(zx_hub_expand(caches != NULL ? caches : "~/.cache", text));
     return zx_text_add_string(text, "/huggingface");
 }
 
@@ -128,7 +127,7 @@ zmlx_status zx_hub_folder(zx_text *folder)
     const char *set = getenv("HF_HUB_CACHE");
     zx_text_clear(folder);
     if (set == NULL) set = getenv("HUGGINGFACE_HUB_CACHE");
-    if (set != NULL) return add_expanded(*set != 0 ? set : ".", folder);
+    if (set != NULL) return zx_hub_expand(*set != 0 ? set : ".", folder);
     ZX_TRY(zx_hub_home(folder));
     return zx_text_add_string(folder, "/hub");
 }

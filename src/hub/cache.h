@@ -32,6 +32,8 @@ bool zx_hub_is_plain(const char *text, size_t length);
 /* Whether the text is a commit's 40 hexadecimal digits. */
 bool zx_hub_is_commit(const char *text, size_t length);
 
+/* Appends a path with ~ and $NAME expanded. */
+ZMLX_MUST_CHECK zmlx_status zx_hub_expand(const char *path, zx_text *text);
 /* Appends HF_HOME or what stands for it: where the hub's clients keep all they have, tokens too. */
 ZMLX_MUST_CHECK zmlx_status zx_hub_home(zx_text *text);
 

@@ -49,7 +49,7 @@ static zmlx_status read_token_file(zx_text *token)
     zx_text path = {0};
     char *text = NULL;
     size_t size = 0;
-    zmlx_status status = set != NULL ? zx_text_add_string(&path, set) : zx_hub_home(&path);
+    zmlx_status status = set != NULL ? zx_hub_expand(set, &path) : zx_hub_home(&path);
     if (status == ZMLX_OK && set == NULL) status = zx_text_add_string(&path, "/token");
     if (status == ZMLX_OK && zx_path_exists(path.bytes)) {
         status = zx_file_read(path.bytes, TOKEN_BYTES, &text, &size);
@@ -60,9 +60,28 @@ static zmlx_status read_token_file(zx_text *token)
     return status;
 }
 
+static bool is_set(const char *name)
+{
+    static const char *const yes[] = {"1", "on", "yes", "true"};
+    const char *const value = getenv(name);
+    for (size_t i = 0; value != NULL && i < sizeof yes / sizeof *yes; i++)
+        if (strcasecmp(value, yes[i]) == 0) return true;
+    return false;
+}
+
+/* The first of them that is not empty counts. */
+static const char *offline(void)
+{
+    static const char *const names[] = {"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"};
+    const char *const first = getenv(names[0]);
+    const char *const name = names[first == NULL || *first == 0];
+    return is_set(name) ? name : NULL;
+}
+
 static zmlx_status read_token(zx_text *token)
 {
     static const char *const names[] = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"};
+    if (is_set("HF_HUB_DISABLE_IMPLICIT_TOKEN")) return ZMLX_OK;
     for (size_t i = 0; i < 2 && token->length == 0; i++) {
         const char *const value = getenv(names[i]);
         if (value != NULL) ZX_TRY(take_token(names[i], value, token));
@@ -81,15 +100,6 @@ static zmlx_status read_seconds(const char *name, long *seconds)
         return ZX_FAIL(ZMLX_ERROR_ARGUMENT, "%s: '%s': expected seconds, 1 to %d", name, value,
                        MOST_SECONDS);
     return ZMLX_OK;
-}
-
-static bool is_set(const char *name)
-{
-    static const char *const yes[] = {"1", "on", "yes", "true"};
-    const char *const value = getenv(name);
-    for (size_t i = 0; value != NULL && i < sizeof yes / sizeof *yes; i++)
-        if (strcasecmp(value, yes[i]) == 0) return true;
-    return false;
 }
 
 /* Certificates of one's own, in place of the system's.  Of two the file counts, and one that is
@@ -111,8 +121,8 @@ static zmlx_status read_certificates(zx_hub_client *client)
 static zmlx_status read_environment(zx_hub_client *client)
 {
     const char *endpoint = getenv("HF_ENDPOINT");
-    if (is_set("HF_HUB_OFFLINE"))
-        return ZX_FAIL(ZMLX_ERROR_IO, "HF_HUB_OFFLINE is set: no network is asked");
+    const char *const barrier = offline();
+    if (barrier != NULL) return ZX_FAIL(ZMLX_ERROR_IO, "%s is set: no network is asked", barrier);
     if (endpoint == NULL || *endpoint == 0) endpoint = "https://huggingface.co";
     if (strncmp(endpoint, "http://", 7) != 0 && strncmp(endpoint, "https://", 8) != 0)
         return ZX_FAIL(ZMLX_ERROR_ARGUMENT, "HF_ENDPOINT: '%s': expected http:// or https://",

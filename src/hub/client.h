@@ -18,7 +18,8 @@ typedef struct zx_hub_client {  /* {0} is empty */
 } zx_hub_client;
 
 /* Reads HF_ENDPOINT, HF_TOKEN, HUGGING_FACE_HUB_TOKEN, HF_TOKEN_PATH, HF_HOME/token, SSL_CERT_FILE,
- * SSL_CERT_DIR and the two timeouts; ZMLX_ERROR_IO where HF_HUB_OFFLINE forbids asking. */
+ * SSL_CERT_DIR and the two timeouts; ZMLX_ERROR_IO where HF_HUB_OFFLINE or
+ * TRANSFORMERS_OFFLINE forbids asking. */
 ZMLX_MUST_CHECK zmlx_status zx_hub_client_init(zx_hub_client *client);
 void zx_hub_client_fini(zx_hub_client *client);
 

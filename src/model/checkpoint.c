@@ -111,9 +111,12 @@ static zmlx_status add_part(zx_checkpoint *checkpoint, zx_stored *stored)
 {
     char hub[ZX_TENSOR_NAME];
     for (size_t i = 0; i < stored->count; i++) {
-        const char *name = NULL;
-        zx_gguf_to_hub_name(checkpoint->architecture, stored->tensors[i].name, hub);
-        ZX_TRY(zx_stored_text(stored, hub, strlen(hub), &name));
+        const char *name = stored->tensors[i].name;
+        /* of an unknown architecture two names could mean the same to us */
+        if (checkpoint->architecture != NULL) {
+            zx_gguf_to_hub_name(checkpoint->architecture, name, hub);
+            ZX_TRY(zx_stored_text(stored, hub, strlen(hub), &name));
+        }
         ZX_TRY(add_tensor(checkpoint, name, &stored->tensors[i]));
     }
     return ZMLX_OK;

@@ -269,7 +269,8 @@ static zmlx_status write_shard(conversion *c, const shard *s, zx_tensor_writing 
 
 static zmlx_status write_shards(conversion *c)
 {
-    zx_tensor_writing writing = {.pool = c->pool,
+    zx_tensor_writing writing = {.source = c->source,
+                                 .pool = c->pool,
                                  .keep_going = c->options->keep_going,
                                  .user = c->options->user,
                                  .total = c->report.bytes};

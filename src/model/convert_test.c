@@ -422,9 +422,10 @@ static void refuses_values(void)
     bool made = mkdir(source, 0700) == 0 && zx_put_file(source, "config.json", config) &&
                 zx_make_safetensors(&file, header, 384);
     const float values[] = {1e6F, INFINITY};
-    const char *const messages[] = {"tensor 'model.embed_tokens.weight' holds values that are too "
-                                    "large for f16",
-                                    "holds values that are not finite, which cannot be quantized"};
+    const char *const messages[] = {".source: tensor 'model.embed_tokens.weight' holds values that "
+                                    "are too large for f16",
+                                    ".source: tensor 'model.embed_tokens.weight' holds values that "
+                                    "are not finite, which cannot be quantized"};
     const zmlx_convert_options options[] = {{.dtype = ZMLX_DTYPE_F16}, four_bits};
     bool refused[2] = {false, false};
     for (size_t i = 0; i < 2 && made; i++) {

@@ -57,6 +57,30 @@ zmlx_status zx_written_config(const zx_checkpoint *checkpoint, const char *folde
     return ZMLX_OK;
 }
 
+/* Where the object has not got it yet. */
+static zmlx_status add(json_t *object, const char *key, json_t *value)
+{
+    const json_t *there = json_object_get(object, key);
+    if (value == NULL || (there != NULL && !json_is_null(there))) return ZMLX_OK;
+    return set(object, key, json_deep_copy(value));
+}
+
+/* transformers 5 keeps the rope in "rope_parameters", and calls every model's experts local; only
+ * some of mlx-lm's models read that: the others get what it says by the older names too. */
+static zmlx_status add_older_names(json_t *object)
+{
+    json_t *const rope = json_object_get(object, "rope_parameters");
+    json_t *const full = json_object_get(rope, "full_attention"), *const own = full ? full : rope;
+    json_t *const local = json_object_get(json_object_get(rope, "sliding_attention"), "rope_theta");
+    const char *const type = json_string_value(json_object_get(own, "rope_type"));
+    ZX_TRY(add(object, "num_experts", json_object_get(object, "num_local_experts")));
+    ZX_TRY(add(object, "rope_theta", json_object_get(own, "rope_theta")));
+    ZX_TRY(add(object, "partial_rotary_factor", json_object_get(own, "partial_rotary_factor")));
+    ZX_TRY(add(object, "rope_local_base_freq", local));
+    if (type == NULL || strcmp(type, "default") == 0) return ZMLX_OK;
+    return add(object, "rope_scaling", own);
+}
+
 static zmlx_status set_tied(json_t *object, bool top, bool tied)
 {
     const json_t *said = json_object_get(object, "tie_word_embeddings");
@@ -91,6 +115,7 @@ zmlx_status zx_finish_config(json_t *document, json_t *quantization, zmlx_dtype 
     }
     for (size_t i = 0; i < 2 && objects[i] != NULL; i++) {
         ZX_TRY(set_tied(objects[i], i == 0, tied));
+        ZX_TRY(add_older_names(objects[i]));
         if (dtype != ZMLX_DTYPE_DEFAULT) ZX_TRY(set_dtype(objects[i], i == 0, dtype));
     }
     return ZMLX_OK;

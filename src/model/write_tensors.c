@@ -251,15 +251,16 @@ typedef struct output {
     atomic_int trouble;
 } output;
 
-static zmlx_status trouble_with(const zx_outgoing *entry, trouble found)
+static zmlx_status trouble_with(const output *out, const zx_outgoing *entry, trouble found)
 {
+    const char *const source = out->writing->source;
     if (found == TOO_LARGE)
         return ZX_FAIL(ZMLX_ERROR_FORMAT,
-                       "tensor '%s' holds values that are too large for %s; take another dtype",
-                       entry->origin, zx_dtypes[entry->dtype].name);
+                       "%s: tensor '%s' holds values that are too large for %s; take another dtype",
+                       source, entry->origin, zx_dtypes[entry->dtype].name);
     return ZX_FAIL(ZMLX_ERROR_FORMAT,
-                   "tensor '%s' holds values that are not finite, which cannot be quantized",
-                   entry->origin);
+                   "%s: tensor '%s' holds values that are not finite, which cannot be quantized",
+                   source, entry->origin);
 }
 
 static zmlx_status step(output *out, size_t bytes)
@@ -343,7 +344,7 @@ static zmlx_status encode_matrix(output *out, const zx_outgoing *entry, const zx
         p.to.rows = p.count;
         zx_pool_run(pool, 4 * zx_pool_threads(pool), run_rows, &p);
         const trouble found = (trouble)atomic_load(&out->trouble);
-        if (found != FINE) return trouble_with(entry, found);
+        if (found != FINE) return trouble_with(out, entry, found);
         ZX_TRY(put(out, p.count));
     }
     return ZMLX_OK;
@@ -384,6 +385,8 @@ static void free_buffers(output *out)
 
 static zmlx_status write_entry(output *out, const zx_outgoing *entry)
 {
+    /* nothing to write, and columns that no byte of the file stands for */
+    if (entry->rows == 0 || entry->source.count == 0) return ZMLX_OK;
     zmlx_status status = take_buffers(out, entry);
     for (size_t i = 0; i < entry->source.count && status == ZMLX_OK; i++) {
         const zx_weight matrix = zx_weight_matrix(&entry->source, i);

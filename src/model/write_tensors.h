@@ -10,6 +10,7 @@
 
 /* What is common to all files of one call. */
 typedef struct zx_tensor_writing {
+    const char *source; /* of the values, for messages */
     zx_pool *pool;
     bool (*keep_going)(void *user); /* may be NULL */
     void *user;

@@ -148,3 +148,28 @@ TEST(write_joins_rows_of_two_tensors)
 {
     zx_with_folder(joins_rows);
 }
+
+/* No values, and columns that no memory holds a row of. */
+static void writes_nothing(const char *folder)
+{
+    const size_t wide = (size_t)1 << 60;
+    const zx_weight source = {
+        .format = ZX_FORMAT_F32, .dtype = ZX_F32, .count = 1, .columns = wide};
+    zx_outgoing entry = entry_of(&source, 0, ZX_ROWS_AS_THEY_ARE);
+    zx_safetensors file;
+    zx_weight written;
+    entry.matrix = false;
+    if (!write_entry(folder, &entry, &file, &written)) {
+        CHECK(strstr(zmlx_error_message(), "rows of values") == NULL);
+        return;
+    }
+    const zx_stored_tensor *found = zx_stored_find(&file.stored, "m.weight");
+    const bool good = found != NULL && found->shape[0] == 0 && found->shape[1] == wide;
+    zx_safetensors_close(&file);
+    CHECK(good);
+}
+
+TEST(write_takes_no_memory_for_no_values)
+{
+    zx_with_folder(writes_nothing);
+}

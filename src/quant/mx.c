@@ -21,15 +21,10 @@ zmlx_status zx_mx_check(const zx_weight *weight)
     return zx_check_rows(weight, zx_weight_row_bytes(weight), zx_weight_groups(weight));
 }
 
-static float e8m0_to_f32(uint8_t code)
-{
-    return zx_float_from_bits(code == 0 ? 0x00400000u : (uint32_t)code << 23);
-}
-
 static float load_scale(const zx_weight *weight, size_t row, size_t group)
 {
     const uint8_t code = weight->scales[row * weight->scales_stride + group];
-    return weight->format == ZX_FORMAT_NVFP4 ? zx_e4m3_to_f32(code) : e8m0_to_f32(code);
+    return weight->format == ZX_FORMAT_NVFP4 ? zx_e4m3_to_f32(code) : zx_e8m0_to_f32(code);
 }
 
 static unsigned nibble(const uint8_t *bytes, size_t index)

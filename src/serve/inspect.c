@@ -82,6 +82,9 @@ static size_t parameters_of(const summary *report, const zx_stored_tensor *tenso
     size_t elements = 0, all_bits = 0;
     if (!zx_stored_elements(tensor, &elements)) return 0;
     const size_t bits = bits_of(report, tensor);
+    if (tensor->dtype == ZX_U8 && ends_with(tensor->name, "_blocks")) /* gpt-oss: two a byte */
+        return zx_multiply_fits(elements, 2, &all_bits) ? all_bits : 0;
+    if (tensor->dtype == ZX_U8 && ends_with(tensor->name, "_scales")) return 0;
     if (bits == 0) return elements;
     if (ends_with(tensor->name, ".scales") || ends_with(tensor->name, ".biases")) return 0;
     if (tensor->dtype != ZX_U32) return elements;
@@ -184,7 +187,6 @@ static void add_model(summary *report, const zmlx_model *model)
     set(report, "context_length", json_integer((json_int_t)config->context_length));
     set(report, "activations", json_string(zx_dtypes[model->dtype].name));
     set(report, "bytes_per_token", json_integer((json_int_t)model->bytes_per_token));
-    report->parameters = model->parameters;
     if (config->window > 0) say_unusual(report, "attention sees a sliding window");
     if (config->shared_layers > 0)
         say_unusual(report, "the last layers read the keys and values of earlier ones");

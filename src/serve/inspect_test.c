@@ -87,6 +87,33 @@ TEST(inspection_counts_each_module_by_its_own_bits)
     zx_with_folder(counts_modules);
 }
 
+/* However they are stored, biases count, and so does what no session reads: as the bytes do. */
+TEST(inspection_counts_all_that_is_stored)
+{
+    static const struct {
+        const char *folder;
+        json_int_t parameters;
+        double experts, all; /* bits per weight; 0: there are none */
+    } rows[] = {
+        {"tests/golden/gpt_oss", 191440, 32, 32},
+        {"tests/golden/gpt_oss-mxfp4-hf", 191440, 58368 * 8.0 / 99840, 424768 * 8.0 / 191440},
+        {"tests/golden/qwen3_5-vision", 20988, 0, 32},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        zmlx_string text = {0};
+        CHECK_ON(rows[i].folder, zmlx_inspect(rows[i].folder, &text) == ZMLX_OK);
+        json_t *report = json_loadb(text.bytes, text.length, 0, NULL);
+        const json_int_t parameters = json_integer_value(json_object_get(report, "parameters"));
+        const double all = json_real_value(json_object_get(report, "bits_per_weight"));
+        const double experts = part_bits(report, "experts");
+        zmlx_string_free(&text);
+        json_decref(report);
+        CHECK_ON(rows[i].folder, parameters == rows[i].parameters);
+        CHECK_ON(rows[i].folder, fabs(all - rows[i].all) < 1e-6);
+        CHECK_ON(rows[i].folder, rows[i].experts <= 0 || fabs(experts - rows[i].experts) < 1e-6);
+    }
+}
+
 /* jansson's memory, through the allocator that counts; the one that fails is chosen. */
 static size_t until_fault;
 

@@ -104,6 +104,12 @@ static inline float zx_e4m3_to_f32(uint8_t code)
     return code & 0x80u ? -value : value;
 }
 
+/* A power of two; 255 is infinity. */
+static inline float zx_e8m0_to_f32(uint8_t code)
+{
+    return zx_float_from_bits(code == 0 ? 0x00400000u : (uint32_t)code << 23);
+}
+
 /* RN_T: the nearest value that the dtype (f32, f16 or bf16) can hold. */
 static inline float zx_round_to(zx_dtype dtype, float value)
 {

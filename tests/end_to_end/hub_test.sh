@@ -19,6 +19,7 @@ out=$work/out err=$work/err
 commit=0123456789abcdef0123456789abcdef01234567
 
 unset HF_HOME HUGGINGFACE_HUB_CACHE HF_TOKEN HUGGING_FACE_HUB_TOKEN HF_TOKEN_PATH HF_HUB_OFFLINE
+unset TRANSFORMERS_OFFLINE HF_HUB_DISABLE_IMPLICIT_TOKEN
 unset SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE
 unset http_proxy HTTP_PROXY all_proxy ALL_PROXY
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 \
@@ -166,11 +167,20 @@ run pull org/good
 check "the token of HF_HOME" asked ' Bearer filed$'
 HUGGING_FACE_HUB_TOKEN=old run pull org/good
 check "a variable wins over it" asked ' Bearer old$'
-rm "$HF_HOME/token"
+mv "$HF_HOME/token" "$work/token"
+ELSEWHERE=$work HF_TOKEN_PATH='${ELSEWHERE}/token' run pull org/good
+check "a token file with a variable in its path" asked ' Bearer filed$'
+HF_TOKEN=secret HF_HUB_DISABLE_IMPLICIT_TOKEN=1 run pull org/good
+check "a token that shall not be sent is not" asked "^$port GET /api/.* - -\$"
+rm "$work/token"
 HF_TOKEN=$'a\nX: b' run pull org/good
 check "a token that would be two headers" refused 2 "HF_TOKEN: expected a token"
 HF_HUB_OFFLINE=1 run pull org/good
 check "offline" refused 2 "HF_HUB_OFFLINE"
+TRANSFORMERS_OFFLINE=1 run pull org/good
+check "offline by the older name" refused 2 "TRANSFORMERS_OFFLINE"
+HF_HUB_OFFLINE=0 TRANSFORMERS_OFFLINE=1 run pull org/good
+check "which counts less" exits 0
 HF_HUB_ETAG_TIMEOUT=soon run pull org/good
 check "a timeout that is no number" refused 2 "HF_HUB_ETAG_TIMEOUT"
 HF_ENDPOINT=ftp://x run pull org/good

@@ -15,14 +15,19 @@ static const unsigned order[PACK] = {0, 2, 4, 6, 1, 3, 5, 7};
 
 static zmlx_status check(const zx_fields *settings)
 {
+    static const char older[] = "version";
+    const char *const key = zx_fields_have(settings, older) ? older : "format";
     int64_t bits = BITS;
-    const char *version = "gemm";
+    const char *version = "gemm", *backend = "";
     ZX_TRY(zx_fields_integer(settings, "bits", 1, 64, &bits));
     ZX_TRY(zx_fields_integer(settings, "w_bit", 1, 64, &bits));
-    ZX_TRY(zx_fields_string(settings, "version", &version));
+    ZX_TRY(zx_fields_string(settings, key, &version));
+    ZX_TRY(zx_fields_string(settings, "backend", &backend));
     if (bits != BITS) return zx_fields_fail(settings, "bits", "4, the bits of AWQ that are read");
+    if (strcmp(backend, "llm-awq") == 0)
+        return zx_fields_fail(settings, "backend", "a library whose order of AWQ is 'gemm'");
     if (strcmp(version, "gemm") == 0 || strcmp(version, "GEMM") == 0) return ZMLX_OK;
-    return zx_fields_fail(settings, "version", "'gemm', the order of AWQ that is read");
+    return zx_fields_fail(settings, key, "'gemm', the order of AWQ that is read");
 }
 
 /* words[k] gets nibble k of all eight, that of words[0] lowest, for TILE of them side by side. */

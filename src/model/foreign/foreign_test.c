@@ -183,11 +183,18 @@ static void reads_gptq(const char *folder)
 {
     packed module;
     CHECK(zx_put_file(folder, "config.json", GPTQ_CONFIG "\"desc_act\":false}}"));
+    static const char *const configs[] = {
+        GPTQ_CONFIG "\"desc_act\":false,\"rotation\":null,\"checkpoint_format\":\"gptq_v2\"}}",
+        GPTQ_CONFIG "\"desc_act\":false,\"format\":\"gptq_v2\"}}"};
     for (unsigned ordered = 0; ordered < 2; ordered++) {
-        pack_gptq(&module, OWN_ZEROS, 0); /* the file's zeros, one less than the true ones */
+        pack_gptq(&module, OWN_ZEROS, 0);
         CHECK(put_packed(folder, &module, false, ordered != 0));
-        CHECK(zx_put_file(folder, "config.json",
-                          GPTQ_CONFIG "\"desc_act\":false,\"checkpoint_format\":\"gptq_v2\"}}"));
+        CHECK(zx_put_file(folder, "config.json", configs[ordered]));
+        CHECK(holds(folder, ZX_F32, OWN_ZEROS, 1));
+        /* as GPTQModel makes "gptq" of it: a zero of 0 borrows from the next */
+        for (size_t i = 0; i < GROUPS * ROWS / 8; i++) module.zeros[i] -= 0x11111111;
+        CHECK(put_packed(folder, &module, false, ordered != 0));
+        CHECK(zx_put_file(folder, "config.json", GPTQ_CONFIG "\"desc_act\":false}}"));
         CHECK(holds(folder, ZX_F32, OWN_ZEROS, 1));
     }
     pack_gptq(&module, 8, 1); /* every word of zeros is 0x77777777, as in symmetric files */
@@ -269,7 +276,7 @@ static bool holds_three(const zx_checkpoint *checkpoint, unsigned more)
     for (size_t row = 0; good && row < THREE_ROWS; row++) {
         zx_formats[weight.format].decode(&weight, row, 0, COLUMNS, values);
         for (size_t i = 0; i < COLUMNS; i++) {
-            const int zero = (int)((row + i / 32) & 7u) + (int)more;
+            const int zero = (int)((row + i / 32 + more) & 7u);
             good = good &&
                    values[i] == (float)((int)three_code(row, i) - zero) * scale_of(row, i / 32);
         }
@@ -303,12 +310,20 @@ static void refuses_packed(const char *folder)
     } rows[] = {
         {AWQ_CONFIG "\"version\":\"gemv\"}}", "config key 'quantization_config.version' is the",
          true, false},
+        {AWQ_CONFIG "\"format\":\"gemv\"}}", "config key 'quantization_config.format' is the", true,
+         false},
+        {AWQ_CONFIG "\"version\":\"gemm\",\"backend\":\"llm-awq\"}}",
+         "config key 'quantization_config.backend' is the string 'llm-awq'", true, false},
         {"{\"quantization_config\":{\"quant_method\":\"awq\",\"bits\":8}}",
          "config key 'quantization_config.bits' is 8; expected 4", true, false},
         {"{\"quantization_config\":{\"quant_method\":\"gptq\",\"bits\":5}}",
          "config key 'quantization_config.bits' is 5; expected 2, 3, 4 or 8", false, true},
         {GPTQ_CONFIG "\"checkpoint_format\":\"marlin\"}}",
          "config key 'quantization_config.checkpoint_format' is the", false, true},
+        {GPTQ_CONFIG "\"format\":\"bitblas\"}}", "config key 'quantization_config.format' is the",
+         false, true},
+        {GPTQ_CONFIG "\"rotation\":\"hadamard\"}}",
+         "config key 'quantization_config.rotation' is the string 'hadamard'", false, true},
         {GPTQ_CONFIG "\"desc_act\":true}}",
          "module 'm': 'g_idx' puts columns into groups out of order", false, true},
         {GPTQ_CONFIG "\"desc_act\":true}}", "module 'm': 'desc_act' is true, but 'g_idx'", false,
@@ -396,7 +411,7 @@ static void reads_integers(const char *folder)
     CHECK(holds(folder, ZX_F32, OWN_ZEROS, 0));
     CHECK(put_integers(folder, "pack-quantized", 8, COLUMNS + 1));
     CHECK(zx_checkpoint_open(folder, &checkpoint) == ZMLX_ERROR_UNSUPPORTED);
-    CHECK(says("module 'm': 'weight_packed' has not 2, 4 or 8 bits for each column"));
+    CHECK(says("module 'm': 'weight_packed' has not 2, 3, 4, 5, 6 or 8 bits for each column"));
     CHECK(put_integers(folder, "nvfp4-pack-quantized", 8, COLUMNS));
     CHECK(zx_checkpoint_open(folder, &checkpoint) != ZMLX_OK);
     CHECK(says("config key 'quantization_config.format' is the string 'nvfp4-pack-quantized'"));
@@ -449,7 +464,8 @@ static float many_value(const many *module, bool awq, size_t row, size_t column)
 {
     static const size_t places[] = {0, 4, 1, 5, 2, 6, 3, 7};
     const size_t group = column / 32, place = awq ? places[row % 8] : row % 8;
-    const unsigned zero = nibble(module->zeros[group * MANY / 8 + row / 8], place) + !awq;
+    const uint32_t ones = awq ? 0 : 0x11111111;
+    const unsigned zero = nibble(module->zeros[group * MANY / 8 + row / 8] + ones, place);
     const unsigned code = awq ? nibble(module->codes[column * MANY / 8 + row / 8], place)
                               : nibble(module->codes[column / 8 * MANY + row], column % 8);
     return (float)((int)code - (int)zero) * zx_f16_to_f32(module->scales[group * MANY + row]);

@@ -1,4 +1,6 @@
 /* fp8_test.c - E4M3 with scales by block, row or matrix, alone and in stacks. */
+#include <math.h>
+
 #include "model/foreign/foreign_testing.h"
 
 enum { HIGH = 3, WIDE = 6 };
@@ -8,6 +10,7 @@ static const uint8_t e4m3[HIGH * WIDE] = {0x38, 0x40, 0x44, 0xb8, 0x01, 0x7e, 0x
                                           0xb8, 0x01, 0x7e, 0x38, 0x40, 0x44, 0xb8, 0x01, 0x7e};
 static const float e4m3_values[WIDE] = {1.0F, 2.0F, 3.0F, -1.0F, 0x1p-9F, 448.0F};
 static const float four_scales[] = {1.1F, 2.0F, 0.5F, 4.0F};
+static const uint8_t four_powers[] = {127, 128, 126, 129}; /* E8M0: 1, 2, 0.5, 4 */
 
 /* Which of the scales a value has. */
 typedef struct fp8_case {
@@ -15,45 +18,80 @@ typedef struct fp8_case {
     size_t rows, columns; /* of the scales; rows 0: a vector */
     uint8_t of[HIGH][WIDE];
     const char *message; /* NULL: it is read */
+    zx_dtype dtype;      /* of the scales */
 } fp8_case;
 
 #define FP8_CONFIG "{\"quantization_config\":{\"quant_method\":\"fp8\""
 #define BLOCKS     ",\"weight_block_size\":[2,4]}}"
-#define FLOAT_CONFIG                                                                        \
+#define FLOAT_BEGIN                                                                         \
     "{\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"float-" \
-    "quantized\"}}"
+    "quantized\""
+#define FLOAT_CONFIG FLOAT_BEGIN "}}"
+#define FLOAT_BLOCKS                                                                        \
+    FLOAT_BEGIN ",\"config_groups\":{\"a\":{\"weights\":{\"block_structure\":null}},\"b\":" \
+                "{\"weights\":{\"block_structure\":[2,4]}}}}}"
+#define IN_BLOCKS                               \
+    {                                           \
+        {0, 0, 0, 0, 1, 1}, {0, 0, 0, 0, 1, 1}, \
+        {                                       \
+            2, 2, 2, 2, 3, 3                    \
+        }                                       \
+    }
 
 static const fp8_case fp8_cases[] = {
-    {FP8_CONFIG BLOCKS,
+    {FP8_CONFIG BLOCKS, "m.weight_scale_inv", 2, 2, IN_BLOCKS, NULL, ZX_F32},
+    {FP8_CONFIG BLOCKS, "m.weight_scale_inv", 2, 2, IN_BLOCKS, NULL, ZX_F8_E8M0},
+    {FP8_CONFIG BLOCKS, "m.weight_scale_inv", 2, 2, IN_BLOCKS, NULL, ZX_U8},
+    {FLOAT_BLOCKS, "m.weight_scale", 2, 2, IN_BLOCKS, NULL, ZX_F32},
+    /* 128 rows and columns, which a config that is silent means */
+    {FP8_CONFIG "}}", "m.weight_scale_inv", 1, 1, {{0}}, NULL, ZX_F8_E8M0},
+    /* groups of columns, which only the scales tell */
+    {FLOAT_CONFIG,
+     "m.weight_scale",
+     1,
+     3,
+     {{0, 0, 1, 1, 2, 2}, {0, 0, 1, 1, 2, 2}, {0, 0, 1, 1, 2, 2}},
+     NULL,
+     ZX_F32},
+    {FP8_CONFIG "}}", "m.weight_scale", 0, 1, {{0}}, NULL, ZX_F32},
+    {FP8_CONFIG BLOCKS, "m.weight_scale_inv", 1, 1, {{0}}, NULL, ZX_F32},
+    {FLOAT_CONFIG,
+     "m.weight_scale",
+     3,
+     1,
+     {{0}, {1, 1, 1, 1, 1, 1}, {2, 2, 2, 2, 2, 2}},
+     NULL,
+     ZX_F32},
+    {FP8_CONFIG "}}",
      "m.weight_scale_inv",
      2,
      2,
-     {{0, 0, 0, 0, 1, 1}, {0, 0, 0, 0, 1, 1}, {2, 2, 2, 2, 3, 3}},
-     NULL},
-    {FP8_CONFIG "}}", "m.weight_scale", 0, 1, {{0}}, NULL},
-    {FP8_CONFIG BLOCKS, "m.weight_scale_inv", 1, 1, {{0}}, NULL},
-    {FLOAT_CONFIG, "m.weight_scale", 3, 1, {{0}, {1, 1, 1, 1, 1, 1}, {2, 2, 2, 2, 2, 2}}, NULL},
-    {FP8_CONFIG "}}", "m.weight_scale_inv", 2, 2, {{0}}, "module 'm': its scales are neither one"},
+     {{0}},
+     "module 'm': its scales are neither one",
+     ZX_F32},
     {FP8_CONFIG ",\"fmt\":\"e5m2\"}}",
      "m.weight_scale_inv",
      2,
      2,
      {{0}},
-     "config key 'quantization_config.fmt' is the string 'e5m2'; expected 'e4m3'"},
+     "config key 'quantization_config.fmt' is the string 'e5m2'; expected 'e4m3'",
+     ZX_F32},
     {FP8_CONFIG ",\"weight_block_size\":[2]}}",
      "m.weight_scale_inv",
      2,
      2,
      {{0}},
-     "config key 'quantization_config.weight_block_size' is "},
+     "config key 'quantization_config.weight_block_size' is ",
+     ZX_F32},
 };
 
 static bool put_fp8(const char *folder, const fp8_case *row)
 {
     static const float input_scale = 1.0F;
+    const void *const scales = row->dtype == ZX_F32 ? (const void *)four_scales : four_powers;
     const zx_stored_tensor tensors[] = {
         tensor_of("m.weight", ZX_F8_E4M3, HIGH, WIDE, e4m3),
-        tensor_of(row->scale, ZX_F32, row->rows, row->columns, four_scales),
+        tensor_of(row->scale, row->dtype, row->rows, row->columns, scales),
         tensor_of("m.input_scale", ZX_F32, 0, 1, &input_scale),
     };
     return zx_put_file(folder, "config.json", row->config) &&
@@ -68,11 +106,15 @@ static bool holds_fp8(const zx_checkpoint *checkpoint, const fp8_case *row)
         return false;
     bool good = weight.format == ZX_FORMAT_BF16 && zx_checkpoint_count(checkpoint) == 1;
     for (size_t i = 0; good && i < HIGH * WIDE; i++) {
-        const float value = e4m3_values[i % WIDE] * four_scales[row->of[i / WIDE][i % WIDE]];
-        good = zx_load(ZX_BF16, weight.codes, i) == zx_round_to(ZX_BF16, value);
+        const size_t at = row->of[i / WIDE][i % WIDE];
+        const float scale =
+            row->dtype == ZX_F32 ? four_scales[at] : ldexpf(1.0F, (int)four_powers[at] - 127);
+        good = zx_load(ZX_BF16, weight.codes, i) ==
+               zx_round_to(ZX_BF16, e4m3_values[i % WIDE] * scale);
     }
     /* 3 * 1.1, by hand */
-    return good && (row->of[0][2] != 0 || zx_load(ZX_BF16, weight.codes, 2) == 3.296875F);
+    return good && (row->of[0][2] != 0 || row->dtype != ZX_F32 ||
+                    zx_load(ZX_BF16, weight.codes, 2) == 3.296875F);
 }
 
 static void reads_fp8(const char *folder)

@@ -3,23 +3,37 @@
  *   qweight [columns * bits / 32, rows] I32   the codes of a row one behind the other, the first
  *                                             lowest; of 3 bits two of 32 lie in two words
  *   qzeros  [groups, rows * bits / 32] I32    rows likewise; "gptq" stores zero - 1, "gptq_v2" zero
- *   scales  [groups, rows]               floats
- *   g_idx   [columns] I32                the group of each column */
+ *                                             (0 - 1 borrows from the next of its word, but of 3
+ * bits) scales  [groups, rows]               floats g_idx   [columns] I32                the group
+ * of each column */
 #include <string.h>
 
 #include "base/fail.h"
 #include "model/foreign/methods.h"
 
+/* "gptq" or "gptq_v2"; of two names for it the older one counts. */
+static zmlx_status read_format(const zx_fields *settings, const char **format)
+{
+    static const char older[] = "checkpoint_format";
+    const char *const key = zx_fields_have(settings, older) ? older : "format";
+    *format = "gptq";
+    ZX_TRY(zx_fields_string(settings, key, format));
+    if (strcmp(*format, "gptq") == 0 || strcmp(*format, "gptq_v2") == 0) return ZMLX_OK;
+    return zx_fields_fail(settings, key, "'gptq' or 'gptq_v2', which are read");
+}
+
 static zmlx_status check(const zx_fields *settings)
 {
     int64_t bits = 4;
-    const char *format = "gptq";
+    const char *format = NULL, *rotation = "";
     ZX_TRY(zx_fields_integer(settings, "bits", 1, 64, &bits));
     if (bits != 2 && bits != 3 && bits != 4 && bits != 8)
         return zx_fields_fail(settings, "bits", "2, 3, 4 or 8, the bits of GPTQ that are read");
-    ZX_TRY(zx_fields_string(settings, "checkpoint_format", &format));
-    if (strcmp(format, "gptq") == 0 || strcmp(format, "gptq_v2") == 0) return ZMLX_OK;
-    return zx_fields_fail(settings, "checkpoint_format", "'gptq' or 'gptq_v2', which are read");
+    ZX_TRY(zx_fields_string(settings, "rotation", &rotation));
+    if (rotation[0] != 0)
+        return zx_fields_fail(settings, "rotation",
+                              "none: rotated weights ask for turned activations");
+    return read_format(settings, &format);
 }
 
 /* Columns must lie in their groups one behind the other. */
@@ -64,6 +78,17 @@ static unsigned zero_at(const zx_foreign_affine *affine, size_t row, size_t grou
     return zero & ((1u << affine->bits) - 1);
 }
 
+/* Where zero - 1 is stored.  GPTQModel takes the ones from whole words; of 3 bits from each zero.
+ */
+static unsigned next_zero_at(const zx_foreign_affine *affine, size_t row, size_t group)
+{
+    static const uint32_t ones[] = {[2] = 0x55555555, [4] = 0x11111111, [8] = 0x01010101};
+    const unsigned bits = affine->bits, most = (1u << bits) - 1;
+    if (bits == 3) return (zero_at(affine, row, group) + 1) & most;
+    const size_t bit = row * bits, at = group * affine->zeros->shape[1] + bit / 32;
+    return (zx_foreign_word(affine->zeros, at) + ones[bits]) >> bit % 32 & most;
+}
+
 /* The bits of this module, which GPTQModel's 'dynamic' rules may have set: from the shapes. */
 static unsigned bits_of(const zx_stored_tensor *zeros, size_t rows)
 {
@@ -73,7 +98,7 @@ static unsigned bits_of(const zx_stored_tensor *zeros, size_t rows)
 static zmlx_status plan(zx_foreign_module *module)
 {
     const zx_stored_tensor *codes = NULL, *zeros = NULL, *scales = NULL;
-    const char *format = "gptq";
+    const char *format = NULL;
     ZX_TRY(zx_foreign_matrix(module, "qweight", ZX_I32, 0, 0, &codes));
     const size_t rows = codes->shape[1];
     ZX_TRY(zx_foreign_floats(module, "scales", 0, rows, &scales));
@@ -89,7 +114,8 @@ static zmlx_status plan(zx_foreign_module *module)
     if (columns == 0 || groups == 0)
         return zx_foreign_refuse(module, "'qweight' or 'scales' holds no value");
     ZX_TRY(check_order(module, columns, groups));
-    ZX_TRY(zx_fields_string(&module->settings, "checkpoint_format", &format));
+    ZX_TRY(read_format(&module->settings, &format));
+    const bool less = strcmp(format, "gptq") == 0;
     const zx_foreign_affine affine = {.rows = rows,
                                       .columns = columns,
                                       .groups = groups,
@@ -100,8 +126,7 @@ static zmlx_status plan(zx_foreign_module *module)
                                       .row_step = 1,
                                       .group_step = rows,
                                       .zeros = zeros,
-                                      .zero_at = zero_at,
-                                      .zero = strcmp(format, "gptq") == 0 ? 1 : 0};
+                                      .zero_at = less ? next_zero_at : zero_at};
     return zx_foreign_put_affine(module, &affine);
 }
 
