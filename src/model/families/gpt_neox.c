@@ -20,8 +20,10 @@ static zmlx_status adjust_rope(const zx_checkpoint *checkpoint, const zx_config 
     if (zx_fields_have(&fields, "rotary_dim")) return ZMLX_OK; /* GGUF's word */
     ZX_TRY(zx_fields_object(&fields, "rope_parameters", &rope));
     ZX_TRY(zx_fields_object(&fields, "rope_scaling", &rope));
-    if (!zx_fields_have(&rope, "rope_theta"))
+    if (!zx_fields_have(&rope, "rope_theta")) {
+        settings->theta = 1e4; /* whatever "rope_theta" says beside the object */
         ZX_TRY(zx_fields_number(&fields, "rotary_emb_base", 1e-3, 1e30, &settings->theta));
+    }
     if (zx_fields_have(&rope, "partial_rotary_factor")) return ZMLX_OK;
     ZX_TRY(zx_fields_number(&fields, "rotary_pct", 1e-6, 1, &share));
     settings->dims = (size_t)((double)config->head_size * share);
@@ -60,14 +62,14 @@ static zmlx_status trace_attention(zx_trace *trace, zx_value x, const zx_attenti
     return ZMLX_OK;
 }
 
-/* Heads are the hidden size's shares, each with keys of its own, whatever a config says. */
+/* Heads are the hidden size's shares, each with keys of its own, whatever num_key_value_heads says.
+ */
 static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
 {
     config->kv_heads = config->heads;
-    config->head_size = config->hidden_size / config->heads;
-    if (config->head_size > 0 && config->head_size % 2 == 0) return ZMLX_OK;
-    return zx_config_refuse(checkpoint, "hidden_size", config->hidden_size,
-                            "an even number for each of num_attention_heads");
+    if (config->head_size == config->hidden_size / config->heads) return ZMLX_OK;
+    return zx_config_refuse(checkpoint, "head_dim", config->head_size,
+                            "hidden_size / num_attention_heads");
 }
 
 static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)

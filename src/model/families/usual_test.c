@@ -73,8 +73,7 @@ static const struct {
     {SIZES TYPE("qwen3_next"), SIZE(kv_heads), 2},
     {SIZES TYPE("qwen3_5_text"), SIZE(kv_heads), 4},
     {SIZES TYPE("glm4_moe"), SIZE(context_length), 131072},
-    {NEOX "\"num_key_value_heads\":2,\"head_dim\":4," TYPE("gpt_neox"), SIZE(kv_heads), 32},
-    {NEOX "\"num_key_value_heads\":2,\"head_dim\":4," TYPE("gpt_neox"), SIZE(head_size), 8},
+    {NEOX "\"num_key_value_heads\":2," TYPE("gpt_neox"), SIZE(kv_heads), 32},
     /* the text part of a published config leaves out what is usual, and its null is none */
     {TEXT("llama", ""), SIZE(hidden_size), 4096},
     {TEXT("llama", ""), SIZE(intermediate_size), 11008},
@@ -155,6 +154,7 @@ static const struct {
      ZX_ROPE_DEFAULT, 4, 5, 5},
     {NEOX "\"rotary_emb_base\":5,\"rope_parameters\":{\"rope_theta\":6}," TYPE("gpt_neox"),
      ZX_ROPE_DEFAULT, 2, 6, 6},
+    {NEOX "\"rope_theta\":7," TYPE("gpt_neox"), ZX_ROPE_DEFAULT, 2, 1e4, 1e4},
     /* ropes by type of layer: one object for all counts for nothing */
     {SIZES "\"rope_theta\":8,\"rope_parameters\":{\"rope_type\":\"linear\",\"factor\":2,"
            "\"rope_theta\":9}," TYPE("gemma3_text"),
@@ -217,6 +217,8 @@ TEST(configs_that_the_official_code_computes_otherwise_are_refused)
     static const struct {
         const char *config, *message;
     } refused[] = {
+        {NEOX "\"head_dim\":4," TYPE("gpt_neox"),
+         "c: config key 'head_dim' is 4; expected hidden_size / num_attention_heads"},
         {SIZES "\"is_causal\":false," TYPE("llama"),
          "c: config key 'is_causal' is false; expected true"},
         {SIZES "\"rope_scaling\":{\"type\":\"yarn\"," FACTORS "}," TYPE("phi3"),
