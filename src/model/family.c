@@ -160,7 +160,7 @@ static zmlx_status read_activation(const zx_checkpoint *checkpoint, const char *
 static bool is_needed(const json_t *config, const zx_config_row *row)
 {
     return row->need == ZX_REQUIRED &&
-           (row->fallback == 0 || json_object_get(config, "text_config") == NULL);
+           (row->fallback == 0 || !json_is_object(json_object_get(config, "text_config")));
 }
 
 static zmlx_status read_row(const zx_checkpoint *checkpoint, const zx_config_row *row,
@@ -326,8 +326,9 @@ static bool is_tied(const zx_family *family, const zx_checkpoint *checkpoint, bo
     (void)snprintf(name, sizeof name, "%s.weight", names.head);
     const zx_stored_tensor *head = zx_checkpoint_peek(checkpoint, name);
     /* what stands around a text part may tie whatever that says */
-    const bool silent = value == NULL || json_is_null(value) ||
-                        json_object_get(zx_checkpoint_config(checkpoint), "text_config") != NULL;
+    const bool silent =
+        value == NULL || json_is_null(value) ||
+        json_is_object(json_object_get(zx_checkpoint_config(checkpoint), "text_config"));
     if (silent && !said) return zx_checkpoint_count(checkpoint) > 0 && head == NULL;
     if (!said || head == NULL) return said;
     (void)snprintf(name, sizeof name, "%s.weight", names.embedding);

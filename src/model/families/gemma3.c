@@ -8,7 +8,7 @@ static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
 {
     zx_config_pattern(checkpoint, config->window_pattern, ZX_LAYER_SLIDING, config);
     /* the official code of the whole model caps no logits */
-    if (json_object_get(zx_checkpoint_config(checkpoint), "text_config") != NULL)
+    if (json_is_object(json_object_get(zx_checkpoint_config(checkpoint), "text_config")))
         config->logit_limit = 0;
     return zx_check_gemma(checkpoint, config);
 }

@@ -219,6 +219,7 @@ TEST(configs_that_the_official_code_computes_otherwise_are_refused)
     } refused[] = {
         {NEOX "\"head_dim\":4," TYPE("gpt_neox"),
          "c: config key 'head_dim' is 4; expected hidden_size / num_attention_heads"},
+        {"{\"text_config\":7," TYPE("llama"), "c: config key 'hidden_size' is missing or no whole"},
         {SIZES "\"is_causal\":false," TYPE("llama"),
          "c: config key 'is_causal' is false; expected true"},
         {SIZES "\"rope_scaling\":{\"type\":\"yarn\"," FACTORS "}," TYPE("phi3"),
