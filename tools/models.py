@@ -15,7 +15,6 @@ ZMLX = sys.argv[1] if len(sys.argv) > 1 else "build/zmlx"
 
 # What an op in the printed graph says about a family.
 MARKS = [
-    ("attention", r"= attention\b", "grouped heads"),
     ("attention", r"= head_matmul\b", "latent (MLA)"),
     ("attention", r"= attention_sinks\b", "sinks"),
     ("attention", r"attention(_sinks)?\([^)]*window=", "window"),
@@ -29,9 +28,11 @@ MARKS = [
     ("mlp", r"= (matmul_glu|glu|activation)\(silu", "SwiGLU"),
     ("mlp", r"= (matmul_glu|glu|activation)\(gelu_tanh", "GELU (tanh)"),
     ("mlp", r"= (matmul_glu|glu|activation)\(gelu\)", "GELU"),
+    ("mlp", r"= activation\(relu2\)", "ReLU2"),
     ("mlp", r"= clamped_glu\b", "clamped SwiGLU"),
     ("mlp", r"= expert_", "experts"),
-    ("routing", r"= softmax\b", "softmax of all"),
+    ("routing", r"= softmax\b.*\n.*= topk\(", "softmax of all"),
+    ("routing", r"= gather_scores\b.*\n.*= softmax\b", "softmax of the chosen"),
     ("routing", r"= sigmoid_scores\b", "sigmoid"),
     ("routing", r"= add_row\b", "a bias that chooses"),
     ("routing", r"= group_limit\b", "groups"),
@@ -40,6 +41,24 @@ MARKS = [
     ("norm", r"= rmsnorm\([^)]*offset=1", "1 + w"),
     ("norm", r"= layernorm\b", "LayerNorm"),
 ]
+
+
+# Where mlx-lm computes something else than the official code, which is what is computed here.
+MLX_LM = [
+    ("Llama", "no layer slides", "goes by layer_types and sliding_window"),
+    ("Mistral", "sliding_window holds for every layer", "ignores it without layer_types"),
+    ("Gemma 2", "every second layer slides", "no layer does"),
+    ("Gemma 3", "the embeddings' scale is rounded to the activations' dtype", "always to bfloat16"),
+    ("Phi-3", "longrope's short factors up to the original context", "the long ones always"),
+    ("gpt-oss", "yarn's truncate, swiglu_limit and swiglu_alpha come from the config", "they are fixed"),
+]
+
+
+def heads(config):
+    """How queries share keys."""
+    text = config.get("text_config", config)
+    keys, queries = text.get("num_key_value_heads"), text["num_attention_heads"]
+    return "grouped heads" if keys and keys < queries else "heads with keys of their own"
 
 
 def run(*arguments):
@@ -76,6 +95,8 @@ def main():
         row = families.setdefault(name, {"goldens": [], "rules": set(), "words": {}})
         row["goldens"].append(folder.name)
         graph = run("inspect", str(folder), "--graph", "--no-fuse")
+        if "= head_matmul" not in graph:
+            row["words"].setdefault("attention", {})[heads(config)] = True
         for column, pattern, word in MARKS:
             if re.search(pattern, graph):
                 row["words"].setdefault(column, {})[word] = True
@@ -92,6 +113,11 @@ def main():
         words = [", ".join(row["words"].get(c, {})) for c in ("attention", "mlp", "routing", "norm")]
         rules, files = ", ".join(sorted(row["rules"])), ", ".join(gguf.get(name, []))
         print(f"| {name} | {' | '.join(words)} | {rules} | {files} | {', '.join(row['goldens'])} |")
+
+    print("\nWhere mlx-lm differs from the official code, the official code counts:\n")
+    print("| family | here | mlx-lm |\n|---|---|---|")
+    for line in MLX_LM:
+        print(f"| {' | '.join(line)} |")
 
 
 if __name__ == "__main__":

@@ -233,12 +233,10 @@ static zmlx_status recall(discoverer *at, const zx_graph *lowered)
 }
 
 /* Every graph that an engine may run: what is measured in one makes further ones. */
-static zmlx_status discover(discoverer *at, zx_precision precision, zx_graph *graph)
+static zmlx_status walk_all(discoverer *at, const zx_graph *graph)
 {
     enum { WALKS = 2 * ZX_MOST_VARIANTS };
     size_t starts[ZX_MOST_VARIANTS], walked[WALKS], count = 0;
-    ZX_TRY(zx_lower_to_precision(graph, precision));
-    ZX_TRY(recall(at, graph));
     for (bool again = true; again;) {
         again = false;
         const size_t ranges = zx_variant_starts(&at->discovery->measured, SIZE_MAX - 1, starts);
@@ -249,6 +247,24 @@ static zmlx_status discover(discoverer *at, zx_precision precision, zx_graph *gr
             again = true;
         }
     }
+    return ZMLX_OK;
+}
+
+/* What was measured or refused late changes what is met before it, so the graphs are gone over
+ * until nothing comes new: the last time is what every later run does, match by match. */
+static zmlx_status discover(discoverer *at, zx_precision precision, zx_graph *graph)
+{
+    zx_discovery *const discovery = at->discovery;
+    const zx_verdicts *known = &discovery->measured;
+    size_t before = 0, now = 0;
+    ZX_TRY(zx_lower_to_precision(graph, precision));
+    ZX_TRY(recall(at, graph));
+    do {
+        before = known->rules.count + known->chains.count + known->refused.count;
+        discovery->count = 0;
+        ZX_TRY(walk_all(at, graph));
+        now = known->rules.count + known->chains.count + known->refused.count;
+    } while (now > before);
     return ZMLX_OK;
 }
 

@@ -295,6 +295,7 @@ zmlx_status zx_checkpoint_open_config(const char *name, const char *text, size_t
     zx_checkpoint *fresh = NULL;
     ZX_TRY(create(name, &fresh));
     zmlx_status status = zx_document_parse(name, text, size, NULL, &fresh->config);
+    if (status == ZMLX_OK) status = zx_text_part_config(name, fresh->config);
     if (status == ZMLX_OK) status = read_end_ids(fresh, NULL);
     return finish(status, fresh, checkpoint);
 }

@@ -100,18 +100,20 @@ static zmlx_status wrong_field(const zx_checkpoint *checkpoint, const char *key,
                    zx_checkpoint_key(checkpoint, key, text), expected);
 }
 
-/* The value under the first of a row's keys that is there. */
+/* The value under the first of a row's keys that is there; null where no more than that is. */
 static const json_t *find_value(const json_t *config, const char *keys)
 {
+    const json_t *null = NULL;
     while (*keys != '\0') {
         char key[64];
         const size_t length = strcspn(keys, "|");
         (void)snprintf(key, sizeof key, "%.*s", (int)length, keys);
         const json_t *value = json_object_get(config, key);
         if (value != NULL && !json_is_null(value)) return value;
+        if (value != NULL) null = value;
         keys += length + (keys[length] == '|');
     }
-    return NULL;
+    return null;
 }
 
 /* The words that the official code has for them. */
@@ -153,31 +155,40 @@ static zmlx_status read_activation(const zx_checkpoint *checkpoint, const char *
                    word != NULL ? word : "no string", known);
 }
 
+/* The text part of a published config leaves out what is as in the official code; another config
+ * without its sizes is taken for a broken one. */
+static bool is_needed(const json_t *config, const zx_config_row *row)
+{
+    return row->need == ZX_REQUIRED &&
+           (row->fallback == 0 || !json_is_object(json_object_get(config, "text_config")));
+}
+
 static zmlx_status read_row(const zx_checkpoint *checkpoint, const zx_config_row *row,
                             zx_config *config)
 {
     static const char *const kinds[] = {"whole number from 0 to 1073741824", "number", "boolean",
                                         "activation"};
-    const json_t *value = find_value(zx_checkpoint_config(checkpoint), row->key);
+    const json_t *file = zx_checkpoint_config(checkpoint), *value = find_value(file, row->key);
     void *field = (char *)config + row->offset;
-    const bool absent = value == NULL;
-    if (absent && row->required) return wrong_field(checkpoint, row->key, kinds[row->kind]);
+    const bool absent = value == NULL || json_is_null(value);
+    const double usual = value != NULL && row->need == ZX_NULL_IS_NONE ? 0 : row->fallback;
+    if (absent && is_needed(file, row)) return wrong_field(checkpoint, row->key, kinds[row->kind]);
     bool fits = true;
     if (row->kind == ZX_FIELD_ACTIVATION) {
         zx_activation *activation = field;
-        *activation = (zx_activation)row->fallback;
+        *activation = (zx_activation)usual;
         return absent ? ZMLX_OK : read_activation(checkpoint, row->key, value, activation);
     }
     if (row->kind == ZX_FIELD_SIZE) {
-        const json_int_t number = absent ? (json_int_t)row->fallback : json_integer_value(value);
+        const json_int_t number = absent ? (json_int_t)usual : json_integer_value(value);
         fits = (absent || json_is_integer(value)) && number >= 0 && number <= MAX_CONTEXT;
         if (fits) *(size_t *)field = (size_t)number;
     } else if (row->kind == ZX_FIELD_NUMBER) {
         fits = absent || json_is_number(value);
-        *(double *)field = absent ? row->fallback : json_number_value(value);
+        *(double *)field = absent ? usual : json_number_value(value);
     } else {
         fits = absent || json_is_boolean(value);
-        *(bool *)field = absent ? row->fallback != 0 : json_is_true(value);
+        *(bool *)field = absent ? usual != 0 : json_is_true(value);
     }
     return fits ? ZMLX_OK : wrong_field(checkpoint, row->key, kinds[row->kind]);
 }
@@ -252,6 +263,12 @@ zx_heads zx_config_heads(const zx_config *config, zx_layer_type type)
     return heads;
 }
 
+void zx_config_windows(zx_config *config)
+{
+    for (size_t i = 0; i < config->layers; i++)
+        config->layer_types[i] = config->window > 0 ? ZX_LAYER_SLIDING : ZX_LAYER_FULL;
+}
+
 void zx_config_pattern(const zx_checkpoint *checkpoint, size_t period, zx_layer_type type,
                        zx_config *config)
 {
@@ -308,7 +325,10 @@ static bool is_tied(const zx_family *family, const zx_checkpoint *checkpoint, bo
     const json_t *value = json_object_get(zx_checkpoint_config(checkpoint), "tie_word_embeddings");
     (void)snprintf(name, sizeof name, "%s.weight", names.head);
     const zx_stored_tensor *head = zx_checkpoint_peek(checkpoint, name);
-    const bool silent = value == NULL || json_is_null(value);
+    /* what stands around a text part may tie whatever that says */
+    const bool silent =
+        value == NULL || json_is_null(value) ||
+        json_is_object(json_object_get(zx_checkpoint_config(checkpoint), "text_config"));
     if (silent && !said) return zx_checkpoint_count(checkpoint) > 0 && head == NULL;
     if (!said || head == NULL) return said;
     (void)snprintf(name, sizeof name, "%s.weight", names.embedding);
@@ -354,8 +374,23 @@ zmlx_status zx_config_read(const zx_family *family, const zx_checkpoint *checkpo
     ZX_TRY(read_layer_types(checkpoint, config));
     config->tied = is_tied(family, checkpoint, config->tied);
     const zx_fields fields = zx_checkpoint_fields(checkpoint);
+    bool causal = true;
+    ZX_TRY(zx_fields_bool(&fields, "is_causal", &causal));
+    if (!causal) return zx_fields_fail(&fields, "is_causal", "true: text is attended to one way");
     ZX_TRY(zx_rope_context(&fields, &config->context_length));
     return family->check != NULL ? family->check(checkpoint, config) : ZMLX_OK;
+}
+
+/* A config without a context has the family's; dynamic has stretched that already. */
+static void set_context(const zx_checkpoint *checkpoint, const zx_config *config,
+                        zx_rope_settings *settings)
+{
+    const zx_fields fields = zx_checkpoint_fields(checkpoint);
+    const bool stretched = settings->type == ZX_ROPE_DYNAMIC && settings->factor > 1;
+    const double usual = (double)config->context_length / (stretched ? settings->factor : 1);
+    if (zx_fields_have(&fields, "max_position_embeddings")) return;
+    if (settings->original_length == settings->max_length) settings->original_length = usual;
+    settings->max_length = usual;
 }
 
 zmlx_status zx_family_rope(const zx_family *family, const zx_checkpoint *checkpoint,
@@ -367,6 +402,8 @@ zmlx_status zx_family_rope(const zx_family *family, const zx_checkpoint *checkpo
     ZX_TRY(zx_checkpoint_rope_settings(checkpoint, name, head_size, arena, settings));
     if (family->rope_theta > 0 && !zx_checkpoint_has_theta(checkpoint, name))
         settings->theta = family->rope_theta;
+    set_context(checkpoint, config, settings);
+    if (!family->partial_rope && !zx_checkpoint_is_gguf(checkpoint)) settings->dims = head_size;
     if (family->adjust_rope == NULL) return ZMLX_OK;
     ZX_TRY(family->adjust_rope(checkpoint, config, type, settings));
     if (settings->dims > 0 && settings->dims % 2 == 0) return ZMLX_OK;

@@ -88,12 +88,18 @@ typedef enum zx_field_kind {
     ZX_FIELD_ACTIVATION
 } zx_field_kind;
 
+typedef enum zx_config_need {
+    ZX_OPTIONAL,
+    ZX_REQUIRED,     /* with a fallback: but not in the text part of a config */
+    ZX_NULL_IS_NONE, /* optional; null is 0, not the fallback */
+} zx_config_need;
+
 typedef struct zx_config_row {
     const char *key; /* "a|b": the first of these keys that is there */
     zx_field_kind kind;
-    size_t offset; /* in zx_config */
-    bool required;
-    double fallback; /* where the key is absent or null */
+    size_t offset;       /* in zx_config */
+    zx_config_need need; /* false: optional, true: required */
+    double fallback;     /* where the key is absent or null */
 } zx_config_row;
 
 typedef struct zx_trace zx_trace; /* blocks.h */
@@ -124,6 +130,7 @@ typedef struct zx_family {
     zx_outer_names names;
     zx_outer_names converted; /* as mlx-lm saves them; where its embedding is in the checkpoint */
     double rope_theta;        /* where a config has none; 0: 10000 */
+    bool partial_rope;        /* a config may turn a share of the heads; else they turn whole */
     const zx_config_row *config; /* key NULL at the end */
     /* Checks what no row can, and fills what follows from other fields. */
     zmlx_status (*check)(const zx_checkpoint *checkpoint, zx_config *config);
@@ -158,6 +165,9 @@ ZMLX_MUST_CHECK zmlx_status zx_config_read(const zx_family *family, const zx_che
 
 /* The heads of layers of a type. */
 zx_heads zx_config_heads(const zx_config *config, zx_layer_type type);
+
+/* Every layer slides where there is a window, whatever "layer_types" says. */
+void zx_config_windows(zx_config *config);
 
 /* Layers without a word of their own in "layer_types": every 'period'-th is full, the others are
  * of 'type'.  Nothing changes where the config has "layer_types". */

@@ -122,6 +122,7 @@ static const struct {
     {"model.multi_modal_projector.", begins, other_input},
     {"mm_projector.", begins, other_input},
     {"model.mm_projector.", begins, other_input},
+    {"image_newline", begins, other_input},
     {"model.image_newline", begins, other_input},
     {"audio_tower.", begins, other_input},
     {"model.audio_tower.", begins, other_input},

@@ -117,6 +117,7 @@ static const struct {
     {"4h.0.attn.bias", "masks are computed"},
     {"h.0.attn.masked_bias", "masks are computed"},
     {"model.visual.blocks.0.norm1.weight", "part of the inputs other than text"},
+    {"image_newline", "part of the inputs other than text"},
     {"audio_tower.conv1.weight", "part of the inputs other than text"},
     {"mtp.fc.weight", "predicts further tokens, which is not done"},
     {"model.layers.1.mlp.gate_proj.weight", "predicts further tokens, which is not done"},

@@ -48,6 +48,9 @@ zmlx_status zx_moe_check(const zx_checkpoint *checkpoint, zx_config *config)
     if (config->top_groups == 0 || config->top_groups > config->groups)
         return zx_config_refuse(checkpoint, "topk_group", config->top_groups,
                                 "1 to the count of groups");
+    if (chosen > experts / config->groups * config->top_groups)
+        return zx_config_refuse(checkpoint, "num_experts_per_tok", chosen,
+                                "at most the experts of topk_group groups");
     return ZMLX_OK;
 }
 

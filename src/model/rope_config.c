@@ -107,14 +107,18 @@ static zmlx_status check_needs(const zx_fields *rope, const zx_rope_settings *se
     return ZMLX_OK;
 }
 
-/* The object that describes the rope, whichever word the config has for it. */
+/* The object that describes the rope: the one of the layer's type, else the older word's where that
+ * says anything, else the newer's. */
 static zmlx_status find_rope(const zx_fields *config, const char *layer_type, zx_fields *rope)
 {
+    zx_fields older = {config->file, NULL, NULL};
     *rope = (zx_fields){config->file, "rope_parameters", NULL};
-    ZX_TRY(zx_fields_object(config, "rope_scaling", rope));
     ZX_TRY(zx_fields_object(config, "rope_parameters", rope));
-    if (layer_type == NULL) return ZMLX_OK;
-    return zx_fields_object(rope, layer_type, rope);
+    ZX_TRY(zx_fields_object(config, "rope_scaling", &older));
+    if (layer_type != NULL && zx_fields_have(rope, layer_type))
+        return zx_fields_object(rope, layer_type, rope);
+    if (json_object_size(older.object) > 0) *rope = older;
+    return layer_type != NULL ? zx_fields_object(rope, layer_type, rope) : ZMLX_OK;
 }
 
 zmlx_status zx_rope_settings_read(const zx_fields *config, const char *layer_type, size_t head_size,
@@ -397,6 +401,17 @@ bool zx_checkpoint_has_theta(const zx_checkpoint *checkpoint, const char *layer_
     zx_fields rope;
     if (zx_fields_have(&config, "rope_theta")) return true;
     return find_rope(&config, layer_type, &rope) == ZMLX_OK && zx_fields_have(&rope, "rope_theta");
+}
+
+bool zx_checkpoint_has_share(const zx_checkpoint *checkpoint)
+{
+    const zx_fields config = zx_checkpoint_fields(checkpoint);
+    zx_fields rope;
+    if (json_object_get(config.object, "partial_rotary_factor") != NULL ||
+        zx_fields_have(&config, "rotary_dim"))
+        return true;
+    return find_rope(&config, NULL, &rope) == ZMLX_OK &&
+           zx_fields_have(&rope, "partial_rotary_factor");
 }
 
 zmlx_status zx_checkpoint_rope(const zx_checkpoint *checkpoint, size_t head_size, zx_arena *arena,

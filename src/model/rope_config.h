@@ -64,6 +64,9 @@ ZMLX_MUST_CHECK zmlx_status zx_checkpoint_rope_settings(const zx_checkpoint *che
 /* False where the config leaves theta of such layers to the family. */
 bool zx_checkpoint_has_theta(const zx_checkpoint *checkpoint, const char *layer_type);
 
+/* False where the config leaves to the family which share of the heads turns. */
+bool zx_checkpoint_has_share(const zx_checkpoint *checkpoint);
+
 /* Both in one, for a checkpoint whose layers are all alike. */
 ZMLX_MUST_CHECK zmlx_status zx_checkpoint_rope(const zx_checkpoint *checkpoint, size_t head_size,
                                                zx_arena *arena, zx_rope *rope);

@@ -66,7 +66,8 @@ zmlx_status zx_text_part_config(const char *path, json_t *config)
     zmlx_status status = join_architectures(path, config, text);
     json_object_foreach(text, key, value)
     {
-        if (strcmp(key, "architectures") == 0 || json_is_null(value)) continue;
+        if (strcmp(key, "architectures") == 0) continue;
+        if (json_is_null(value) && json_object_get(config, key) != NULL) continue;
         if (status == ZMLX_OK && json_object_set(config, key, value) != 0) status = no_memory(path);
     }
     json_decref(text);

@@ -200,6 +200,13 @@ run discover "$golden/llama-4bit-g64" --include no_such_rule
 check "discover: an unknown rule" both 2 "no fusion rule is called 'no_such_rule'"
 run discover "$golden/llama-4bit-g64" --undo
 check "discover --undo" eval 'exits 0 && silent'
+run discover "$golden/gemma4-a4b" --apply --json
+cp "$out" "$work/discovered"
+run discover "$golden/gemma4-a4b" --json
+check "discover --apply: what it says is what holds from then on" cmp -s "$out" "$work/discovered"
+run discover "$golden/gemma4-a4b" --apply --json
+check "discover --apply: twice is the same as once" cmp -s "$out" "$work/discovered"
+run discover "$golden/gemma4-a4b" --undo
 
 # --- kernels, patterns ---------------------------------------------------------------------------
 run kernels

@@ -32,6 +32,7 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 }
 
 static const zx_config_row rows[] = {
+    ZX_SIZE_ROWS(8192, 22528, 40, 64, 0, 256000, 8192),
     {"layer_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-5},
     {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), false, 4096},
     {"sliding_window_pattern|_sliding_window_pattern", ZX_FIELD_SIZE,

@@ -25,22 +25,21 @@ static zmlx_status adjust_rope(const zx_checkpoint *checkpoint, const zx_config 
 {
     (void)config, (void)type;
     const json_t *interleave = json_object_get(zx_checkpoint_config(checkpoint), "rope_interleave");
-    settings->interleaved = !json_is_false(interleave);
+    settings->interleaved = interleave == NULL || json_is_true(interleave);
     return ZMLX_OK;
 }
 
-/* first_k_dense_replace dense layers (DeepSeek), or a word for each layer (GLM, by default one). */
+/* first_k_dense_replace dense layers (DeepSeek), or a word for each layer (GLM, whose first one is
+ * dense by default). */
 static bool has_experts(const zx_trace *trace, size_t layer)
 {
     const json_t *config = zx_checkpoint_config(trace->checkpoint);
     const json_t *dense = json_object_get(config, "first_k_dense_replace");
     const char *word =
         json_string_value(json_array_get(json_object_get(config, "mlp_layer_types"), layer));
-    if (word != NULL) return strcmp(word, "sparse") == 0;
-    const json_int_t first = json_is_integer(dense)                    ? json_integer_value(dense)
-                             : trace->family == &zx_family_deepseek_v3 ? 3
-                                                                       : 1;
-    return (json_int_t)layer >= first;
+    if (trace->family != &zx_family_deepseek_v3)
+        return word != NULL ? strcmp(word, "sparse") == 0 : layer >= 1;
+    return (json_int_t)layer >= (json_is_integer(dense) ? json_integer_value(dense) : 3);
 }
 
 static zmlx_status trace_mlp(zx_trace *trace, size_t layer, zx_value x, zx_value *y)
@@ -67,6 +66,7 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 }
 
 static const zx_config_row deepseek_rows[] = {
+    ZX_SIZE_ROWS(7168, 18432, 61, 128, 128, 129280, 4096),
     ZX_MLA_ROWS,
     {"n_routed_experts|num_local_experts", ZX_FIELD_SIZE, offsetof(zx_config, experts), false, 256},
     {"num_experts_per_tok", ZX_FIELD_SIZE, offsetof(zx_config, experts_per_token), false, 8},
@@ -74,12 +74,13 @@ static const zx_config_row deepseek_rows[] = {
     {"n_shared_experts", ZX_FIELD_SIZE, offsetof(zx_config, shared_experts), false, 1},
     {"n_group", ZX_FIELD_SIZE, offsetof(zx_config, groups), false, 8},
     {"topk_group", ZX_FIELD_SIZE, offsetof(zx_config, top_groups), false, 4},
-    {"norm_topk_prob", ZX_FIELD_BOOL, offsetof(zx_config, normalize_weights), false, 1},
+    {"norm_topk_prob", ZX_FIELD_BOOL, offsetof(zx_config, normalize_weights), ZX_NULL_IS_NONE, 1},
     {"routed_scaling_factor", ZX_FIELD_NUMBER, offsetof(zx_config, router_scale), false, 2.5},
     {0},
 };
 
 static const zx_config_row glm_rows[] = {
+    ZX_SIZE_ROWS(2048, 10240, 47, 20, 20, 154880, 202752),
     ZX_MLA_ROWS,
     {"n_routed_experts|num_local_experts", ZX_FIELD_SIZE, offsetof(zx_config, experts), false, 64},
     {"num_experts_per_tok", ZX_FIELD_SIZE, offsetof(zx_config, experts_per_token), false, 4},
@@ -107,6 +108,7 @@ const zx_family zx_family_glm4_moe_lite = {
     .name = "glm4_moe_lite",
     .architectures = {"Glm4MoeLiteForCausalLM", NULL},
     .model_types = {"glm4_moe_lite", NULL},
+    .partial_rope = true,
     .config = glm_rows,
     .check = check,
     .adjust_rope = adjust_rope,

@@ -37,6 +37,21 @@ extern const zx_family zx_family_qwen3_next;
 extern const zx_family zx_family_smollm3;
 extern const zx_family zx_family_starcoder2;
 
+/* Rows of the sizes that the official code takes where a config leaves them out; no heads of keys:
+ * as many as those of queries, which null means too. */
+#define ZX_SIZE_ROWS(hidden, inner, depth, queries, keys, words, context)                          \
+    {"hidden_size", ZX_FIELD_SIZE, offsetof(zx_config, hidden_size), true, hidden},                \
+        {"intermediate_size", ZX_FIELD_SIZE, offsetof(zx_config, intermediate_size), true, inner}, \
+        {"num_hidden_layers", ZX_FIELD_SIZE, offsetof(zx_config, layers), true, depth},            \
+        {"num_attention_heads", ZX_FIELD_SIZE, offsetof(zx_config, heads), true, queries},         \
+        {"num_key_value_heads", ZX_FIELD_SIZE, offsetof(zx_config, kv_heads), ZX_NULL_IS_NONE,     \
+         keys},                                                                                    \
+        {"vocab_size", ZX_FIELD_SIZE, offsetof(zx_config, vocabulary), true, words},               \
+    {                                                                                              \
+        "max_position_embeddings", ZX_FIELD_SIZE, offsetof(zx_config, context_length), false,      \
+            context                                                                                \
+    }
+
 /* x + attention(norm(x)), then x + mlp(norm(x)): Llama's block and that of those who change only
  * its attention. */
 ZMLX_MUST_CHECK zmlx_status zx_trace_usual_block(zx_trace *trace, const zx_attention *attention,
@@ -50,6 +65,17 @@ ZMLX_MUST_CHECK zmlx_status zx_trace_moe_block(zx_trace *trace, const zx_attenti
 ZMLX_MUST_CHECK zmlx_status zx_trace_gemma_block(zx_trace *trace, const zx_attention *attention,
                                                  zx_value *x);
 ZMLX_MUST_CHECK zmlx_status zx_check_gemma(const zx_checkpoint *checkpoint, zx_config *config);
+
+/* Ropes by type of layer (Gemma 3, OLMo 3): theta where no object of the type has one; that of full
+ * layers may also stand in "rope_theta", that of sliding ones in a key of its own. */
+typedef struct zx_typed_ropes {
+    double full_theta, sliding_theta;
+    const char *sliding_key; /* or NULL */
+} zx_typed_ropes;
+
+ZMLX_MUST_CHECK zmlx_status zx_rope_of_type(const zx_checkpoint *checkpoint, zx_layer_type type,
+                                            const zx_typed_ropes *usual,
+                                            struct zx_rope_settings *settings);
 
 /* Which layers of Qwen have experts, and which slide. */
 bool zx_qwen_has_experts(const zx_trace *trace, size_t layer);

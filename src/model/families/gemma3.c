@@ -7,26 +7,38 @@
 static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
 {
     zx_config_pattern(checkpoint, config->window_pattern, ZX_LAYER_SLIDING, config);
+    /* the official code of the whole model caps no logits */
+    if (json_is_object(json_object_get(zx_checkpoint_config(checkpoint), "text_config")))
+        config->logit_limit = 0;
     return zx_check_gemma(checkpoint, config);
 }
 
-/* Configs of before transformers 5 have rope_theta and rope_scaling for the full layers and
- * rope_local_base_freq for the sliding ones. */
+/* What the rope's object says of layers of that type, if it does, or an older rope_scaling of full
+ * ones; one object for all layers counts for nothing there. */
+zmlx_status zx_rope_of_type(const zx_checkpoint *checkpoint, zx_layer_type type,
+                            const zx_typed_ropes *usual, zx_rope_settings *settings)
+{
+    const zx_fields fields = zx_checkpoint_fields(checkpoint);
+    const bool full = type == ZX_LAYER_FULL;
+    zx_fields ropes = {fields.file, "rope_parameters", NULL}, own = ropes, older = ropes;
+    if (zx_checkpoint_is_gguf(checkpoint)) return ZMLX_OK;
+    ZX_TRY(zx_fields_object(&fields, "rope_parameters", &ropes));
+    ZX_TRY(zx_fields_object(&ropes, zx_layer_type_names[type], &own));
+    if (full) ZX_TRY(zx_fields_object(&fields, "rope_scaling", &older));
+    if (own.object == NULL && json_object_size(older.object) == 0) settings->type = ZX_ROPE_DEFAULT;
+    settings->truncate = true; /* the official code looks for the word beside the types */
+    if (zx_fields_have(&own, "rope_theta") || zx_fields_have(&older, "rope_theta")) return ZMLX_OK;
+    settings->theta = full ? usual->full_theta : usual->sliding_theta;
+    const char *key = full ? "rope_theta" : usual->sliding_key;
+    return key != NULL ? zx_fields_number(&fields, key, 1e-3, 1e30, &settings->theta) : ZMLX_OK;
+}
+
 static zmlx_status adjust_rope(const zx_checkpoint *checkpoint, const zx_config *config,
                                zx_layer_type type, zx_rope_settings *settings)
 {
+    static const zx_typed_ropes usual = {1e6, 1e4, "rope_local_base_freq"};
     (void)config;
-    const zx_fields fields = zx_checkpoint_fields(checkpoint);
-    const json_t *parameters = json_object_get(fields.object, "rope_parameters");
-    const char *own = zx_layer_type_names[type];
-    if (json_is_object(json_object_get(parameters, own))) return ZMLX_OK;
-    if (type == ZX_LAYER_FULL) {
-        if (!zx_fields_have(&fields, "rope_theta") && parameters == NULL) settings->theta = 1e6;
-        return ZMLX_OK;
-    }
-    settings->type = ZX_ROPE_DEFAULT;
-    settings->theta = 1e4;
-    return zx_fields_number(&fields, "rope_local_base_freq", 1e-3, 1e30, &settings->theta);
+    return zx_rope_of_type(checkpoint, type, &usual, settings);
 }
 
 static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)

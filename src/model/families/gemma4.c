@@ -305,6 +305,7 @@ const zx_family zx_family_gemma4 = {
     .norm = {.wide = true},
     .architectures = {"Gemma4ForCausalLM", NULL},
     .model_types = {"gemma4_text", "gemma4", NULL},
+    .partial_rope = true,
     .config = rows,
     .check = check,
     .adjust_rope = adjust_rope,

@@ -13,12 +13,7 @@ static zmlx_status adjust_rope(const zx_checkpoint *checkpoint, const zx_config 
                                zx_layer_type type, zx_rope_settings *settings)
 {
     (void)type;
-    const json_t *file = zx_checkpoint_config(checkpoint);
-    const json_t *rope = json_object_get(file, "rope_parameters");
-    if (json_object_get(file, "rotary_dim") == NULL &&
-        json_object_get(file, "partial_rotary_factor") == NULL &&
-        json_object_get(rope, "partial_rotary_factor") == NULL)
-        settings->dims = config->head_size / 2;
+    if (!zx_checkpoint_has_share(checkpoint)) settings->dims = config->head_size / 2;
     return ZMLX_OK;
 }
 
@@ -45,6 +40,7 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 }
 
 static const zx_config_row rows[] = {
+    ZX_SIZE_ROWS(4096, 10944, 46, 96, 8, 151552, 131072),
     {"n_routed_experts|num_local_experts", ZX_FIELD_SIZE, offsetof(zx_config, experts), false, 128},
     {"num_experts_per_tok", ZX_FIELD_SIZE, offsetof(zx_config, experts_per_token), false, 8},
     {"moe_intermediate_size", ZX_FIELD_SIZE, offsetof(zx_config, expert_size), false, 1408},
@@ -61,6 +57,7 @@ const zx_family zx_family_glm4_moe = {
     .name = "glm4_moe",
     .architectures = {"Glm4MoeForCausalLM", NULL},
     .model_types = {"glm4_moe", NULL},
+    .partial_rope = true,
     .config = rows,
     .check = check,
     .adjust_rope = adjust_rope,

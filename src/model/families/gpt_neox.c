@@ -9,19 +9,23 @@
 #include "model/families/families.h"
 #include "model/rope_config.h"
 
-/* "rotary_pct" and "rotary_emb_base" are the words of configs before transformers 5. */
+/* "rotary_pct" and "rotary_emb_base" are the words for what the rope's object does not say. */
 static zmlx_status adjust_rope(const zx_checkpoint *checkpoint, const zx_config *config,
                                zx_layer_type type, zx_rope_settings *settings)
 {
     (void)type;
     double share = 0.25;
     const zx_fields fields = zx_checkpoint_fields(checkpoint);
+    zx_fields rope = {fields.file, "rope_parameters", NULL};
     if (zx_fields_have(&fields, "rotary_dim")) return ZMLX_OK; /* GGUF's word */
-    if (json_object_get(json_object_get(fields.object, "rope_parameters"),
-                        "partial_rotary_factor") != NULL)
-        return ZMLX_OK;
+    ZX_TRY(zx_fields_object(&fields, "rope_parameters", &rope));
+    ZX_TRY(zx_fields_object(&fields, "rope_scaling", &rope));
+    if (!zx_fields_have(&rope, "rope_theta")) {
+        settings->theta = 1e4; /* whatever "rope_theta" says beside the object */
+        ZX_TRY(zx_fields_number(&fields, "rotary_emb_base", 1e-3, 1e30, &settings->theta));
+    }
+    if (zx_fields_have(&rope, "partial_rotary_factor")) return ZMLX_OK;
     ZX_TRY(zx_fields_number(&fields, "rotary_pct", 1e-6, 1, &share));
-    ZX_TRY(zx_fields_number(&fields, "rotary_emb_base", 1e-3, 1e30, &settings->theta));
     settings->dims = (size_t)((double)config->head_size * share);
     if (settings->dims > 0 && settings->dims % 2 == 0) return ZMLX_OK;
     return zx_fields_fail(&fields, "rotary_pct", "an even share of the head");
@@ -58,6 +62,16 @@ static zmlx_status trace_attention(zx_trace *trace, zx_value x, const zx_attenti
     return ZMLX_OK;
 }
 
+/* Heads are the hidden size's shares, each with keys of its own, whatever num_key_value_heads says.
+ */
+static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
+{
+    config->kv_heads = config->heads;
+    if (config->head_size == config->hidden_size / config->heads) return ZMLX_OK;
+    return zx_config_refuse(checkpoint, "head_dim", config->head_size,
+                            "hidden_size / num_attention_heads");
+}
+
 static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 {
     const zx_attention attention = zx_attention_usual(trace, layer);
@@ -73,6 +87,7 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 }
 
 static const zx_config_row rows[] = {
+    ZX_SIZE_ROWS(6144, 24576, 44, 64, 0, 50432, 2048),
     {"hidden_act", ZX_FIELD_ACTIVATION, offsetof(zx_config, activation), false, ZX_ACTIVATION_GELU},
     {"layer_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-5},
     {0},
@@ -91,7 +106,9 @@ const zx_family zx_family_gpt_neox = {
                   .head = "model.embed_out"},
     .architectures = {"GPTNeoXForCausalLM", NULL},
     .model_types = {"gpt_neox", NULL},
+    .partial_rope = true,
     .config = rows,
+    .check = check,
     .adjust_rope = adjust_rope,
     .trace_block = trace_block,
 };

@@ -21,7 +21,8 @@ static zmlx_status adjust_rope(const zx_checkpoint *checkpoint, const zx_config 
     const zx_fields fields = zx_checkpoint_fields(checkpoint);
     (void)config;
     (void)type;
-    if (zx_fields_have(&fields, "rope_parameters") || zx_fields_have(&fields, "rope_scaling") ||
+    if (zx_fields_have(&fields, "rope_parameters") ||
+        json_object_size(json_object_get(fields.object, "rope_scaling")) > 0 ||
         zx_checkpoint_is_gguf(checkpoint))
         return ZMLX_OK;
     settings->type = ZX_ROPE_YARN;
@@ -44,8 +45,8 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 }
 
 static const zx_config_row rows[] = {
-    {"head_dim", ZX_FIELD_SIZE, offsetof(zx_config, head_size), false, 64},
-    {"max_position_embeddings", ZX_FIELD_SIZE, offsetof(zx_config, context_length), false, 131072},
+    ZX_SIZE_ROWS(2880, 2880, 36, 64, 8, 201088, 131072),
+    {"head_dim", ZX_FIELD_SIZE, offsetof(zx_config, head_size), ZX_NULL_IS_NONE, 64},
     {"rms_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-5},
     {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), false, 128},
     {"num_local_experts|num_experts", ZX_FIELD_SIZE, offsetof(zx_config, experts), false, 128},

@@ -7,7 +7,7 @@
 
 #define GPT_OSS(keys)                                                                       \
     "{\"hidden_size\":64,\"num_hidden_layers\":2,\"vocab_size\":4,\"intermediate_size\":8," \
-    "\"num_attention_heads\":4," keys "\"model_type\":\"gpt_oss\"}"
+    "\"num_attention_heads\":4,\"num_key_value_heads\":2," keys "\"model_type\":\"gpt_oss\"}"
 
 static zmlx_status read(const char *text, zx_config *config, zx_rope_settings *rope)
 {
@@ -38,7 +38,7 @@ TEST(gpt_oss_has_the_official_rope_where_a_config_has_none)
                  "\"original_max_position_embeddings\":64},"),
          ZX_ROPE_YARN, 150000, 4, 64, true},
         {GPT_OSS("\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":7},"),
-         ZX_ROPE_DEFAULT, 7, 0, 2048, true},
+         ZX_ROPE_DEFAULT, 7, 0, 131072, true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         zx_config config;

@@ -9,6 +9,7 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 }
 
 static const zx_config_row rows[] = {
+    ZX_SIZE_ROWS(4096, 11008, 32, 32, 0, 32000, 2048),
     {"embedding_multiplier", ZX_FIELD_NUMBER, offsetof(zx_config, embedding_scale), false, 1},
     {"attention_multiplier", ZX_FIELD_NUMBER, offsetof(zx_config, attention_scale), false, 1},
     {"residual_multiplier", ZX_FIELD_NUMBER, offsetof(zx_config, residual_scale), false, 1},

@@ -137,6 +137,7 @@ static zmlx_status trace_moe_block(zx_trace *trace, size_t layer, zx_value *x)
 static const zx_config_row rows[] = {
     {"norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-5},
     {"tie_embedding|tie_word_embeddings", ZX_FIELD_BOOL, offsetof(zx_config, tied), false, 1},
+    {SIZE("num_key_value_heads", kv_heads, 8)},
     {SIZE("max_position_embeddings", context_length, 128000)},
     {SIZE("conv_L_cache", conv_taps, 3)},
     {SIZE("block_ff_dim|intermediate_size", intermediate_size, 12288)},
@@ -146,7 +147,7 @@ static const zx_config_row rows[] = {
 static const zx_config_row moe_rows[] = {
     {"norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-5},
     {"tie_embedding|tie_word_embeddings", ZX_FIELD_BOOL, offsetof(zx_config, tied), false, 1},
-    {SIZE("max_position_embeddings", context_length, 128000)},
+    ZX_SIZE_ROWS(2048, 7168, 32, 32, 8, 65536, 128000),
     {SIZE("conv_L_cache", conv_taps, 3)},
     {SIZE("num_dense_layers", dense_layers, 2)},
     {SIZE("num_experts", experts, 32)},

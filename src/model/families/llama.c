@@ -2,16 +2,16 @@
  *
  *   h = x + attention(rmsnorm(x)),  y = h + mlp(rmsnorm(h))
  *
- * Mistral's sliding_window holds for every layer (the official model; mlx-lm ignores it). */
+ * Llama has no sliding_window, Mistral's holds for every layer, whatever layer_types says (the
+ * official models; mlx-lm goes by layer_types in both). */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/fail.h"
 #include "model/families/families.h"
-#include "model/rope_config.h"
 
 /* A bias that is there is used, so the config must say the same as the tensors: the official model
- * leaves out those that it does not name.  GGUF has no word for them. */
+ * leaves out those that it does not name (Mistral's names none).  GGUF has no word for them. */
 static zmlx_status check_bias(const zx_checkpoint *checkpoint, const char *name, const char *key,
                               bool claimed)
 {
@@ -22,7 +22,8 @@ static zmlx_status check_bias(const zx_checkpoint *checkpoint, const char *name,
                    zx_checkpoint_path(checkpoint), name, key);
 }
 
-static zmlx_status check_biases(const zx_checkpoint *checkpoint, const zx_config *config)
+static zmlx_status check_biases(const zx_checkpoint *checkpoint, const zx_config *config,
+                                bool named)
 {
     static const struct {
         const char *key, *modules[5];
@@ -33,7 +34,7 @@ static zmlx_status check_biases(const zx_checkpoint *checkpoint, const zx_config
     };
     for (size_t i = 0; i < sizeof claims / sizeof claims[0]; i++) {
         const bool claimed =
-            json_is_true(json_object_get(zx_checkpoint_config(checkpoint), claims[i].key));
+            named && json_is_true(json_object_get(zx_checkpoint_config(checkpoint), claims[i].key));
         for (size_t layer = 0; layer < config->layers; layer++)
             for (size_t k = 0; claims[i].modules[k] != NULL; k++) {
                 char name[96];
@@ -45,29 +46,20 @@ static zmlx_status check_biases(const zx_checkpoint *checkpoint, const zx_config
     return ZMLX_OK;
 }
 
-static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
+static bool has_bias_names(const zx_checkpoint *checkpoint)
 {
-    if (zx_checkpoint_count(checkpoint) > 0 && !zx_checkpoint_is_gguf(checkpoint))
-        ZX_TRY(check_biases(checkpoint, config));
-    return ZMLX_OK;
+    return zx_checkpoint_count(checkpoint) > 0 && !zx_checkpoint_is_gguf(checkpoint);
 }
 
-/* The official models turn whole heads, whatever the config says; GGUF's llama may turn a part. */
-static zmlx_status adjust_rope(const zx_checkpoint *checkpoint, const zx_config *config,
-                               zx_layer_type type, zx_rope_settings *settings)
+static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
 {
-    (void)type;
-    if (!zx_checkpoint_is_gguf(checkpoint)) settings->dims = config->head_size;
-    return ZMLX_OK;
+    return has_bias_names(checkpoint) ? check_biases(checkpoint, config, true) : ZMLX_OK;
 }
 
 static zmlx_status check_mistral(const zx_checkpoint *checkpoint, zx_config *config)
 {
-    /* null means none */
-    if (json_object_get(zx_checkpoint_config(checkpoint), "sliding_window") == NULL)
-        config->window = 4096;
-    zx_config_pattern(checkpoint, 0, ZX_LAYER_SLIDING, config);
-    return check(checkpoint, config);
+    zx_config_windows(config);
+    return has_bias_names(checkpoint) ? check_biases(checkpoint, config, false) : ZMLX_OK;
 }
 
 /* The block that most families vary. */
@@ -89,15 +81,14 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 }
 
 static const zx_config_row llama_config[] = {
-    {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), false, 0},
+    ZX_SIZE_ROWS(4096, 11008, 32, 32, 0, 32000, 2048),
     {0},
 };
 
 /* What the official code takes for an absent key differs from Llama's. */
 static const zx_config_row mistral_config[] = {
-    {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), false, 0},
-    {"num_key_value_heads", ZX_FIELD_SIZE, offsetof(zx_config, kv_heads), false, 8},
-    {"max_position_embeddings", ZX_FIELD_SIZE, offsetof(zx_config, context_length), false, 131072},
+    ZX_SIZE_ROWS(4096, 14336, 32, 32, 8, 32000, 131072),
+    {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), ZX_NULL_IS_NONE, 4096},
     {0},
 };
 
@@ -107,7 +98,6 @@ const zx_family zx_family_llama = {
     .model_types = {"llama", NULL},
     .config = llama_config,
     .check = check,
-    .adjust_rope = adjust_rope,
     .trace_block = trace_block,
 };
 
@@ -117,6 +107,5 @@ const zx_family zx_family_mistral = {
     .model_types = {"mistral", NULL},
     .config = mistral_config,
     .check = check_mistral,
-    .adjust_rope = adjust_rope,
     .trace_block = trace_block,
 };

@@ -24,8 +24,7 @@ static zmlx_status read(const char *text, zx_config *config, size_t *dims)
     if (status == ZMLX_OK) status = zx_family_find(checkpoint, &family);
     if (status == ZMLX_OK) status = zx_config_read(family, checkpoint, config);
     if (status == ZMLX_OK)
-        status = zx_checkpoint_rope_settings(checkpoint, NULL, config->head_size, &arena, &rope);
-    if (status == ZMLX_OK) status = family->adjust_rope(checkpoint, config, ZX_LAYER_FULL, &rope);
+        status = zx_family_rope(family, checkpoint, config, ZX_LAYER_FULL, &arena, &rope);
     *dims = rope.dims;
     zx_arena_reset(&arena);
     if (checkpoint != NULL) zx_checkpoint_close(checkpoint);
@@ -39,16 +38,16 @@ static const struct {
 } rows[] = {
     {LLAMA(""), 0, 16, 2048, 4, ZX_LAYER_FULL},
     {LLAMA("\"num_key_value_heads\":2,\"head_dim\":8,"), 0, 2, 2048, 8, ZX_LAYER_FULL},
-    {LLAMA("\"sliding_window\":7,"), 7, 16, 2048, 4, ZX_LAYER_FULL}, /* no layer slides */
-    {LLAMA("\"sliding_window\":7,\"layer_types\":[\"full_attention\",\"sliding_attention\"],"), 7,
-     16, 2048, 4, ZX_LAYER_SLIDING},
+    {LLAMA("\"sliding_window\":7,"), 0, 16, 2048, 4, ZX_LAYER_FULL}, /* no layer slides */
+    {LLAMA("\"sliding_window\":7,\"layer_types\":[\"full_attention\",\"sliding_attention\"],"), 0,
+     16, 2048, 4, ZX_LAYER_SLIDING}, /* by name only: there is no window */
     {LLAMA("\"pretraining_tp\":4,\"use_sliding_window\":true,\"attn_logit_softcapping\":50.0,"), 0,
      16, 2048, 4, ZX_LAYER_FULL},
     {LLAMA("\"partial_rotary_factor\":0.5,"), 0, 16, 2048, 4, ZX_LAYER_FULL},
     {LLAMA("\"max_position_embeddings\":64,\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":2},"),
      0, 16, 128, 4, ZX_LAYER_FULL},
     {MISTRAL(""), 4096, 8, 131072, 4, ZX_LAYER_SLIDING},
-    {MISTRAL("\"sliding_window\":null,"), 0, 8, 131072, 4, ZX_LAYER_SLIDING},
+    {MISTRAL("\"sliding_window\":null,"), 0, 8, 131072, 4, ZX_LAYER_FULL},
     {MISTRAL("\"sliding_window\":9,\"num_key_value_heads\":4,\"max_position_embeddings\":32,"), 9,
      4, 32, 4, ZX_LAYER_SLIDING},
 };

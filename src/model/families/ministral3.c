@@ -9,16 +9,10 @@
 
 static const double default_beta = 0.1, default_period = 16384;
 
-/* Any window holds for all layers, whatever "layer_types" says. */
-static void set_windows(zx_config *config)
-{
-    for (size_t i = 0; i < config->layers; i++)
-        config->layer_types[i] = config->window > 0 ? ZX_LAYER_SLIDING : ZX_LAYER_FULL;
-}
-
 /* "original_max_position_embeddings" as the official code finds it: it fills in the context's
  * length for the types that extend it. */
-static zmlx_status read_period(const zx_fields *rope, const zx_config *config, size_t *period)
+static zmlx_status read_period(const zx_fields *fields, const zx_fields *rope,
+                               const zx_config *config, size_t *period)
 {
     int64_t length = 0;
     const char *type = "default";
@@ -27,6 +21,8 @@ static zmlx_status read_period(const zx_fields *rope, const zx_config *config, s
     ZX_TRY(zx_fields_integer(rope, "original_max_position_embeddings", 1, 1 << 30, &length));
     const bool extends =
         strcmp(type, "yarn") == 0 || strcmp(type, "llama3") == 0 || strcmp(type, "longrope") == 0;
+    if (extends)
+        ZX_TRY(zx_fields_integer(fields, "original_max_position_embeddings", 1, 1 << 30, &length));
     if (length == 0 && extends) length = (int64_t)config->context_length;
     if (length == 0)
         return zx_fields_fail(rope, "original_max_position_embeddings", "a whole number from 1");
@@ -34,19 +30,28 @@ static zmlx_status read_period(const zx_fields *rope, const zx_config *config, s
     return ZMLX_OK;
 }
 
+/* The rope's object; the older word counts where it says anything. */
+static zmlx_status find_rope(const zx_fields *fields, zx_fields *rope)
+{
+    const json_t *older = json_object_get(fields->object, "rope_scaling");
+    *rope = (zx_fields){fields->file, "rope_parameters", NULL};
+    return zx_fields_object(fields,
+                            json_object_size(older) > 0 ? "rope_scaling" : "rope_parameters", rope);
+}
+
 static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
 {
     const zx_fields fields = zx_checkpoint_fields(checkpoint);
-    zx_fields rope = {fields.file, "rope_parameters", NULL};
-    set_windows(config);
-    ZX_TRY(zx_fields_object(&fields, "rope_parameters", &rope));
+    zx_fields rope;
+    zx_config_windows(config);
+    ZX_TRY(find_rope(&fields, &rope));
     config->query_scale_beta = default_beta;
     config->query_scale_period = (size_t)default_period;
     if (rope.object != NULL) {
         if (!zx_fields_have(&rope, "llama_4_scaling_beta"))
             return zx_fields_fail(&rope, "llama_4_scaling_beta", "a number");
         ZX_TRY(zx_fields_number(&rope, "llama_4_scaling_beta", 0, 1e3, &config->query_scale_beta));
-        ZX_TRY(read_period(&rope, config, &config->query_scale_period));
+        ZX_TRY(read_period(&fields, &rope, config, &config->query_scale_period));
     }
     return ZMLX_OK;
 }
@@ -55,15 +60,16 @@ static zmlx_status adjust_rope(const zx_checkpoint *checkpoint, const zx_config 
                                zx_layer_type type, zx_rope_settings *settings)
 {
     const zx_fields fields = zx_checkpoint_fields(checkpoint);
-    (void)type;
-    if (!zx_fields_have(&fields, "rope_parameters")) {
+    zx_fields rope;
+    (void)config, (void)type;
+    ZX_TRY(find_rope(&fields, &rope));
+    if (rope.object == NULL) {
         settings->type = ZX_ROPE_YARN;
         settings->theta = 1e6;
         settings->factor = 16;
         settings->original_length = default_period;
         settings->mscale = settings->mscale_all_dim = 1;
     }
-    settings->dims = config->head_size;
     return ZMLX_OK;
 }
 
@@ -79,8 +85,8 @@ static const zx_config_row rows[] = {
     {"intermediate_size", ZX_FIELD_SIZE, offsetof(zx_config, intermediate_size), false, 14336},
     {"num_hidden_layers", ZX_FIELD_SIZE, offsetof(zx_config, layers), false, 34},
     {"num_attention_heads", ZX_FIELD_SIZE, offsetof(zx_config, heads), false, 32},
-    {"num_key_value_heads", ZX_FIELD_SIZE, offsetof(zx_config, kv_heads), false, 8},
-    {"head_dim", ZX_FIELD_SIZE, offsetof(zx_config, head_size), false, 128},
+    {"num_key_value_heads", ZX_FIELD_SIZE, offsetof(zx_config, kv_heads), ZX_NULL_IS_NONE, 8},
+    {"head_dim", ZX_FIELD_SIZE, offsetof(zx_config, head_size), ZX_NULL_IS_NONE, 128},
     {"max_position_embeddings", ZX_FIELD_SIZE, offsetof(zx_config, context_length), false, 262144},
     {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), false, 0},
     {"rms_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-5},

@@ -12,18 +12,12 @@ static zmlx_status check_olmo3(const zx_checkpoint *checkpoint, zx_config *confi
     return ZMLX_OK;
 }
 
-/* Configs of before transformers 5 have rope_theta and rope_scaling for the full layers only; the
- * official code then takes its default for the sliding ones. */
 static zmlx_status adjust_rope(const zx_checkpoint *checkpoint, const zx_config *config,
                                zx_layer_type type, zx_rope_settings *settings)
 {
-    const json_t *ropes = json_object_get(zx_checkpoint_config(checkpoint), "rope_parameters");
+    static const zx_typed_ropes usual = {5e5, 5e5, NULL};
     (void)config;
-    if (type != ZX_LAYER_SLIDING) return ZMLX_OK;
-    if (json_is_object(json_object_get(ropes, zx_layer_type_names[type]))) return ZMLX_OK;
-    settings->type = ZX_ROPE_DEFAULT;
-    settings->theta = zx_family_olmo3.rope_theta;
-    return ZMLX_OK;
+    return zx_rope_of_type(checkpoint, type, &usual, settings);
 }
 
 static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
@@ -42,11 +36,13 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 }
 
 static const zx_config_row olmo2_rows[] = {
+    ZX_SIZE_ROWS(4096, 11008, 32, 32, 0, 50304, 2048),
     {"rms_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-5},
     {0},
 };
 
 static const zx_config_row olmo3_rows[] = {
+    ZX_SIZE_ROWS(4096, 11008, 32, 32, 0, 50304, 2048),
     {"rms_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-5},
     {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), false, 4096},
     {0},

@@ -1,10 +1,32 @@
 /* phi3.c - Phi-3 and Phi-4: Llama's block over one matrix for queries, keys and values and one for
  * gate and up; a sliding_window holds for every layer. */
 #include "model/families/families.h"
+#include "model/rope_config.h"
+
+static const double original_length = 4096; /* where a config does not say */
+
+/* The official code refuses other types, and takes yarn's factors for those of longrope.  The
+ * context before it was extended stands outside the rope's object alone. */
+static zmlx_status adjust_rope(const zx_checkpoint *checkpoint, const zx_config *config,
+                               zx_layer_type type, zx_rope_settings *settings)
+{
+    const zx_fields fields = zx_checkpoint_fields(checkpoint);
+    (void)config, (void)type;
+    if (zx_checkpoint_is_gguf(checkpoint)) return ZMLX_OK;
+    if (settings->type != ZX_ROPE_DEFAULT && settings->type != ZX_ROPE_LONGROPE)
+        return ZX_FAIL(ZMLX_ERROR_UNSUPPORTED,
+                       "%s: the rope's type is not known of this family; known are default and "
+                       "longrope",
+                       zx_checkpoint_path(checkpoint));
+    if (!zx_fields_have(&fields, "original_max_position_embeddings"))
+        settings->original_length = original_length;
+    return ZMLX_OK;
+}
 
 static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
 {
-    zx_config_pattern(checkpoint, 0, ZX_LAYER_SLIDING, config);
+    (void)checkpoint;
+    zx_config_windows(config);
     return ZMLX_OK;
 }
 
@@ -22,7 +44,9 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 }
 
 static const zx_config_row rows[] = {
+    ZX_SIZE_ROWS(3072, 8192, 32, 32, 0, 32064, 4096),
     {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), false, 0},
+    {"rms_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-5},
     {0},
 };
 
@@ -30,7 +54,9 @@ const zx_family zx_family_phi3 = {
     .name = "phi3",
     .architectures = {"Phi3ForCausalLM", NULL},
     .model_types = {"phi3", NULL},
+    .partial_rope = true,
     .config = rows,
     .check = check,
+    .adjust_rope = adjust_rope,
     .trace_block = trace_block,
 };

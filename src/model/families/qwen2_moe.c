@@ -32,6 +32,7 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 }
 
 static const zx_config_row rows[] = {
+    ZX_SIZE_ROWS(2048, 5632, 24, 16, 16, 151936, 32768),
     {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), false, 4096},
     {"num_experts|num_local_experts", ZX_FIELD_SIZE, offsetof(zx_config, experts), false, 60},
     {"num_experts_per_tok", ZX_FIELD_SIZE, offsetof(zx_config, experts_per_token), false, 4},

@@ -17,8 +17,7 @@ bool zx_qwen_has_experts(const zx_trace *trace, size_t layer)
 static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
 {
     ZX_TRY(zx_qwen_windows(checkpoint, config));
-    for (size_t i = 0; i < config->layers; i++)
-        config->layer_types[i] = config->window > 0 ? ZX_LAYER_SLIDING : ZX_LAYER_FULL;
+    zx_config_windows(config);
     return zx_moe_check(checkpoint, config);
 }
 
@@ -33,6 +32,7 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 }
 
 static const zx_config_row rows[] = {
+    ZX_SIZE_ROWS(2048, 6144, 24, 32, 4, 151936, 32768),
     {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), false, 4096},
     {"num_experts|num_local_experts", ZX_FIELD_SIZE, offsetof(zx_config, experts), false, 128},
     {"num_experts_per_tok", ZX_FIELD_SIZE, offsetof(zx_config, experts_per_token), false, 8},

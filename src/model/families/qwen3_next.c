@@ -57,12 +57,7 @@ static zmlx_status adjust_rope(const zx_checkpoint *checkpoint, const zx_config 
                                zx_layer_type type, zx_rope_settings *settings)
 {
     (void)type;
-    const json_t *file = zx_checkpoint_config(checkpoint);
-    const json_t *rope = json_object_get(file, "rope_parameters");
-    if (json_object_get(file, "partial_rotary_factor") == NULL &&
-        json_object_get(rope, "partial_rotary_factor") == NULL &&
-        json_object_get(file, "rotary_dim") == NULL)
-        settings->dims = config->head_size / 4;
+    if (!zx_checkpoint_has_share(checkpoint)) settings->dims = config->head_size / 4;
     return ZMLX_OK;
 }
 
@@ -130,6 +125,7 @@ static zmlx_status trace_moe(zx_trace *trace, size_t layer, zx_value *x)
 
 static const zx_config_row next_rows[] = {
     COMMON_ROWS,
+    {SIZE("num_key_value_heads", kv_heads, 2)},
     {SIZE("intermediate_size", intermediate_size, 5632)},
     {SIZE("num_experts|num_local_experts", experts, 512)},
     {SIZE("num_experts_per_tok", experts_per_token, 10)},
@@ -141,12 +137,14 @@ static const zx_config_row next_rows[] = {
 
 static const zx_config_row dense_rows[] = {
     COMMON_ROWS,
+    {SIZE("num_key_value_heads", kv_heads, 4)},
     {0},
 };
 
 /* No layer has a plain mlp. */
 static const zx_config_row moe_rows[] = {
     COMMON_ROWS,
+    {SIZE("num_key_value_heads", kv_heads, 2)},
     {SIZE("intermediate_size|moe_intermediate_size", intermediate_size, 512)},
     {SIZE("num_experts|num_local_experts", experts, 256)},
     {SIZE("num_experts_per_tok", experts_per_token, 8)},
@@ -160,6 +158,7 @@ const zx_family zx_family_qwen3_next = {
     .norm = {.offset = 1, .wide = true},
     .architectures = {"Qwen3NextForCausalLM", NULL},
     .model_types = {"qwen3_next", NULL},
+    .partial_rope = true,
     .config = next_rows,
     .check = check_next,
     .adjust_rope = adjust_rope,
@@ -171,6 +170,7 @@ const zx_family zx_family_qwen3_5 = {
     .norm = {.offset = 1, .wide = true},
     .architectures = {"Qwen3_5ForCausalLM", "Qwen3_5ForConditionalGeneration", NULL},
     .model_types = {"qwen3_5_text", "qwen3_5", NULL},
+    .partial_rope = true,
     .config = dense_rows,
     .check = check,
     .adjust_rope = adjust_rope,
@@ -182,6 +182,7 @@ const zx_family zx_family_qwen3_5_moe = {
     .norm = {.offset = 1, .wide = true},
     .architectures = {"Qwen3_5MoeForCausalLM", "Qwen3_5MoeForConditionalGeneration", NULL},
     .model_types = {"qwen3_5_moe_text", "qwen3_5_moe", NULL},
+    .partial_rope = true,
     .config = moe_rows,
     .check = check_moe,
     .adjust_rope = adjust_rope,

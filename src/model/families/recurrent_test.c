@@ -8,7 +8,7 @@
 
 #define SIZES                                                      \
     "\"hidden_size\":64,\"num_hidden_layers\":5,\"vocab_size\":4," \
-    "\"num_attention_heads\":4,"
+    "\"num_attention_heads\":4,\"num_key_value_heads\":2,"
 #define LFM2(keys)     "{" SIZES keys "\"model_type\":\"lfm2\"}"
 #define LFM2_MOE(keys) "{" SIZES "\"intermediate_size\":40," keys "\"model_type\":\"lfm2_moe\"}"
 #define NEXT(keys)     "{" SIZES keys "\"model_type\":\"qwen3_next\"}"

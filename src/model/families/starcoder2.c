@@ -6,7 +6,8 @@
 
 static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
 {
-    zx_config_pattern(checkpoint, 0, ZX_LAYER_SLIDING, config);
+    (void)checkpoint;
+    zx_config_windows(config);
     return ZMLX_OK;
 }
 
@@ -23,6 +24,7 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 }
 
 static const zx_config_row rows[] = {
+    ZX_SIZE_ROWS(3072, 12288, 30, 24, 2, 49152, 4096),
     {"hidden_act", ZX_FIELD_ACTIVATION, offsetof(zx_config, activation), false,
      ZX_ACTIVATION_GELU_TANH},
     {"norm_epsilon", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-5},

@@ -202,6 +202,9 @@ ROWS = {
                      layer_types=["full_attention", "sliding_attention"], tie_word_embeddings=False,
                      attention_bias=True, num_key_value_heads=1),
         "notes": "no soft caps, layer types of its own, biases, untied"},
+    "gemma2-usual": {
+        "config": of("Gemma2ForCausalLM", "gemma2", head_dim=16, query_pre_attn_scalar=2, sliding_window=8),
+        "notes": "soft caps and the activation left out of the config: the official code has them all the same"},
     "gemma3_text-1b": {
         "config": of("Gemma3ForCausalLM", "gemma3_text", head_dim=16, query_pre_attn_scalar=24, sliding_window=8,
                      sliding_window_pattern=3, num_hidden_layers=4, num_attention_heads=2, num_key_value_heads=1,
