@@ -3,7 +3,7 @@
 
     peer_quality.py MODEL.gguf --reference F.safetensors [--text FILE]
 
-F holds "tokens" int32 and "logits" f32, as tests/golden/make/smollm2_reference.py --full writes them. Needs
+F holds "tokens" int32 and "logits" f32, as tests/golden/make/gguf_reference.py --full writes them. Needs
 llama-cpp-python, numpy, safetensors."""
 import argparse
 import json

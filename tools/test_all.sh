@@ -8,7 +8,7 @@
 # 'N passed, N failed, N skipped' (or 'N tests, N failed'); any other counts as one.  Exit 77 means
 # skipped, the last line of the log says why.  One that runs longer than LIMIT seconds (1800) is
 # ended and has failed.  SECONDS is the time of each fuzzer (60, in 'nightly-fuzz' 600), BUILD where
-# things are built, ZX_MODEL the checkpoint that whole runs use.
+# things are built, ZX_MODEL the checkpoint that whole runs use, ZX_GEMMA the second real one.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 

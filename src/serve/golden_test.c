@@ -1,6 +1,6 @@
 /* golden_test.c - tiny checkpoints must give the logits of the official implementations, for the
- * prompt whole, in chunks and token by token, and so must GGUF files of them; SmolLM2, where it is
- * at hand, those of an independent float run. */
+ * prompt whole, in chunks and token by token, and so must GGUF files of them; real
+ * models, where they are at hand, those of an independent float run. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -157,7 +157,7 @@ TEST(tiny_gguf_files_give_the_logits_of_their_folders)
         CHECK_ON(subject, gguf_holds(goldens.names[i], subject));
 }
 
-/* --- SmolLM2 against its reference: per token the 64 most likely next ones --- */
+/* --- real models against their references: per token the 64 most likely next ones --- */
 
 enum { TOP = 64 };
 
@@ -209,24 +209,48 @@ static double mean_distance(const zmlx_model *model, const zx_safetensors *refer
                                                              : (double)NAN;
 }
 
+typedef struct distances {
+    double f32, q16, q8; /* the mean of a precision */
+} distances;
+
+static bool find_distances(const char *path, const char *reference_path, distances *mean)
+{
+    zx_safetensors reference = {0};
+    zmlx_model *model = NULL;
+    const bool opened = zx_safetensors_open(reference_path, &reference) == ZMLX_OK &&
+                        zmlx_model_open(path, NULL, &model) == ZMLX_OK;
+    if (opened)
+        *mean = (distances){.f32 = mean_distance(model, &reference, ZMLX_PRECISION_F32),
+                            .q16 = mean_distance(model, &reference, ZMLX_PRECISION_Q16),
+                            .q8 = mean_distance(model, &reference, ZMLX_PRECISION_Q8)};
+    zmlx_model_close(model);
+    zx_safetensors_close(&reference);
+    return opened;
+}
+
 /* The log-probabilities are stored as f32: a divergence of about 1e-8 is what they can show. */
 TEST_MARKED(smollm2_stays_near_an_independent_float_run, "slow")
 {
     const char *path = getenv("ZX_MODEL");
-    zx_safetensors reference = {0};
-    zmlx_model *model = NULL;
+    distances mean;
     if (path == NULL) SKIP("ZX_MODEL does not name SmolLM2-135M-Instruct.Q4_1.gguf");
-    CHECK(zx_safetensors_open("tests/golden/smollm2/reference.safetensors", &reference) == ZMLX_OK);
-    CHECK(zmlx_model_open(path, NULL, &model) == ZMLX_OK);
-    const double f32 = mean_distance(model, &reference, ZMLX_PRECISION_F32);
-    const double q16 = mean_distance(model, &reference, ZMLX_PRECISION_Q16);
-    const double q8 = mean_distance(model, &reference, ZMLX_PRECISION_Q8);
-    CHECK(f32 > -1e-8 && f32 <= 1e-8);
-    CHECK(q16 > 0 && q16 <= 1e-6);
-    CHECK(q8 > q16 &&
-          q8 <= 1.3 * 3.07e-3); /* llama.cpp 0.3.36's own mean is 3.07e-3 (tools/peer_quality.py) */
-    zmlx_model_close(model);
-    zx_safetensors_close(&reference);
+    CHECK(find_distances(path, "tests/golden/real/smollm2.safetensors", &mean));
+    CHECK(mean.f32 > -1e-8 && mean.f32 <= 1e-8);
+    CHECK(mean.q16 > 0 && mean.q16 <= 1e-6);
+    CHECK(mean.q8 > mean.q16 &&
+          mean.q8 <= 1.3 * 3.07e-3); /* llama.cpp 0.3.36's own is 3.07e-3 (tools/peer_quality.py) */
+}
+
+/* Blocks of Q5_0, Q4_K, Q6_K and Q8_0, and a vocabulary of 262,144. */
+TEST_MARKED(gemma3_270m_stays_near_an_independent_float_run, "slow")
+{
+    const char *path = getenv("ZX_GEMMA");
+    distances mean;
+    if (path == NULL) SKIP("ZX_GEMMA does not name gemma-3-270m-q4_k_m.gguf");
+    CHECK(find_distances(path, "tests/golden/real/gemma3_270m.safetensors", &mean));
+    CHECK(mean.f32 > -1e-8 && mean.f32 <= 1e-8);
+    CHECK(mean.q16 > 0 && mean.q16 <= 1e-6);
+    CHECK(mean.q8 > mean.q16 && mean.q8 <= 4.90e-3); /* llama.cpp 0.3.36's own */
 }
 
 static bool until_half(size_t done, size_t count, void *user)

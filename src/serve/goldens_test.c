@@ -12,9 +12,9 @@
 static const char root[] = "tests/golden", gguf_root[] = "tests/golden/gguf";
 static const char gguf_ending[] = ".gguf";
 
-/* The scripts that made them, files instead of folders, values of single ops, and the reference of
- * a checkpoint that is not in the repository. */
-static const char *const others[] = {"gguf", "make", "ops", "smollm2"};
+/* The scripts that made them, files instead of folders, values of single ops, and references of
+ * models that are not in the repository. */
+static const char *const others[] = {"gguf", "make", "ops", "real"};
 
 static bool is_other(const char *name)
 {

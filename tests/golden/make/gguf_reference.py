@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""smollm2_reference.py - the logits that SmolLM2-135M-Instruct (Q4_1) must give, by an independent float implementation.
+"""gguf_reference.py - the logits that a real model's GGUF file must give, by an independent float implementation.
 
-    smollm2_reference.py MODEL.gguf TEXT... --out tests/golden/smollm2/reference.safetensors [--full F]
+    gguf_reference.py SmolLM2-135M-Instruct.Q4_1.gguf TEXT... --out tests/golden/real/smollm2.safetensors
+    gguf_reference.py gemma-3-270m-q4_k_m.gguf TEXT... --special --out tests/golden/real/gemma3_270m.safetensors
 
 transformers opens the GGUF, decodes its weights to float32 and runs them in float32; the file keeps, per token, the 64
-most likely next tokens with their log-probabilities, so that CI needs neither torch nor the full logits. --full writes
-all logits too, for a check by hand. Needs transformers, torch, gguf, accelerate, safetensors."""
+most likely next tokens with their log-probabilities, so that CI needs neither torch nor the full logits. --special
+begins with the tokens that the model's tokenizer adds; --full F writes all logits too, for a check by hand. The first
+TEXT of both was tests/data/texts/01_english.txt. Needs transformers, torch, gguf, accelerate, safetensors."""
 import argparse
 import os
 
@@ -22,6 +24,7 @@ def main():
     parser.add_argument("model")
     parser.add_argument("texts", nargs="+")
     parser.add_argument("--out", required=True)
+    parser.add_argument("--special", action="store_true")
     parser.add_argument("--full")
     arguments = parser.parse_args()
     folder, name = os.path.split(arguments.model)
@@ -29,7 +32,7 @@ def main():
     model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32)
     model.eval()
     text = "".join(open(path, encoding="utf-8").read() for path in arguments.texts)
-    ids = tokenizer.encode(text, add_special_tokens=False)[:TOKENS]
+    ids = tokenizer.encode(text, add_special_tokens=arguments.special)[:TOKENS]
     with torch.no_grad():
         logits = model(torch.tensor([ids])).logits[0].float()
     logprobs = torch.log_softmax(logits.double(), -1)
