@@ -51,7 +51,7 @@ static zmlx_status read_token_file(zx_text *token)
     size_t size = 0;
     zmlx_status status = set != NULL ? zx_hub_expand(set, &path) : zx_hub_home(&path);
     if (status == ZMLX_OK && set == NULL) status = zx_text_add_string(&path, "/token");
-    if (status == ZMLX_OK && zx_path_exists(path.bytes)) {
+    if (status == ZMLX_OK && path.length > 0 && zx_path_exists(path.bytes)) {
         status = zx_file_read(path.bytes, TOKEN_BYTES, &text, &size);
         if (status == ZMLX_OK) status = take_token(path.bytes, text, token);
     }

@@ -266,6 +266,42 @@ TEST(jinja_options_limit_and_name)
     zx_text_fini(&output);
 }
 
+/* Wherever the steps run out, also among the tokens, the limit is what is said. */
+TEST(jinja_runs_out_of_steps_anywhere)
+{
+    static const char text[] =
+        "{% if a == (1 + (2)) %}{{ [b, {'c': d}] | join(', ') }}{% else %}{{ "
+        "e.f(1, g=2)[::-1] }}{% endif %} text {# note #} {{ 'x' ~ h }}";
+    zx_text output = {0};
+    zx_jinja_options few = {.max_steps = 1};
+    for (; few.max_steps < 2000; few.max_steps++) {
+        if (render(text, "{\"a\": 3, \"b\": 1, \"d\": 2, \"h\": 4}", &few, &output) == ZMLX_OK)
+            break;
+        CHECK(strstr(zmlx_error_message(), " steps") != NULL);
+    }
+    CHECK(few.max_steps > 50 && few.max_steps < 2000);
+    zx_text_fini(&output);
+}
+
+/* Memory that ends while tokens are read leaves no list of them without its end. */
+TEST(jinja_refuses_more_tokens_than_memory_holds)
+{
+    zx_text text = {0}, output = {0};
+    json_t *none = json_object();
+    for (int i = 0; i < 12000; i++) {
+        CHECK(zx_text_add_string(&text, "{{") == ZMLX_OK);
+        for (int k = 0; k < 190; k++) CHECK(zx_text_add_string(&text, "(") == ZMLX_OK);
+        CHECK(zx_text_add_string(&text, "1") == ZMLX_OK);
+        for (int k = 0; k < 190; k++) CHECK(zx_text_add_string(&text, ")") == ZMLX_OK);
+        CHECK(zx_text_add_string(&text, "}}") == ZMLX_OK);
+    }
+    CHECK(zx_jinja_render(text.bytes, text.length, none, NULL, &output) == ZMLX_ERROR_MEMORY);
+    CHECK(strstr(zmlx_error_message(), "memory") != NULL);
+    json_decref(none);
+    zx_text_fini(&text);
+    zx_text_fini(&output);
+}
+
 /* Copies a variable of the environment, and sets it to 'value' (NULL: takes it away). */
 static bool exchange(const char *name, const char *value, char old[128])
 {

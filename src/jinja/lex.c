@@ -424,6 +424,8 @@ zmlx_status zx_jlex(zx_jrun *run, const char *text, size_t length, zx_jtokens *t
                  .line = 1,
                  .line_starting = true};
     const zmlx_status status = lex_template(&lex);
-    ZX_TRY(add_token(&lex, ZX_JT_END, lex.length, zx_jnone()));
-    return status;
+    const zmlx_status ended = add_token(&lex, ZX_JT_END, lex.length, zx_jnone());
+    if (ended == ZMLX_OK) return status;
+    tokens->count = 0; /* nobody may read what has no end */
+    return ended;
 }

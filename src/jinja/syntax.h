@@ -60,7 +60,7 @@ typedef struct zx_jtokens {
     size_t count, capacity;
 } zx_jtokens;
 
-/* Where it fails, *tokens is empty or holds what lies before that place. */
+/* Where it fails, *tokens is empty or holds what lies before that place and END. */
 ZMLX_MUST_CHECK zmlx_status zx_jlex(zx_jrun *run, const char *text, size_t length,
                                     zx_jtokens *tokens);
 /* The value of a string literal's inside. */

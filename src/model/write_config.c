@@ -65,8 +65,21 @@ static zmlx_status add(json_t *object, const char *key, json_t *value)
     return set(object, key, json_deep_copy(value));
 }
 
+/* "rope_scaling" as the older form of a rope's object: models of mlx-lm ask for its "type". */
+static zmlx_status add_rope_scaling(json_t *object, const json_t *rope, const char *type)
+{
+    json_t *const scaling = json_deep_copy(rope);
+    zmlx_status status = scaling == NULL ? no_memory() : ZMLX_OK;
+    if (status == ZMLX_OK && json_object_get(scaling, "type") == NULL)
+        status = set(scaling, "type", json_string(type));
+    if (status == ZMLX_OK) status = add(object, "rope_scaling", scaling);
+    json_decref(scaling);
+    return status;
+}
+
 /* transformers 5 keeps the rope in "rope_parameters", and calls every model's experts local; only
- * some of mlx-lm's models read that: the others get what it says by the older names too. */
+ * some of mlx-lm's models read that: the others get what it says by the older names too.  A
+ * proportional rope is younger than those names: with them transformers would read another one. */
 static zmlx_status add_older_names(json_t *object)
 {
     json_t *const rope = json_object_get(object, "rope_parameters");
@@ -74,11 +87,12 @@ static zmlx_status add_older_names(json_t *object)
     json_t *const local = json_object_get(json_object_get(rope, "sliding_attention"), "rope_theta");
     const char *const type = json_string_value(json_object_get(own, "rope_type"));
     ZX_TRY(add(object, "num_experts", json_object_get(object, "num_local_experts")));
+    if (type != NULL && strcmp(type, "proportional") == 0) return ZMLX_OK;
     ZX_TRY(add(object, "rope_theta", json_object_get(own, "rope_theta")));
     ZX_TRY(add(object, "partial_rotary_factor", json_object_get(own, "partial_rotary_factor")));
     ZX_TRY(add(object, "rope_local_base_freq", local));
     if (type == NULL || strcmp(type, "default") == 0) return ZMLX_OK;
-    return add(object, "rope_scaling", own);
+    return add_rope_scaling(object, own, type);
 }
 
 static zmlx_status set_tied(json_t *object, bool top, bool tied)

@@ -27,7 +27,8 @@ TEST(written_configs_have_older_names_too)
         /* what is there stays */
         {"{\"rope_parameters\":{\"rope_theta\":5.0,\"rope_type\":\"linear\"},\"rope_theta\":7.0}",
          "{\"rope_parameters\":{\"rope_theta\":5.0,\"rope_type\":\"linear\"},"
-         "\"rope_scaling\":{\"rope_theta\":5.0,\"rope_type\":\"linear\"},\"rope_theta\":7.0,"
+         "\"rope_scaling\":{\"rope_theta\":5.0,\"rope_type\":\"linear\",\"type\":\"linear\"},"
+         "\"rope_theta\":7.0,"
          "\"tie_word_embeddings\":true}"},
         {"{\"rope_parameters\":{\"full_attention\":{\"rope_theta\":5.0,\"rope_type\":\"yarn\"},"
          "\"sliding_attention\":{\"rope_theta\":2.0,\"rope_type\":\"default\"}}}",
@@ -35,7 +36,16 @@ TEST(written_configs_have_older_names_too)
          "0,"
          "\"rope_type\":\"yarn\"},\"sliding_attention\":{\"rope_theta\":2.0,"
          "\"rope_type\":\"default\"}},\"rope_scaling\":{\"rope_theta\":5.0,"
-         "\"rope_type\":\"yarn\"},\"rope_theta\":5.0,\"tie_word_embeddings\":true}"},
+         "\"rope_type\":\"yarn\",\"type\":\"yarn\"},\"rope_theta\":5.0,"
+         "\"tie_word_embeddings\":true}"},
+        /* transformers would read the sliding layers' rope no more */
+        {"{\"rope_parameters\":{\"full_attention\":{\"partial_rotary_factor\":0.25,\"rope_theta\":"
+         "5.0,"
+         "\"rope_type\":\"proportional\"},\"sliding_attention\":{\"rope_theta\":2.0,"
+         "\"rope_type\":\"default\"}}}",
+         "{\"rope_parameters\":{\"full_attention\":{\"partial_rotary_factor\":0.25,"
+         "\"rope_theta\":5.0,\"rope_type\":\"proportional\"},\"sliding_attention\":{"
+         "\"rope_theta\":2.0,\"rope_type\":\"default\"}},\"tie_word_embeddings\":true}"},
         {"{\"rope_parameters\":[1]}", "{\"rope_parameters\":[1],\"tie_word_embeddings\":true}"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -19,7 +19,8 @@ static zmlx_status adjust_rope(const zx_checkpoint *checkpoint, const zx_config 
     zx_fields rope = {fields.file, "rope_parameters", NULL};
     if (zx_fields_have(&fields, "rotary_dim")) return ZMLX_OK; /* GGUF's word */
     ZX_TRY(zx_fields_object(&fields, "rope_parameters", &rope));
-    ZX_TRY(zx_fields_object(&fields, "rope_scaling", &rope));
+    if (json_object_size(json_object_get(fields.object, "rope_scaling")) > 0)
+        ZX_TRY(zx_fields_object(&fields, "rope_scaling", &rope));
     if (!zx_fields_have(&rope, "rope_theta")) {
         settings->theta = 1e4; /* whatever "rope_theta" says beside the object */
         ZX_TRY(zx_fields_number(&fields, "rotary_emb_base", 1e-3, 1e30, &settings->theta));

@@ -155,6 +155,8 @@ static const struct {
     {NEOX "\"rotary_emb_base\":5,\"rope_parameters\":{\"rope_theta\":6}," TYPE("gpt_neox"),
      ZX_ROPE_DEFAULT, 2, 6, 6},
     {NEOX "\"rope_theta\":7," TYPE("gpt_neox"), ZX_ROPE_DEFAULT, 2, 1e4, 1e4},
+    {NEOX "\"rope_scaling\":{},\"rope_parameters\":{\"rope_theta\":6}," TYPE("gpt_neox"),
+     ZX_ROPE_DEFAULT, 2, 6, 6},
     /* ropes by type of layer: one object for all counts for nothing */
     {SIZES "\"rope_theta\":8,\"rope_parameters\":{\"rope_type\":\"linear\",\"factor\":2,"
            "\"rope_theta\":9}," TYPE("gemma3_text"),

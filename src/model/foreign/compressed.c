@@ -1,9 +1,10 @@
 /* compressed.c - compressed-tensors: integers packed along the columns, or values of E4M3.
  *
- *   weight_packed      [rows, columns * bits / 32] I32   the columns' bits without gaps, first
- * lowest weight_scale       [rows, groups] floats, or one weight_zero_point  [rows * bits / 32,
- * groups] I32    rows likewise; without one: 2^(bits - 1) weight_shape       [2] I64 rows, columns
- *   weight_g_idx       [columns] I32                the group of each column
+ *   weight_packed      [rows, columns * bits / 32] I32  the columns' bits, no gaps, first lowest
+ *   weight_scale       [rows, groups] floats, or one
+ *   weight_zero_point  [rows * bits / 32, groups] I32   rows likewise; without: 2^(bits - 1)
+ *   weight_shape       [2] I64                          rows, columns
+ *   weight_g_idx       [columns] I32                    the group of each column
  *
  * or, "int-quantized", integers of 8 bits:
  *

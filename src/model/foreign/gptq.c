@@ -3,9 +3,10 @@
  *   qweight [columns * bits / 32, rows] I32   the codes of a row one behind the other, the first
  *                                             lowest; of 3 bits two of 32 lie in two words
  *   qzeros  [groups, rows * bits / 32] I32    rows likewise; "gptq" stores zero - 1, "gptq_v2" zero
- *                                             (0 - 1 borrows from the next of its word, but of 3
- * bits) scales  [groups, rows]               floats g_idx   [columns] I32                the group
- * of each column */
+ *   scales  [groups, rows]               floats
+ *   g_idx   [columns] I32                the group of each column
+ *
+ * 0 - 1 borrows from the next of its word, but not in 3 bits. */
 #include <string.h>
 
 #include "base/fail.h"
