@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "model/gguf_architectures.h"
 #include "model/rope_config.h"
+#include "model/text_part.h"
 
 const char *const zx_layer_type_names[ZX_LAYER_TYPES] = {
     [ZX_LAYER_FULL] = "full_attention",
@@ -159,8 +160,7 @@ static zmlx_status read_activation(const zx_checkpoint *checkpoint, const char *
  * without its sizes is taken for a broken one. */
 static bool is_needed(const json_t *config, const zx_config_row *row)
 {
-    return row->need == ZX_REQUIRED &&
-           (row->fallback == 0 || !json_is_object(json_object_get(config, "text_config")));
+    return row->need == ZX_REQUIRED && (row->fallback == 0 || !zx_has_text_part(config));
 }
 
 static zmlx_status read_row(const zx_checkpoint *checkpoint, const zx_config_row *row,
@@ -327,8 +327,7 @@ static bool is_tied(const zx_family *family, const zx_checkpoint *checkpoint, bo
     const zx_stored_tensor *head = zx_checkpoint_peek(checkpoint, name);
     /* what stands around a text part may tie whatever that says */
     const bool silent =
-        value == NULL || json_is_null(value) ||
-        json_is_object(json_object_get(zx_checkpoint_config(checkpoint), "text_config"));
+        value == NULL || json_is_null(value) || zx_has_text_part(zx_checkpoint_config(checkpoint));
     if (silent && !said) return zx_checkpoint_count(checkpoint) > 0 && head == NULL;
     if (!said || head == NULL) return said;
     (void)snprintf(name, sizeof name, "%s.weight", names.embedding);

@@ -107,9 +107,7 @@ static zmlx_status check_needs(const zx_fields *rope, const zx_rope_settings *se
     return ZMLX_OK;
 }
 
-/* The object that describes the rope: the one of the layer's type, else the older word's where that
- * says anything, else the newer's. */
-static zmlx_status find_rope(const zx_fields *config, const char *layer_type, zx_fields *rope)
+zmlx_status zx_rope_object(const zx_fields *config, const char *layer_type, zx_fields *rope)
 {
     zx_fields older = {config->file, NULL, NULL};
     *rope = (zx_fields){config->file, "rope_parameters", NULL};
@@ -134,7 +132,7 @@ zmlx_status zx_rope_settings_read(const zx_fields *config, const char *layer_typ
                                    .beta_fast = 32,
                                    .beta_slow = 1,
                                    .truncate = true};
-    ZX_TRY(find_rope(config, layer_type, &rope));
+    ZX_TRY(zx_rope_object(config, layer_type, &rope));
     ZX_TRY(read_type(&rope, &settings->type));
     ZX_TRY(read_dims(config, &rope, head_size, settings));
     ZX_TRY(zx_fields_number(config, "rope_theta", 1e-3, 1e30, &settings->theta));
@@ -161,7 +159,7 @@ zmlx_status zx_rope_context(const zx_fields *config, size_t *length)
     zx_fields rope;
     zx_rope_type type = ZX_ROPE_DEFAULT;
     double factor = 1;
-    ZX_TRY(find_rope(config, NULL, &rope));
+    ZX_TRY(zx_rope_object(config, NULL, &rope));
     ZX_TRY(read_type(&rope, &type));
     if (type != ZX_ROPE_DYNAMIC) return ZMLX_OK;
     ZX_TRY(zx_fields_number(&rope, "factor", 1e-3, 1e6, &factor));
@@ -400,7 +398,7 @@ bool zx_checkpoint_has_theta(const zx_checkpoint *checkpoint, const char *layer_
     const zx_fields config = zx_checkpoint_fields(checkpoint);
     zx_fields rope;
     if (zx_fields_have(&config, "rope_theta")) return true;
-    return find_rope(&config, layer_type, &rope) == ZMLX_OK && zx_fields_have(&rope, "rope_theta");
+    return zx_rope_object(&config, layer_type, &rope) == ZMLX_OK && zx_fields_have(&rope, "rope_theta");
 }
 
 bool zx_checkpoint_has_share(const zx_checkpoint *checkpoint)
@@ -410,7 +408,7 @@ bool zx_checkpoint_has_share(const zx_checkpoint *checkpoint)
     if (json_object_get(config.object, "partial_rotary_factor") != NULL ||
         zx_fields_have(&config, "rotary_dim"))
         return true;
-    return find_rope(&config, NULL, &rope) == ZMLX_OK &&
+    return zx_rope_object(&config, NULL, &rope) == ZMLX_OK &&
            zx_fields_have(&rope, "partial_rotary_factor");
 }
 

@@ -41,6 +41,12 @@ ZMLX_MUST_CHECK zmlx_status zx_rope_settings_read(const zx_fields *config, const
                                                   size_t head_size, zx_arena *arena,
                                                   zx_rope_settings *settings);
 
+/* The object that describes the rope: the one of the layer's type (unless that is NULL), else
+ * "rope_scaling" where that says anything, else "rope_parameters".  Its object is NULL where the
+ * config has none. */
+ZMLX_MUST_CHECK zmlx_status zx_rope_object(const zx_fields *config, const char *layer_type,
+                                           zx_fields *rope);
+
 /* What 'max_position_embeddings' means as a context: dynamic stretches it by its factor. */
 ZMLX_MUST_CHECK zmlx_status zx_rope_context(const zx_fields *config, size_t *length);
 

@@ -56,12 +56,17 @@ static zmlx_status rename_modules(const char *path, json_t *config, const char *
     return json_object_set_new(config, section, renamed) == 0 ? ZMLX_OK : no_memory(path);
 }
 
+bool zx_has_text_part(const json_t *config)
+{
+    return json_is_object(json_object_get(config, "text_config"));
+}
+
 zmlx_status zx_text_part_config(const char *path, json_t *config)
 {
     json_t *text = json_object_get(config, "text_config");
     const char *key;
     json_t *value;
-    if (!json_is_object(text)) return ZMLX_OK;
+    if (!zx_has_text_part(config)) return ZMLX_OK;
     json_incref(text);
     zmlx_status status = join_architectures(path, config, text);
     json_object_foreach(text, key, value)

@@ -4,8 +4,12 @@
 #define ZX_MODEL_TEXT_PART_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "zmlx/status.h"
+
+/* Whether the config is that of a whole with a text part. */
+bool zx_has_text_part(const json_t *config);
 
 /* Puts what "text_config" says into the config itself, where it counts more than what stands there;
  * its architectures follow those of the whole.  Nothing happens where there is none. */

@@ -3,13 +3,13 @@
  * official code reads attn_logit_softcapping and does not use it. */
 #include "model/families/families.h"
 #include "model/rope_config.h"
+#include "model/text_part.h"
 
 static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
 {
     zx_config_pattern(checkpoint, config->window_pattern, ZX_LAYER_SLIDING, config);
     /* the official code of the whole model caps no logits */
-    if (json_is_object(json_object_get(zx_checkpoint_config(checkpoint), "text_config")))
-        config->logit_limit = 0;
+    if (zx_has_text_part(zx_checkpoint_config(checkpoint))) config->logit_limit = 0;
     return zx_check_gemma(checkpoint, config);
 }
 

@@ -1,9 +1,7 @@
 /* gemma4_test.c - what Gemma 4's config means for its layers, and what is refused. */
 #include <string.h>
 
-#include "base/test.h"
-#include "model/family.h"
-#include "model/rope_config.h"
+#include "model/families/families_testing.h"
 
 #define GEMMA(keys)                                                                           \
     "{\"hidden_size\":64,\"intermediate_size\":8,\"num_hidden_layers\":4,"                    \
@@ -23,27 +21,12 @@ typedef struct seen {
 
 static zmlx_status read(const char *text, seen *all)
 {
-    zx_checkpoint *checkpoint = NULL;
-    const zx_family *family = NULL;
-    zx_arena arena = {0};
-    zmlx_status status = zx_checkpoint_open_config("c", text, strlen(text), &checkpoint);
-    if (status == ZMLX_OK) status = zx_family_find(checkpoint, &family);
-    if (status == ZMLX_OK) status = zx_config_read(family, checkpoint, &all->config);
-    for (size_t type = ZX_LAYER_FULL; type <= ZX_LAYER_SLIDING && status == ZMLX_OK; type++) {
-        status = zx_checkpoint_rope_settings(
-            checkpoint, zx_layer_type_names[type],
-            zx_config_heads(&all->config, (zx_layer_type)type).head_size, &arena,
-            &all->ropes[type]);
-        if (status == ZMLX_OK)
-            status = family->adjust_rope(checkpoint, &all->config, (zx_layer_type)type,
-                                         &all->ropes[type]);
-    }
+    const zmlx_status status =
+        read_config(text, &all->config, &all->ropes[ZX_LAYER_FULL], &all->ropes[ZX_LAYER_SLIDING]);
     if (status == ZMLX_OK) {
         all->sliding = zx_config_heads(&all->config, ZX_LAYER_SLIDING);
         all->full = zx_config_heads(&all->config, ZX_LAYER_FULL);
     }
-    zx_arena_reset(&arena);
-    if (checkpoint != NULL) zx_checkpoint_close(checkpoint);
     return status;
 }
 

@@ -16,11 +16,9 @@ static zmlx_status adjust_rope(const zx_checkpoint *checkpoint, const zx_config 
     (void)type;
     double share = 0.25;
     const zx_fields fields = zx_checkpoint_fields(checkpoint);
-    zx_fields rope = {fields.file, "rope_parameters", NULL};
+    zx_fields rope;
     if (zx_fields_have(&fields, "rotary_dim")) return ZMLX_OK; /* GGUF's word */
-    ZX_TRY(zx_fields_object(&fields, "rope_parameters", &rope));
-    if (json_object_size(json_object_get(fields.object, "rope_scaling")) > 0)
-        ZX_TRY(zx_fields_object(&fields, "rope_scaling", &rope));
+    ZX_TRY(zx_rope_object(&fields, NULL, &rope));
     if (!zx_fields_have(&rope, "rope_theta")) {
         settings->theta = 1e4; /* whatever "rope_theta" says beside the object */
         ZX_TRY(zx_fields_number(&fields, "rotary_emb_base", 1e-3, 1e30, &settings->theta));

@@ -21,10 +21,9 @@ static zmlx_status adjust_rope(const zx_checkpoint *checkpoint, const zx_config 
     const zx_fields fields = zx_checkpoint_fields(checkpoint);
     (void)config;
     (void)type;
-    if (zx_fields_have(&fields, "rope_parameters") ||
-        json_object_size(json_object_get(fields.object, "rope_scaling")) > 0 ||
-        zx_checkpoint_is_gguf(checkpoint))
-        return ZMLX_OK;
+    zx_fields rope;
+    ZX_TRY(zx_rope_object(&fields, NULL, &rope));
+    if (rope.object != NULL || zx_checkpoint_is_gguf(checkpoint)) return ZMLX_OK;
     settings->type = ZX_ROPE_YARN;
     settings->factor = 32;
     settings->original_length = 4096;

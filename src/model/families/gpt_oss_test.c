@@ -1,28 +1,11 @@
 /* gpt_oss_test.c - the rope of configs that do not spell all of it. */
 #include <string.h>
 
-#include "base/test.h"
-#include "model/family.h"
-#include "model/rope_config.h"
+#include "model/families/families_testing.h"
 
 #define GPT_OSS(keys)                                                                       \
     "{\"hidden_size\":64,\"num_hidden_layers\":2,\"vocab_size\":4,\"intermediate_size\":8," \
     "\"num_attention_heads\":4,\"num_key_value_heads\":2," keys "\"model_type\":\"gpt_oss\"}"
-
-static zmlx_status read(const char *text, zx_config *config, zx_rope_settings *rope)
-{
-    zx_checkpoint *checkpoint = NULL;
-    const zx_family *family = NULL;
-    zx_arena arena = {0};
-    zmlx_status status = zx_checkpoint_open_config("c", text, strlen(text), &checkpoint);
-    if (status == ZMLX_OK) status = zx_family_find(checkpoint, &family);
-    if (status == ZMLX_OK) status = zx_config_read(family, checkpoint, config);
-    if (status == ZMLX_OK)
-        status = zx_family_rope(family, checkpoint, config, ZX_LAYER_FULL, &arena, rope);
-    zx_arena_reset(&arena);
-    if (checkpoint != NULL) zx_checkpoint_close(checkpoint);
-    return status;
-}
 
 TEST(gpt_oss_has_the_official_rope_where_a_config_has_none)
 {
@@ -43,7 +26,7 @@ TEST(gpt_oss_has_the_official_rope_where_a_config_has_none)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         zx_config config;
         zx_rope_settings rope = {0};
-        CHECK_ON(rows[i].config, read(rows[i].config, &config, &rope) == ZMLX_OK);
+        CHECK_ON(rows[i].config, read_config(rows[i].config, &config, &rope, NULL) == ZMLX_OK);
         CHECK_ON(rows[i].config, rope.type == rows[i].type && rope.theta == rows[i].theta);
         CHECK_ON(rows[i].config, rope.factor == rows[i].factor);
         CHECK_ON(rows[i].config, rope.original_length == rows[i].original);

@@ -3,33 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/test.h"
-#include "model/family.h"
-#include "model/rope_config.h"
+#include "model/families/families_testing.h"
 
 #define SIZES                                                                              \
     "\"hidden_size\":64,\"intermediate_size\":8,\"num_hidden_layers\":2,\"vocab_size\":4," \
     "\"num_attention_heads\":16,"
 #define LLAMA(keys)   "{" SIZES keys "\"model_type\":\"llama\"}"
 #define MISTRAL(keys) "{" SIZES keys "\"model_type\":\"mistral\"}"
-
-/* The config and the dimensions that turn. */
-static zmlx_status read(const char *text, zx_config *config, size_t *dims)
-{
-    zx_checkpoint *checkpoint = NULL;
-    const zx_family *family = NULL;
-    zx_arena arena = {0};
-    zx_rope_settings rope = {0};
-    zmlx_status status = zx_checkpoint_open_config("c", text, strlen(text), &checkpoint);
-    if (status == ZMLX_OK) status = zx_family_find(checkpoint, &family);
-    if (status == ZMLX_OK) status = zx_config_read(family, checkpoint, config);
-    if (status == ZMLX_OK)
-        status = zx_family_rope(family, checkpoint, config, ZX_LAYER_FULL, &arena, &rope);
-    *dims = rope.dims;
-    zx_arena_reset(&arena);
-    if (checkpoint != NULL) zx_checkpoint_close(checkpoint);
-    return status;
-}
 
 static const struct {
     const char *config;
@@ -56,14 +36,14 @@ TEST(llama_and_mistral_read_the_keys_of_the_official_code)
 {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         zx_config config;
-        size_t dims = 0;
-        const zmlx_status status = read(rows[i].config, &config, &dims);
+        zx_rope_settings rope = {0};
+        const zmlx_status status = read_config(rows[i].config, &config, &rope, NULL);
         CHECK_ON(status == ZMLX_OK ? rows[i].config : zmlx_error_message(), status == ZMLX_OK);
         CHECK_ON(rows[i].config, config.window == rows[i].window);
         CHECK_ON(rows[i].config, config.kv_heads == rows[i].kv_heads);
         CHECK_ON(rows[i].config, config.context_length == rows[i].context);
         CHECK_ON(rows[i].config, config.layer_types[1] == rows[i].second);
-        CHECK_ON(rows[i].config, dims == rows[i].dims);
+        CHECK_ON(rows[i].config, rope.dims == rows[i].dims);
     }
 }
 
@@ -79,8 +59,9 @@ TEST(llama_refuses_what_it_does_not_compute)
     };
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         zx_config config;
-        size_t dims = 0;
-        CHECK_ON(refused[i].config, read(refused[i].config, &config, &dims) != ZMLX_OK);
+        zx_rope_settings rope = {0};
+        CHECK_ON(refused[i].config,
+                 read_config(refused[i].config, &config, &rope, NULL) != ZMLX_OK);
         CHECK_ON(zmlx_error_message(), strstr(zmlx_error_message(), refused[i].message) != NULL);
     }
 }

@@ -30,21 +30,12 @@ static zmlx_status read_period(const zx_fields *fields, const zx_fields *rope,
     return ZMLX_OK;
 }
 
-/* The rope's object; the older word counts where it says anything. */
-static zmlx_status find_rope(const zx_fields *fields, zx_fields *rope)
-{
-    const json_t *older = json_object_get(fields->object, "rope_scaling");
-    *rope = (zx_fields){fields->file, "rope_parameters", NULL};
-    return zx_fields_object(fields,
-                            json_object_size(older) > 0 ? "rope_scaling" : "rope_parameters", rope);
-}
-
 static zmlx_status check(const zx_checkpoint *checkpoint, zx_config *config)
 {
     const zx_fields fields = zx_checkpoint_fields(checkpoint);
     zx_fields rope;
     zx_config_windows(config);
-    ZX_TRY(find_rope(&fields, &rope));
+    ZX_TRY(zx_rope_object(&fields, NULL, &rope));
     config->query_scale_beta = default_beta;
     config->query_scale_period = (size_t)default_period;
     if (rope.object != NULL) {
@@ -62,7 +53,7 @@ static zmlx_status adjust_rope(const zx_checkpoint *checkpoint, const zx_config 
     const zx_fields fields = zx_checkpoint_fields(checkpoint);
     zx_fields rope;
     (void)config, (void)type;
-    ZX_TRY(find_rope(&fields, &rope));
+    ZX_TRY(zx_rope_object(&fields, NULL, &rope));
     if (rope.object == NULL) {
         settings->type = ZX_ROPE_YARN;
         settings->theta = 1e6;

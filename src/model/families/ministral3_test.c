@@ -1,31 +1,13 @@
 /* ministral3_test.c - the keys of Ministral 3's config: windows, and the scale of queries. */
 #include <string.h>
 
-#include "base/test.h"
-#include "model/family.h"
-#include "model/rope_config.h"
+#include "model/families/families_testing.h"
 
 #define MINISTRAL(keys)                                                                     \
     "{\"hidden_size\":64,\"intermediate_size\":8,\"num_hidden_layers\":2,\"vocab_size\":4," \
     "\"num_attention_heads\":8," keys "\"model_type\":\"ministral3\"}"
 #define ROPE(keys) \
     "\"rope_parameters\":{\"llama_4_scaling_beta\":0.25," keys "\"rope_theta\":5000},"
-
-static zmlx_status read(const char *text, zx_config *config, zx_rope_settings *rope)
-{
-    zx_checkpoint *checkpoint = NULL;
-    const zx_family *family = NULL;
-    zx_arena arena = {0};
-    zmlx_status status = zx_checkpoint_open_config("c", text, strlen(text), &checkpoint);
-    if (status == ZMLX_OK) status = zx_family_find(checkpoint, &family);
-    if (status == ZMLX_OK) status = zx_config_read(family, checkpoint, config);
-    if (status == ZMLX_OK)
-        status = zx_checkpoint_rope_settings(checkpoint, NULL, config->head_size, &arena, rope);
-    if (status == ZMLX_OK) status = family->adjust_rope(checkpoint, config, ZX_LAYER_FULL, rope);
-    zx_arena_reset(&arena);
-    if (checkpoint != NULL) zx_checkpoint_close(checkpoint);
-    return status;
-}
 
 static const struct {
     const char *config;
@@ -52,7 +34,7 @@ TEST(ministral3_reads_the_keys_of_the_official_code)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         zx_config config;
         zx_rope_settings rope = {0};
-        const zmlx_status status = read(rows[i].config, &config, &rope);
+        const zmlx_status status = read_config(rows[i].config, &config, &rope, NULL);
         CHECK_ON(status == ZMLX_OK ? rows[i].config : zmlx_error_message(), status == ZMLX_OK);
         CHECK_ON(rows[i].config, config.query_scale_beta == rows[i].beta);
         CHECK_ON(rows[i].config, config.query_scale_period == rows[i].period);
@@ -76,7 +58,8 @@ TEST(ministral3_refuses_what_the_official_code_cannot_do)
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         zx_config config;
         zx_rope_settings rope = {0};
-        CHECK_ON(refused[i].config, read(refused[i].config, &config, &rope) != ZMLX_OK);
+        CHECK_ON(refused[i].config,
+                 read_config(refused[i].config, &config, &rope, NULL) != ZMLX_OK);
         CHECK_ON(zmlx_error_message(), strstr(zmlx_error_message(), refused[i].message) != NULL);
     }
 }

@@ -2,9 +2,7 @@
  * layers are recurrent, and what is refused. */
 #include <string.h>
 
-#include "base/test.h"
-#include "model/family.h"
-#include "model/rope_config.h"
+#include "model/families/families_testing.h"
 
 #define SIZES                                                      \
     "\"hidden_size\":64,\"num_hidden_layers\":5,\"vocab_size\":4," \
@@ -14,21 +12,6 @@
 #define NEXT(keys)     "{" SIZES keys "\"model_type\":\"qwen3_next\"}"
 #define DENSE(keys)    "{" SIZES "\"intermediate_size\":40," keys "\"model_type\":\"qwen3_5_text\"}"
 #define MOE(keys)      "{" SIZES keys "\"model_type\":\"qwen3_5_moe_text\"}"
-
-static zmlx_status read(const char *text, zx_config *config, zx_rope_settings *rope)
-{
-    zx_checkpoint *checkpoint = NULL;
-    const zx_family *family = NULL;
-    zx_arena arena = {0};
-    zmlx_status status = zx_checkpoint_open_config("c", text, strlen(text), &checkpoint);
-    if (status == ZMLX_OK) status = zx_family_find(checkpoint, &family);
-    if (status == ZMLX_OK) status = zx_config_read(family, checkpoint, config);
-    if (status == ZMLX_OK)
-        status = zx_family_rope(family, checkpoint, config, ZX_LAYER_FULL, &arena, rope);
-    zx_arena_reset(&arena);
-    if (checkpoint != NULL) zx_checkpoint_close(checkpoint);
-    return status;
-}
 
 TEST(a_config_without_theta_or_context_has_the_familys)
 {
@@ -49,7 +32,7 @@ TEST(a_config_without_theta_or_context_has_the_familys)
     for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++) {
         zx_config config;
         zx_rope_settings rope = {0};
-        CHECK_ON(usual[i].config, read(usual[i].config, &config, &rope) == ZMLX_OK);
+        CHECK_ON(usual[i].config, read_config(usual[i].config, &config, &rope, NULL) == ZMLX_OK);
         CHECK_ON(usual[i].config, rope.type == ZX_ROPE_DEFAULT && rope.theta == usual[i].theta);
         CHECK_ON(usual[i].config, config.context_length == usual[i].context);
     }
@@ -96,7 +79,7 @@ TEST(recurrent_families_read_the_keys_of_the_official_code)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         zx_config config;
         zx_rope_settings rope = {0};
-        const zmlx_status status = read(rows[i].config, &config, &rope);
+        const zmlx_status status = read_config(rows[i].config, &config, &rope, NULL);
         CHECK_ON(status == ZMLX_OK ? rows[i].config : zmlx_error_message(), status == ZMLX_OK);
         CHECK_ON(rows[i].config, types_are(&config, rows[i].types));
         CHECK_ON(rows[i].config, config.intermediate_size == rows[i].intermediate);
@@ -115,7 +98,7 @@ TEST(lfm2_has_silu_whatever_a_config_says)
     for (size_t i = 0; i < 2; i++) {
         zx_config config;
         zx_rope_settings rope = {0};
-        CHECK_ON(configs[i], read(configs[i], &config, &rope) == ZMLX_OK);
+        CHECK_ON(configs[i], read_config(configs[i], &config, &rope, NULL) == ZMLX_OK);
         CHECK_ON(configs[i], config.activation == ZX_ACTIVATION_SILU);
     }
 }
@@ -151,7 +134,8 @@ TEST(recurrent_families_refuse_what_they_do_not_compute)
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         zx_config config;
         zx_rope_settings rope = {0};
-        CHECK_ON(refused[i].config, read(refused[i].config, &config, &rope) != ZMLX_OK);
+        CHECK_ON(refused[i].config,
+                 read_config(refused[i].config, &config, &rope, NULL) != ZMLX_OK);
         CHECK_ON(zmlx_error_message(), strstr(zmlx_error_message(), refused[i].message) != NULL);
     }
 }

@@ -2,9 +2,7 @@
  * keys that it passes over. */
 #include <string.h>
 
-#include "base/test.h"
-#include "model/family.h"
-#include "model/rope_config.h"
+#include "model/families/families_testing.h"
 
 #define TYPE(name) "\"model_type\":\"" name "\"}"
 #define SIZES                                                                                 \
@@ -26,21 +24,7 @@ typedef struct reading {
 
 static zmlx_status read(const char *text, reading *found)
 {
-    zx_checkpoint *checkpoint = NULL;
-    const zx_family *family = NULL;
-    zx_arena arena = {0};
-    zmlx_status status = zx_checkpoint_open_config("c", text, strlen(text), &checkpoint);
-    if (status == ZMLX_OK) status = zx_family_find(checkpoint, &family);
-    if (status == ZMLX_OK) status = zx_config_read(family, checkpoint, &found->config);
-    if (status == ZMLX_OK)
-        status =
-            zx_family_rope(family, checkpoint, &found->config, ZX_LAYER_FULL, &arena, &found->full);
-    if (status == ZMLX_OK)
-        status = zx_family_rope(family, checkpoint, &found->config, ZX_LAYER_SLIDING, &arena,
-                                &found->sliding);
-    zx_arena_reset(&arena);
-    if (checkpoint != NULL) zx_checkpoint_close(checkpoint);
-    return status;
+    return read_config(text, &found->config, &found->full, &found->sliding);
 }
 
 #define SIZE(field)   offsetof(zx_config, field), false
