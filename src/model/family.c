@@ -17,18 +17,20 @@ const char *const zx_layer_type_names[ZX_LAYER_TYPES] = {
 };
 
 static const zx_config_row common_rows[] = {
-    {"hidden_size", ZX_FIELD_SIZE, offsetof(zx_config, hidden_size), true, 0},
-    {"intermediate_size", ZX_FIELD_SIZE, offsetof(zx_config, intermediate_size), true, 0},
-    {"num_hidden_layers", ZX_FIELD_SIZE, offsetof(zx_config, layers), true, 0},
-    {"num_attention_heads", ZX_FIELD_SIZE, offsetof(zx_config, heads), true, 0},
-    {"num_key_value_heads", ZX_FIELD_SIZE, offsetof(zx_config, kv_heads), false, 0},
-    {"head_dim", ZX_FIELD_SIZE, offsetof(zx_config, head_size), false, 0},
-    {"vocab_size", ZX_FIELD_SIZE, offsetof(zx_config, vocabulary), true, 0},
-    {"max_position_embeddings", ZX_FIELD_SIZE, offsetof(zx_config, context_length), false, 2048},
+    {"hidden_size", ZX_FIELD_SIZE, offsetof(zx_config, hidden_size), ZX_REQUIRED, 0},
+    {"intermediate_size", ZX_FIELD_SIZE, offsetof(zx_config, intermediate_size), ZX_REQUIRED, 0},
+    {"num_hidden_layers", ZX_FIELD_SIZE, offsetof(zx_config, layers), ZX_REQUIRED, 0},
+    {"num_attention_heads", ZX_FIELD_SIZE, offsetof(zx_config, heads), ZX_REQUIRED, 0},
+    {"num_key_value_heads", ZX_FIELD_SIZE, offsetof(zx_config, kv_heads), ZX_OPTIONAL, 0},
+    {"head_dim", ZX_FIELD_SIZE, offsetof(zx_config, head_size), ZX_OPTIONAL, 0},
+    {"vocab_size", ZX_FIELD_SIZE, offsetof(zx_config, vocabulary), ZX_REQUIRED, 0},
+    {"max_position_embeddings", ZX_FIELD_SIZE, offsetof(zx_config, context_length), ZX_OPTIONAL,
+     2048},
     {"rms_norm_eps|layer_norm_eps|norm_eps|layer_norm_epsilon|norm_epsilon", ZX_FIELD_NUMBER,
-     offsetof(zx_config, norm_epsilon), false, 1e-6},
-    {"hidden_act", ZX_FIELD_ACTIVATION, offsetof(zx_config, activation), false, ZX_ACTIVATION_SILU},
-    {"tie_word_embeddings", ZX_FIELD_BOOL, offsetof(zx_config, tied), false, 0},
+     offsetof(zx_config, norm_epsilon), ZX_OPTIONAL, 1e-6},
+    {"hidden_act", ZX_FIELD_ACTIVATION, offsetof(zx_config, activation), ZX_OPTIONAL,
+     ZX_ACTIVATION_SILU},
+    {"tie_word_embeddings", ZX_FIELD_BOOL, offsetof(zx_config, tied), ZX_OPTIONAL, 0},
     {0},
 };
 

@@ -97,9 +97,9 @@ typedef enum zx_config_need {
 typedef struct zx_config_row {
     const char *key; /* "a|b": the first of these keys that is there */
     zx_field_kind kind;
-    size_t offset;       /* in zx_config */
-    zx_config_need need; /* false: optional, true: required */
-    double fallback;     /* where the key is absent or null */
+    size_t offset; /* in zx_config */
+    zx_config_need need;
+    double fallback; /* where the key is absent or null */
 } zx_config_row;
 
 typedef struct zx_trace zx_trace; /* blocks.h */

@@ -20,13 +20,13 @@ typedef struct zx_mla {
 } zx_mla;
 
 /* The config rows of the sizes, for a family's own rows. */
-#define ZX_MLA_ROWS                                                                   \
-    {"q_lora_rank", ZX_FIELD_SIZE, offsetof(zx_config, query_rank), false, 0},        \
-        {"kv_lora_rank", ZX_FIELD_SIZE, offsetof(zx_config, latent_size), true, 0},   \
-        {"qk_nope_head_dim", ZX_FIELD_SIZE, offsetof(zx_config, nope_size), true, 0}, \
-        {"qk_rope_head_dim", ZX_FIELD_SIZE, offsetof(zx_config, rope_size), true, 0}, \
-    {                                                                                 \
-        "v_head_dim", ZX_FIELD_SIZE, offsetof(zx_config, value_size), true, 0         \
+#define ZX_MLA_ROWS                                                                          \
+    {"q_lora_rank", ZX_FIELD_SIZE, offsetof(zx_config, query_rank), ZX_OPTIONAL, 0},         \
+        {"kv_lora_rank", ZX_FIELD_SIZE, offsetof(zx_config, latent_size), ZX_REQUIRED, 0},   \
+        {"qk_nope_head_dim", ZX_FIELD_SIZE, offsetof(zx_config, nope_size), ZX_REQUIRED, 0}, \
+        {"qk_rope_head_dim", ZX_FIELD_SIZE, offsetof(zx_config, rope_size), ZX_REQUIRED, 0}, \
+    {                                                                                        \
+        "v_head_dim", ZX_FIELD_SIZE, offsetof(zx_config, value_size), ZX_REQUIRED, 0         \
     }
 
 /* Of a family's check: sizes that make sense; head_size becomes rope_size, which is what rope

@@ -398,7 +398,8 @@ bool zx_checkpoint_has_theta(const zx_checkpoint *checkpoint, const char *layer_
     const zx_fields config = zx_checkpoint_fields(checkpoint);
     zx_fields rope;
     if (zx_fields_have(&config, "rope_theta")) return true;
-    return zx_rope_object(&config, layer_type, &rope) == ZMLX_OK && zx_fields_have(&rope, "rope_theta");
+    return zx_rope_object(&config, layer_type, &rope) == ZMLX_OK &&
+           zx_fields_have(&rope, "rope_theta");
 }
 
 bool zx_checkpoint_has_share(const zx_checkpoint *checkpoint)

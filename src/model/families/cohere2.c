@@ -33,12 +33,12 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 
 static const zx_config_row rows[] = {
     ZX_SIZE_ROWS(8192, 22528, 40, 64, 0, 256000, 8192),
-    {"layer_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-5},
-    {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), false, 4096},
+    {"layer_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), ZX_OPTIONAL, 1e-5},
+    {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), ZX_OPTIONAL, 4096},
     {"sliding_window_pattern|_sliding_window_pattern", ZX_FIELD_SIZE,
-     offsetof(zx_config, window_pattern), false, 4},
-    {"logit_scale", ZX_FIELD_NUMBER, offsetof(zx_config, logit_scale), false, 0.0625},
-    {"tie_word_embeddings", ZX_FIELD_BOOL, offsetof(zx_config, tied), false, 1},
+     offsetof(zx_config, window_pattern), ZX_OPTIONAL, 4},
+    {"logit_scale", ZX_FIELD_NUMBER, offsetof(zx_config, logit_scale), ZX_OPTIONAL, 0.0625},
+    {"tie_word_embeddings", ZX_FIELD_BOOL, offsetof(zx_config, tied), ZX_OPTIONAL, 1},
     {0},
 };
 

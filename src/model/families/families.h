@@ -39,17 +39,18 @@ extern const zx_family zx_family_starcoder2;
 
 /* Rows of the sizes that the official code takes where a config leaves them out; no heads of keys:
  * as many as those of queries, which null means too. */
-#define ZX_SIZE_ROWS(hidden, inner, depth, queries, keys, words, context)                          \
-    {"hidden_size", ZX_FIELD_SIZE, offsetof(zx_config, hidden_size), true, hidden},                \
-        {"intermediate_size", ZX_FIELD_SIZE, offsetof(zx_config, intermediate_size), true, inner}, \
-        {"num_hidden_layers", ZX_FIELD_SIZE, offsetof(zx_config, layers), true, depth},            \
-        {"num_attention_heads", ZX_FIELD_SIZE, offsetof(zx_config, heads), true, queries},         \
-        {"num_key_value_heads", ZX_FIELD_SIZE, offsetof(zx_config, kv_heads), ZX_NULL_IS_NONE,     \
-         keys},                                                                                    \
-        {"vocab_size", ZX_FIELD_SIZE, offsetof(zx_config, vocabulary), true, words},               \
-    {                                                                                              \
-        "max_position_embeddings", ZX_FIELD_SIZE, offsetof(zx_config, context_length), false,      \
-            context                                                                                \
+#define ZX_SIZE_ROWS(hidden, inner, depth, queries, keys, words, context)                         \
+    {"hidden_size", ZX_FIELD_SIZE, offsetof(zx_config, hidden_size), ZX_REQUIRED, hidden},        \
+        {"intermediate_size", ZX_FIELD_SIZE, offsetof(zx_config, intermediate_size), ZX_REQUIRED, \
+         inner},                                                                                  \
+        {"num_hidden_layers", ZX_FIELD_SIZE, offsetof(zx_config, layers), ZX_REQUIRED, depth},    \
+        {"num_attention_heads", ZX_FIELD_SIZE, offsetof(zx_config, heads), ZX_REQUIRED, queries}, \
+        {"num_key_value_heads", ZX_FIELD_SIZE, offsetof(zx_config, kv_heads), ZX_NULL_IS_NONE,    \
+         keys},                                                                                   \
+        {"vocab_size", ZX_FIELD_SIZE, offsetof(zx_config, vocabulary), ZX_REQUIRED, words},       \
+    {                                                                                             \
+        "max_position_embeddings", ZX_FIELD_SIZE, offsetof(zx_config, context_length),            \
+            ZX_OPTIONAL, context                                                                  \
     }
 
 /* x + attention(norm(x)), then x + mlp(norm(x)): Llama's block and that of those who change only

@@ -45,16 +45,16 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 
 static const zx_config_row rows[] = {
     ZX_SIZE_ROWS(2304, 9216, 26, 8, 4, 256000, 8192),
-    {"hidden_activation", ZX_FIELD_ACTIVATION, offsetof(zx_config, activation), false,
+    {"hidden_activation", ZX_FIELD_ACTIVATION, offsetof(zx_config, activation), ZX_OPTIONAL,
      ZX_ACTIVATION_GELU_TANH},
-    {"head_dim", ZX_FIELD_SIZE, offsetof(zx_config, head_size), false, 256},
-    {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), false, 4096},
-    {"query_pre_attn_scalar", ZX_FIELD_NUMBER, offsetof(zx_config, query_size), false, 256},
+    {"head_dim", ZX_FIELD_SIZE, offsetof(zx_config, head_size), ZX_OPTIONAL, 256},
+    {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), ZX_OPTIONAL, 4096},
+    {"query_pre_attn_scalar", ZX_FIELD_NUMBER, offsetof(zx_config, query_size), ZX_OPTIONAL, 256},
     {"attn_logit_softcapping", ZX_FIELD_NUMBER, offsetof(zx_config, attention_limit),
      ZX_NULL_IS_NONE, 50},
     {"final_logit_softcapping", ZX_FIELD_NUMBER, offsetof(zx_config, logit_limit), ZX_NULL_IS_NONE,
      30},
-    {"tie_word_embeddings", ZX_FIELD_BOOL, offsetof(zx_config, tied), false, 1},
+    {"tie_word_embeddings", ZX_FIELD_BOOL, offsetof(zx_config, tied), ZX_OPTIONAL, 1},
     {0},
 };
 

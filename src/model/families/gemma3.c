@@ -51,19 +51,20 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 
 /* The published configs leave out what is as in the code. */
 static const zx_config_row rows[] = {
-    {"hidden_activation", ZX_FIELD_ACTIVATION, offsetof(zx_config, activation), false,
+    {"hidden_activation", ZX_FIELD_ACTIVATION, offsetof(zx_config, activation), ZX_OPTIONAL,
      ZX_ACTIVATION_GELU_TANH},
-    {"vocab_size", ZX_FIELD_SIZE, offsetof(zx_config, vocabulary), false, 262208},
-    {"num_attention_heads", ZX_FIELD_SIZE, offsetof(zx_config, heads), false, 8},
-    {"num_key_value_heads", ZX_FIELD_SIZE, offsetof(zx_config, kv_heads), false, 4},
-    {"head_dim", ZX_FIELD_SIZE, offsetof(zx_config, head_size), false, 256},
-    {"max_position_embeddings", ZX_FIELD_SIZE, offsetof(zx_config, context_length), false, 131072},
-    {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), false, 4096},
+    {"vocab_size", ZX_FIELD_SIZE, offsetof(zx_config, vocabulary), ZX_OPTIONAL, 262208},
+    {"num_attention_heads", ZX_FIELD_SIZE, offsetof(zx_config, heads), ZX_OPTIONAL, 8},
+    {"num_key_value_heads", ZX_FIELD_SIZE, offsetof(zx_config, kv_heads), ZX_OPTIONAL, 4},
+    {"head_dim", ZX_FIELD_SIZE, offsetof(zx_config, head_size), ZX_OPTIONAL, 256},
+    {"max_position_embeddings", ZX_FIELD_SIZE, offsetof(zx_config, context_length), ZX_OPTIONAL,
+     131072},
+    {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), ZX_OPTIONAL, 4096},
     {"sliding_window_pattern|_sliding_window_pattern", ZX_FIELD_SIZE,
-     offsetof(zx_config, window_pattern), false, 6},
-    {"query_pre_attn_scalar", ZX_FIELD_NUMBER, offsetof(zx_config, query_size), false, 256},
-    {"final_logit_softcapping", ZX_FIELD_NUMBER, offsetof(zx_config, logit_limit), false, 0},
-    {"tie_word_embeddings", ZX_FIELD_BOOL, offsetof(zx_config, tied), false, 1},
+     offsetof(zx_config, window_pattern), ZX_OPTIONAL, 6},
+    {"query_pre_attn_scalar", ZX_FIELD_NUMBER, offsetof(zx_config, query_size), ZX_OPTIONAL, 256},
+    {"final_logit_softcapping", ZX_FIELD_NUMBER, offsetof(zx_config, logit_limit), ZX_OPTIONAL, 0},
+    {"tie_word_embeddings", ZX_FIELD_BOOL, offsetof(zx_config, tied), ZX_OPTIONAL, 1},
     {0},
 };
 

@@ -41,15 +41,16 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 
 static const zx_config_row rows[] = {
     ZX_SIZE_ROWS(4096, 10944, 46, 96, 8, 151552, 131072),
-    {"n_routed_experts|num_local_experts", ZX_FIELD_SIZE, offsetof(zx_config, experts), false, 128},
-    {"num_experts_per_tok", ZX_FIELD_SIZE, offsetof(zx_config, experts_per_token), false, 8},
-    {"moe_intermediate_size", ZX_FIELD_SIZE, offsetof(zx_config, expert_size), false, 1408},
-    {"n_shared_experts", ZX_FIELD_SIZE, offsetof(zx_config, shared_experts), false, 1},
-    {"n_group", ZX_FIELD_SIZE, offsetof(zx_config, groups), false, 1},
-    {"topk_group", ZX_FIELD_SIZE, offsetof(zx_config, top_groups), false, 1},
-    {"norm_topk_prob", ZX_FIELD_BOOL, offsetof(zx_config, normalize_weights), false, 1},
-    {"routed_scaling_factor", ZX_FIELD_NUMBER, offsetof(zx_config, router_scale), false, 1},
-    {"rms_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-5},
+    {"n_routed_experts|num_local_experts", ZX_FIELD_SIZE, offsetof(zx_config, experts), ZX_OPTIONAL,
+     128},
+    {"num_experts_per_tok", ZX_FIELD_SIZE, offsetof(zx_config, experts_per_token), ZX_OPTIONAL, 8},
+    {"moe_intermediate_size", ZX_FIELD_SIZE, offsetof(zx_config, expert_size), ZX_OPTIONAL, 1408},
+    {"n_shared_experts", ZX_FIELD_SIZE, offsetof(zx_config, shared_experts), ZX_OPTIONAL, 1},
+    {"n_group", ZX_FIELD_SIZE, offsetof(zx_config, groups), ZX_OPTIONAL, 1},
+    {"topk_group", ZX_FIELD_SIZE, offsetof(zx_config, top_groups), ZX_OPTIONAL, 1},
+    {"norm_topk_prob", ZX_FIELD_BOOL, offsetof(zx_config, normalize_weights), ZX_OPTIONAL, 1},
+    {"routed_scaling_factor", ZX_FIELD_NUMBER, offsetof(zx_config, router_scale), ZX_OPTIONAL, 1},
+    {"rms_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), ZX_OPTIONAL, 1e-5},
     {0},
 };
 

@@ -87,8 +87,9 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 
 static const zx_config_row rows[] = {
     ZX_SIZE_ROWS(6144, 24576, 44, 64, 0, 50432, 2048),
-    {"hidden_act", ZX_FIELD_ACTIVATION, offsetof(zx_config, activation), false, ZX_ACTIVATION_GELU},
-    {"layer_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-5},
+    {"hidden_act", ZX_FIELD_ACTIVATION, offsetof(zx_config, activation), ZX_OPTIONAL,
+     ZX_ACTIVATION_GELU},
+    {"layer_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), ZX_OPTIONAL, 1e-5},
     {0},
 };
 

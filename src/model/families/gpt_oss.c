@@ -46,13 +46,14 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 static const zx_config_row rows[] = {
     ZX_SIZE_ROWS(2880, 2880, 36, 64, 8, 201088, 131072),
     {"head_dim", ZX_FIELD_SIZE, offsetof(zx_config, head_size), ZX_NULL_IS_NONE, 64},
-    {"rms_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-5},
-    {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), false, 128},
-    {"num_local_experts|num_experts", ZX_FIELD_SIZE, offsetof(zx_config, experts), false, 128},
+    {"rms_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), ZX_OPTIONAL, 1e-5},
+    {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), ZX_OPTIONAL, 128},
+    {"num_local_experts|num_experts", ZX_FIELD_SIZE, offsetof(zx_config, experts), ZX_OPTIONAL,
+     128},
     {"num_experts_per_tok|experts_per_token", ZX_FIELD_SIZE, offsetof(zx_config, experts_per_token),
-     false, 4},
-    {"swiglu_limit", ZX_FIELD_NUMBER, offsetof(zx_config, gate_limit), false, 7},
-    {"swiglu_alpha", ZX_FIELD_NUMBER, offsetof(zx_config, gate_alpha), false, 1.702},
+     ZX_OPTIONAL, 4},
+    {"swiglu_limit", ZX_FIELD_NUMBER, offsetof(zx_config, gate_limit), ZX_OPTIONAL, 7},
+    {"swiglu_alpha", ZX_FIELD_NUMBER, offsetof(zx_config, gate_alpha), ZX_OPTIONAL, 1.702},
     {0},
 };
 

@@ -10,10 +10,10 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 
 static const zx_config_row rows[] = {
     ZX_SIZE_ROWS(4096, 11008, 32, 32, 0, 32000, 2048),
-    {"embedding_multiplier", ZX_FIELD_NUMBER, offsetof(zx_config, embedding_scale), false, 1},
-    {"attention_multiplier", ZX_FIELD_NUMBER, offsetof(zx_config, attention_scale), false, 1},
-    {"residual_multiplier", ZX_FIELD_NUMBER, offsetof(zx_config, residual_scale), false, 1},
-    {"logits_scaling", ZX_FIELD_NUMBER, offsetof(zx_config, logit_divisor), false, 1},
+    {"embedding_multiplier", ZX_FIELD_NUMBER, offsetof(zx_config, embedding_scale), ZX_OPTIONAL, 1},
+    {"attention_multiplier", ZX_FIELD_NUMBER, offsetof(zx_config, attention_scale), ZX_OPTIONAL, 1},
+    {"residual_multiplier", ZX_FIELD_NUMBER, offsetof(zx_config, residual_scale), ZX_OPTIONAL, 1},
+    {"logits_scaling", ZX_FIELD_NUMBER, offsetof(zx_config, logit_divisor), ZX_OPTIONAL, 1},
     {0},
 };
 

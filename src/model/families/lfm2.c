@@ -132,11 +132,11 @@ static zmlx_status trace_moe_block(zx_trace *trace, size_t layer, zx_value *x)
     return zx_block_residual(trace, part, x);
 }
 
-#define SIZE(key, field, usual) key, ZX_FIELD_SIZE, offsetof(zx_config, field), false, usual
+#define SIZE(key, field, usual) key, ZX_FIELD_SIZE, offsetof(zx_config, field), ZX_OPTIONAL, usual
 
 static const zx_config_row rows[] = {
-    {"norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-5},
-    {"tie_embedding|tie_word_embeddings", ZX_FIELD_BOOL, offsetof(zx_config, tied), false, 1},
+    {"norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), ZX_OPTIONAL, 1e-5},
+    {"tie_embedding|tie_word_embeddings", ZX_FIELD_BOOL, offsetof(zx_config, tied), ZX_OPTIONAL, 1},
     {SIZE("num_key_value_heads", kv_heads, 8)},
     {SIZE("max_position_embeddings", context_length, 128000)},
     {SIZE("conv_L_cache", conv_taps, 3)},
@@ -145,16 +145,16 @@ static const zx_config_row rows[] = {
 };
 
 static const zx_config_row moe_rows[] = {
-    {"norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-5},
-    {"tie_embedding|tie_word_embeddings", ZX_FIELD_BOOL, offsetof(zx_config, tied), false, 1},
+    {"norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), ZX_OPTIONAL, 1e-5},
+    {"tie_embedding|tie_word_embeddings", ZX_FIELD_BOOL, offsetof(zx_config, tied), ZX_OPTIONAL, 1},
     ZX_SIZE_ROWS(2048, 7168, 32, 32, 8, 65536, 128000),
     {SIZE("conv_L_cache", conv_taps, 3)},
     {SIZE("num_dense_layers", dense_layers, 2)},
     {SIZE("num_experts", experts, 32)},
     {SIZE("num_experts_per_tok", experts_per_token, 4)},
     {SIZE("moe_intermediate_size", expert_size, 1792)},
-    {"norm_topk_prob", ZX_FIELD_BOOL, offsetof(zx_config, normalize_weights), false, 1},
-    {"routed_scaling_factor", ZX_FIELD_NUMBER, offsetof(zx_config, router_scale), false, 1},
+    {"norm_topk_prob", ZX_FIELD_BOOL, offsetof(zx_config, normalize_weights), ZX_OPTIONAL, 1},
+    {"routed_scaling_factor", ZX_FIELD_NUMBER, offsetof(zx_config, router_scale), ZX_OPTIONAL, 1},
     {0},
 };
 

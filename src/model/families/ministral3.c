@@ -71,16 +71,18 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 }
 
 static const zx_config_row rows[] = {
-    {"vocab_size", ZX_FIELD_SIZE, offsetof(zx_config, vocabulary), false, 131072},
-    {"hidden_size", ZX_FIELD_SIZE, offsetof(zx_config, hidden_size), false, 4096},
-    {"intermediate_size", ZX_FIELD_SIZE, offsetof(zx_config, intermediate_size), false, 14336},
-    {"num_hidden_layers", ZX_FIELD_SIZE, offsetof(zx_config, layers), false, 34},
-    {"num_attention_heads", ZX_FIELD_SIZE, offsetof(zx_config, heads), false, 32},
+    {"vocab_size", ZX_FIELD_SIZE, offsetof(zx_config, vocabulary), ZX_OPTIONAL, 131072},
+    {"hidden_size", ZX_FIELD_SIZE, offsetof(zx_config, hidden_size), ZX_OPTIONAL, 4096},
+    {"intermediate_size", ZX_FIELD_SIZE, offsetof(zx_config, intermediate_size), ZX_OPTIONAL,
+     14336},
+    {"num_hidden_layers", ZX_FIELD_SIZE, offsetof(zx_config, layers), ZX_OPTIONAL, 34},
+    {"num_attention_heads", ZX_FIELD_SIZE, offsetof(zx_config, heads), ZX_OPTIONAL, 32},
     {"num_key_value_heads", ZX_FIELD_SIZE, offsetof(zx_config, kv_heads), ZX_NULL_IS_NONE, 8},
     {"head_dim", ZX_FIELD_SIZE, offsetof(zx_config, head_size), ZX_NULL_IS_NONE, 128},
-    {"max_position_embeddings", ZX_FIELD_SIZE, offsetof(zx_config, context_length), false, 262144},
-    {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), false, 0},
-    {"rms_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-5},
+    {"max_position_embeddings", ZX_FIELD_SIZE, offsetof(zx_config, context_length), ZX_OPTIONAL,
+     262144},
+    {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), ZX_OPTIONAL, 0},
+    {"rms_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), ZX_OPTIONAL, 1e-5},
     {0},
 };
 

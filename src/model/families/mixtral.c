@@ -30,10 +30,10 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 
 static const zx_config_row rows[] = {
     ZX_SIZE_ROWS(4096, 14336, 32, 32, 8, 32000, 131072),
-    {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), false, 0},
-    {"rms_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-5},
-    {"num_local_experts|num_experts", ZX_FIELD_SIZE, offsetof(zx_config, experts), false, 8},
-    {"num_experts_per_tok", ZX_FIELD_SIZE, offsetof(zx_config, experts_per_token), false, 2},
+    {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), ZX_OPTIONAL, 0},
+    {"rms_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), ZX_OPTIONAL, 1e-5},
+    {"num_local_experts|num_experts", ZX_FIELD_SIZE, offsetof(zx_config, experts), ZX_OPTIONAL, 8},
+    {"num_experts_per_tok", ZX_FIELD_SIZE, offsetof(zx_config, experts_per_token), ZX_OPTIONAL, 2},
     {0},
 };
 

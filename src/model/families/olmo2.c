@@ -37,14 +37,14 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 
 static const zx_config_row olmo2_rows[] = {
     ZX_SIZE_ROWS(4096, 11008, 32, 32, 0, 50304, 2048),
-    {"rms_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-5},
+    {"rms_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), ZX_OPTIONAL, 1e-5},
     {0},
 };
 
 static const zx_config_row olmo3_rows[] = {
     ZX_SIZE_ROWS(4096, 11008, 32, 32, 0, 50304, 2048),
-    {"rms_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-5},
-    {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), false, 4096},
+    {"rms_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), ZX_OPTIONAL, 1e-5},
+    {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), ZX_OPTIONAL, 4096},
     {0},
 };
 

@@ -45,8 +45,8 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 
 static const zx_config_row rows[] = {
     ZX_SIZE_ROWS(3072, 8192, 32, 32, 0, 32064, 4096),
-    {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), false, 0},
-    {"rms_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-5},
+    {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), ZX_OPTIONAL, 0},
+    {"rms_norm_eps", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), ZX_OPTIONAL, 1e-5},
     {0},
 };
 

@@ -28,7 +28,7 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 
 static const zx_config_row rows[] = {
     ZX_SIZE_ROWS(4096, 22016, 32, 32, 32, 151936, 32768),
-    {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), false, 4096},
+    {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), ZX_OPTIONAL, 4096},
     {0},
 };
 

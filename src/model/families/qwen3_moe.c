@@ -33,11 +33,12 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 
 static const zx_config_row rows[] = {
     ZX_SIZE_ROWS(2048, 6144, 24, 32, 4, 151936, 32768),
-    {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), false, 4096},
-    {"num_experts|num_local_experts", ZX_FIELD_SIZE, offsetof(zx_config, experts), false, 128},
-    {"num_experts_per_tok", ZX_FIELD_SIZE, offsetof(zx_config, experts_per_token), false, 8},
-    {"moe_intermediate_size", ZX_FIELD_SIZE, offsetof(zx_config, expert_size), false, 768},
-    {"norm_topk_prob", ZX_FIELD_BOOL, offsetof(zx_config, normalize_weights), false, 0},
+    {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), ZX_OPTIONAL, 4096},
+    {"num_experts|num_local_experts", ZX_FIELD_SIZE, offsetof(zx_config, experts), ZX_OPTIONAL,
+     128},
+    {"num_experts_per_tok", ZX_FIELD_SIZE, offsetof(zx_config, experts_per_token), ZX_OPTIONAL, 8},
+    {"moe_intermediate_size", ZX_FIELD_SIZE, offsetof(zx_config, expert_size), ZX_OPTIONAL, 768},
+    {"norm_topk_prob", ZX_FIELD_BOOL, offsetof(zx_config, normalize_weights), ZX_OPTIONAL, 0},
     {0},
 };
 

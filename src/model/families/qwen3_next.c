@@ -110,7 +110,7 @@ static zmlx_status trace_moe(zx_trace *trace, size_t layer, zx_value *x)
     return trace_mlp(trace, true, x);
 }
 
-#define SIZE(key, field, usual) key, ZX_FIELD_SIZE, offsetof(zx_config, field), false, usual
+#define SIZE(key, field, usual) key, ZX_FIELD_SIZE, offsetof(zx_config, field), ZX_OPTIONAL, usual
 
 /* What the three have in common. */
 #define COMMON_ROWS                                                                               \
@@ -131,7 +131,7 @@ static const zx_config_row next_rows[] = {
     {SIZE("num_experts_per_tok", experts_per_token, 10)},
     {SIZE("moe_intermediate_size", expert_size, 512)},
     {SIZE("shared_expert_intermediate_size", shared_size, 512)},
-    {"norm_topk_prob", ZX_FIELD_BOOL, offsetof(zx_config, normalize_weights), false, 1},
+    {"norm_topk_prob", ZX_FIELD_BOOL, offsetof(zx_config, normalize_weights), ZX_OPTIONAL, 1},
     {0},
 };
 

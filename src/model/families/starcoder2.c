@@ -25,11 +25,11 @@ static zmlx_status trace_block(zx_trace *trace, size_t layer, zx_value *x)
 
 static const zx_config_row rows[] = {
     ZX_SIZE_ROWS(3072, 12288, 30, 24, 2, 49152, 4096),
-    {"hidden_act", ZX_FIELD_ACTIVATION, offsetof(zx_config, activation), false,
+    {"hidden_act", ZX_FIELD_ACTIVATION, offsetof(zx_config, activation), ZX_OPTIONAL,
      ZX_ACTIVATION_GELU_TANH},
-    {"norm_epsilon", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), false, 1e-5},
-    {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), false, 0},
-    {"tie_word_embeddings", ZX_FIELD_BOOL, offsetof(zx_config, tied), false, 1},
+    {"norm_epsilon", ZX_FIELD_NUMBER, offsetof(zx_config, norm_epsilon), ZX_OPTIONAL, 1e-5},
+    {"sliding_window", ZX_FIELD_SIZE, offsetof(zx_config, window), ZX_OPTIONAL, 0},
+    {"tie_word_embeddings", ZX_FIELD_BOOL, offsetof(zx_config, tied), ZX_OPTIONAL, 1},
     {0},
 };
 
